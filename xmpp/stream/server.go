@@ -2,6 +2,11 @@
 
 package stream
 
+// How to read the server's side. This file: configuration, the calls of the
+// driver and the way of an element. server_open.go: the header and the features.
+// server_login.go: STARTTLS and SASL. server_bind.go: resource binding. What both
+// sides share is in wire.go, header.go, error.go and base64.go.
+
 import (
 	"io"
 	"time"
@@ -28,8 +33,8 @@ type ServerConfig struct {
 	// SASL is the model of each exchange's configuration; Domain, Bindings and
 	// AdvertisedMechanisms are filled in.
 	SASL sasl.ServerConfig
-	// MaxFailures is how many failed exchanges end the stream. RFC 6120 §6.4.5
-	// wants three to six. 0 is 3.
+	// MaxFailures is how many failed exchanges end the stream. RFC 6120 §6.4.5 wants
+	// at least two retries and no more than five. 0 is 3.
 	MaxFailures int
 
 	// Features appends what else is offered in the Server's current State. nil: nothing.
@@ -50,70 +55,236 @@ type ServerConfig struct {
 
 // Server is the receiving side of a client's stream, up to a bound resource and
 // through its end. Use one per connection; it is not safe for concurrent use.
-type Server struct{}
+type Server struct {
+	wire
+	config *ServerConfig
+	login  *negotiation // nil from Bound on
+	jid    jid.JID
+	lang   string
+}
+
+// negotiation is what a Server needs until a resource is bound.
+type negotiation struct {
+	headed     bool   // the client's header has come, since the last restart
+	domain     string // which it named, if we serve it
+	bindings   []sasl.ChannelBinding
+	mechanisms []string // offered on this stream
+	exchange   *sasl.Server
+	account    jid.JID // whose keys the exchange looked up; zero if there can be none
+	failures   int
+	lookup     bool   // waiting for Resolve
+	announce   bool   // Login is due
+	bind       bool   // waiting for Bind or RefuseBind
+	bindID     string // of the request
+}
 
 // NewServer returns a Server for a connection accepted at now. If TLS is already
 // on (direct TLS, XEP-0368; https), call TLSStarted before Feed.
-func NewServer(c *ServerConfig, now time.Time) *Server { panic("unwritten") }
-
-// Feed gives the machine what the connection read (in Framed mode one message).
-// data must stay unchanged until Next returns None.
-func (s *Server) Feed(data []byte) { panic("unwritten") }
-
-// Next returns the next event.
-func (s *Server) Next() Event { panic("unwritten") }
-
-// Keep copies what is not consumed yet, so that the buffer given to Feed may be
-// reused although Next has not returned None: the caller pauses. Next goes on later.
-func (s *Server) Keep() { panic("unwritten") }
-
-// Out returns the bytes to send and gives them away; nil if there are none. In
-// Framed mode it returns one message at a time.
-func (s *Server) Out() []byte { panic("unwritten") }
+func NewServer(c *ServerConfig, now time.Time) *Server {
+	limits := limitsOr(c.BeforeLogin, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32})
+	s := &Server{config: c, login: &negotiation{}}
+	s.framed = c.Framed
+	s.parser = xmlstream.NewParser(s.mode(), content, limits)
+	s.ahead = limits.ElementBytes
+	s.deadline = now.Add(durationOr(c.LoginTimeout, 30*time.Second))
+	return s
+}
 
 // TLSStarted says that TLS is on, with these channel bindings for the client to
 // choose from (none behind a proxy). The stream starts anew.
-func (s *Server) TLSStarted(bindings []sasl.ChannelBinding) { panic("unwritten") }
+func (s *Server) TLSStarted(bindings []sasl.ChannelBinding) {
+	if s.state != Negotiating {
+		return
+	}
+	s.restart()
+	s.login = &negotiation{bindings: bindings, failures: s.login.failures}
+	s.lang = ""
+	s.secure, s.mute, s.waiting = true, false, false
+	s.state = Secured
+}
 
-// Resolve answers Lookup: the account's keys, none for an unknown account, or why
-// they cannot be had: a *sasl.Failure is sent as it is (account-disabled), any
-// other error as temporary-auth-failure.
-func (s *Server) Resolve(keys []sasl.Key, err error) { panic("unwritten") }
+// Next returns the next event.
+func (s *Server) Next() Event {
+	for s.state != Closed {
+		if s.waiting {
+			if !s.pause() {
+				return Event{}
+			}
+			s.fail(&Error{Condition: PolicyViolation, Text: "too much data before an answer"})
+			break
+		}
+		if s.login != nil && s.login.announce {
+			s.login.announce = false
+			return Event{Kind: Login, JID: s.jid}
+		}
+		found, err := s.next()
+		if err != nil {
+			s.fail(err)
+			break
+		}
+		switch found {
+		case xmlstream.EventNone:
+			return Event{}
+		case xmlstream.EventOpen:
+			s.header(headerOf(s.parser.Header()))
+		case xmlstream.EventClose:
+			s.clientClosed()
+		case xmlstream.EventElement:
+			if event := s.element(s.parser.Element()); event.Kind != None {
+				return event
+			}
+		}
+	}
+	return s.last()
+}
 
-// Bind answers Bind with the full JID that is bound. The stream is Bound.
-func (s *Server) Bind(full jid.JID) { panic("unwritten") }
+// element takes one element its way.
+func (s *Server) element(e *xmlstream.Element) Event {
+	switch {
+	case string(e.Space) == NS && string(e.Local) == "error":
+		s.sendEnd()
+		s.end(readError(e.Raw))
+		return Event{}
+	case s.framed && string(e.Space) == NSFraming:
+		s.frame(e)
+		return Event{}
+	case s.state == Bound:
+		return Event{Kind: Element, Element: e}
+	case s.closing:
+		return Event{}
+	case !s.login.headed:
+		s.fail(&Error{Condition: BadFormat, Text: "a stream begins with its header"})
+		return Event{}
+	}
+	return s.negotiate(e)
+}
 
-// RefuseBind answers Bind with a complete <error/> element. The client may try again.
-func (s *Server) RefuseBind(stanzaError []byte) { panic("unwritten") }
+// frame takes <open/> and <close/>. RFC 7395 §3.4, §3.6.
+func (s *Server) frame(e *xmlstream.Element) {
+	switch {
+	case isFraming(e, "close"):
+		s.clientClosed()
+	case isFraming(e, "open") && s.login != nil && !s.login.headed:
+		s.header(headerOfOpen(e))
+	default:
+		s.fail(&Error{Condition: BadFormat, Text: "unexpected framing"})
+	}
+}
 
-// Resume makes an Authenticated stream Bound as full without resource binding, which
-// it does not answer: the caller has handled an element, like XEP-0198's <resume/>.
-func (s *Server) Resume(full jid.JID) { panic("unwritten") }
+// negotiate takes an element before Bound.
+func (s *Server) negotiate(e *xmlstream.Element) Event {
+	switch {
+	case string(e.Space) == NSTLS && string(e.Local) == "starttls":
+		return s.startTLS()
+	case string(e.Space) == NSSASL && s.state != Authenticated:
+		return s.sasl(e)
+	case string(e.Space) == content && s.state == Authenticated && isBind(e):
+		return s.bindRequest(e)
+	}
+	// RFC 6120 §4.9.3.12, §4.9.3.24, §7.1.
+	stanza := isStanza(e)
+	var admitted bool
+	switch {
+	case string(e.Space) == NSSASL || string(e.Space) == NS:
+		// Never the caller's.
+	case s.config.Admit != nil:
+		admitted = s.config.Admit(s, e)
+	default:
+		admitted = s.state == Authenticated && !stanza
+	}
+	switch {
+	case admitted:
+		return Event{Kind: Element, Element: e}
+	case stanza:
+		s.fail(&Error{Condition: NotAuthorized})
+	default:
+		s.fail(&Error{Condition: UnsupportedStanzaType})
+	}
+	return Event{}
+}
+
+// clientClosed answers the client's end tag with ours. RFC 6120 §4.4.
+func (s *Server) clientClosed() {
+	s.sendEnd()
+	s.end(nil)
+}
+
+// fail sends a stream error and ends the stream. A header goes first: RFC 6120 §4.9.1.2.
+func (s *Server) fail(e *Error) {
+	if !s.opened && !s.mute {
+		s.sendHeader("")
+	}
+	s.sendError(e)
+	s.sendEnd()
+	s.end(e)
+}
 
 // Close ends the stream. With an error the error is sent and the stream is over;
 // with nil the end tag is sent, elements still arrive until the client's end tag
-// or until CloseTimeout after now.
-func (s *Server) Close(e *Error, now time.Time) { panic("unwritten") }
-
-// Deadline returns when Expire wants to be called, zero if never. It changes only
-// by the calls above.
-func (s *Server) Deadline() time.Time { panic("unwritten") }
+// or until CloseTimeout after now. e is given away.
+func (s *Server) Close(e *Error, now time.Time) {
+	switch {
+	case s.state == Closed:
+	case e != nil:
+		s.fail(e)
+	case !s.opened:
+		s.end(nil)
+	case !s.closing:
+		s.sendEnd()
+		s.waiting = false
+		s.deadline = now.Add(durationOr(s.config.CloseTimeout, 5*time.Second))
+	}
+}
 
 // Expire ends the stream if its deadline has passed.
-func (s *Server) Expire(now time.Time) { panic("unwritten") }
-
-// State returns how far the stream has come.
-func (s *Server) State() State { panic("unwritten") }
-
-// Secure reports whether TLS is on.
-func (s *Server) Secure() bool { panic("unwritten") }
+func (s *Server) Expire(now time.Time) {
+	switch {
+	case s.deadline.IsZero() || now.Before(s.deadline):
+	case s.closing:
+		s.end(ErrTimeout)
+	default:
+		s.fail(&Error{Condition: ConnectionTimeout, Text: "no login in time"})
+	}
+}
 
 // JID returns whom the stream is authenticated as: zero before login, bare before
 // Bound, then full.
-func (s *Server) JID() jid.JID { panic("unwritten") }
+func (s *Server) JID() jid.JID { return s.jid }
 
 // Domain returns the domain the client's header named, "" before the header.
-func (s *Server) Domain() string { panic("unwritten") }
+func (s *Server) Domain() string {
+	if s.login == nil {
+		return s.jid.Domain()
+	}
+	return s.login.domain
+}
 
-// Lang returns the xml:lang of the client's header: the default for its stanzas.
-func (s *Server) Lang() string { panic("unwritten") }
+// Lang returns the xml:lang of the client's header, the default for its stanzas;
+// "" if it gave none.
+func (s *Server) Lang() string { return s.lang }
+
+// isStanza reports whether e is a message, presence or iq. RFC 6120 §8.
+func isStanza(e *xmlstream.Element) bool {
+	if string(e.Space) != content {
+		return false
+	}
+	switch string(e.Local) {
+	case "message", "presence", "iq":
+		return true
+	}
+	return false
+}
+
+func limitsOr(l, fallback xmlstream.Limits) xmlstream.Limits {
+	if l == (xmlstream.Limits{}) {
+		return fallback
+	}
+	return l
+}
+
+func durationOr(d, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return d
+}
