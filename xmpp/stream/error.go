@@ -75,6 +75,23 @@ func (e *Error) appendXML(dst []byte, declare bool) []byte {
 	return append(dst, "</stream:error>"...)
 }
 
+// AppendEnd appends the bytes that end a bound stream from our side: the stream error, unless e
+// is nil, and the end tag. It is for a caller that must end a stream from elsewhere than its
+// machine's driver; it sends nothing more after it.
+func AppendEnd(dst []byte, e *Error, framed bool) []byte {
+	if e != nil {
+		dst = e.appendXML(dst, framed)
+	}
+	return append(dst, endTag(framed)...)
+}
+
+func endTag(framed bool) string {
+	if framed {
+		return "<close xmlns='" + NSFraming + "'/>"
+	}
+	return "</stream:stream>"
+}
+
 // appendCondition appends a condition element, the core of stream errors and of
 // SASL failures alike.
 func appendCondition(dst []byte, condition, space, content string) []byte {

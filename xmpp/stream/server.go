@@ -56,6 +56,10 @@ type ServerConfig struct {
 // Server is the receiving side of a client's stream, up to a bound resource and
 // through its end. Use one per connection; it is not safe for concurrent use.
 type Server struct {
+	// Owner is the caller's: whatever the functions of the configuration, which all
+	// streams share, need to know of this one.
+	Owner any
+
 	wire
 	config *ServerConfig
 	login  *negotiation // nil from Bound on

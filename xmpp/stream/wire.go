@@ -132,11 +132,7 @@ func (w *wire) sendEnd() {
 		return
 	}
 	w.closing = true
-	if w.framed {
-		w.send("<close xmlns='" + NSFraming + "'/>")
-		return
-	}
-	w.send("</stream:stream>")
+	w.send(endTag(w.framed))
 }
 
 // sendError sends a stream error, unless our end tag is out.
