@@ -56,7 +56,7 @@ func (s *Server) toHost(t *Turn, st *stanza.Stanza) {
 		s.dispatch(t, AtHost, st)
 		return
 	}
-	if st.Kind == stanza.Presence && st.Type != stanza.Error {
+	if st.Kind == stanza.Presence && st.Type != stanza.TypeError {
 		return // nobody at a host takes presence: ignored, as if unavailable
 	}
 	t.Refuse(st, stanza.ServiceUnavailable.Err(""))
@@ -122,7 +122,7 @@ func (t *Turn) refuse(s *stanza.Stanza, err error) {
 // is presence without a type that asks for something.
 func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error) {
 	switch {
-	case s.Type == stanza.Error, s.Kind == stanza.IQ && s.Type == stanza.Result:
+	case s.Type == stanza.TypeError, s.Kind == stanza.IQ && s.Type == stanza.Result:
 		return
 	case s.Kind == stanza.Presence && (s.Type == stanza.Available || s.Type == stanza.Unavailable):
 		if s.From != originJID(t) {

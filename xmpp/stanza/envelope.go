@@ -41,7 +41,7 @@ const (
 	Normal    Type = 0
 	Available Type = 0
 
-	Error Type = iota // of any kind; starts after the two zeros
+	TypeError Type = iota // of any kind; starts after the two zeros
 	Chat
 	Groupchat
 	Headline
@@ -58,7 +58,7 @@ const (
 
 func (t Type) attr() string {
 	switch t {
-	case Error:
+	case TypeError:
 		return "error"
 	case Chat:
 		return "chat"
@@ -102,7 +102,7 @@ func (t Type) IsRequest() bool { return t == Get || t == Set }
 // parseType maps an attribute's value. ok is false where the kind does not know the value.
 func parseType(k Kind, v []byte) (t Type, ok bool) {
 	if string(v) == "error" {
-		return Error, true
+		return TypeError, true
 	}
 	switch k {
 	case Message:
@@ -200,11 +200,7 @@ func (s *Stanza) FromElement(e *xmlstream.Element, addresses *jid.Cache) error {
 			}
 			s.Type = t
 		default:
-			s.extra = append(s.extra, ' ')
-			s.extra = append(s.extra, a.Local...)
-			s.extra = append(s.extra, "='"...)
-			s.extra = xmlstream.AppendEscaped(s.extra, a.Value)
-			s.extra = append(s.extra, '\'')
+			s.extra = xmlstream.AppendAttr(s.extra, string(a.Local), a.Value)
 		}
 	}
 	if refused != nil {

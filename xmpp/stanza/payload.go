@@ -55,7 +55,7 @@ func (s *Stanza) Result(p Payload) *Stanza {
 
 // Refuse builds the error answer to s (RFC 6120 §8.3.1). It shares s's ID.
 func (s *Stanza) Refuse(e *Error) *Stanza {
-	r := &Stanza{Kind: s.Kind, Type: Error, To: s.From, From: s.To, ID: s.ID}
+	r := &Stanza{Kind: s.Kind, Type: TypeError, To: s.From, From: s.To, ID: s.ID}
 	r.Add(e)
 	return r
 }

@@ -77,17 +77,9 @@ func (s *Stanza) Append(dst []byte, xmlns string) []byte {
 	dst = xmlstream.AppendAttr(dst, "xmlns", xmlns)
 	dst = xmlstream.AppendAttr(dst, "from", s.From.String())
 	dst = xmlstream.AppendAttr(dst, "to", s.To.String())
-	if s.ID != nil {
-		dst = append(dst, " id='"...)
-		dst = xmlstream.AppendEscaped(dst, s.ID)
-		dst = append(dst, '\'')
-	}
+	dst = xmlstream.AppendAttr(dst, "id", s.ID)
 	dst = xmlstream.AppendAttr(dst, "type", s.Type.attr())
-	if s.Lang != nil {
-		dst = append(dst, " xml:lang='"...)
-		dst = xmlstream.AppendEscaped(dst, s.Lang)
-		dst = append(dst, '\'')
-	}
+	dst = xmlstream.AppendAttr(dst, "xml:lang", s.Lang)
 	dst = append(dst, s.extra...)
 	start := len(dst)
 	dst = append(dst, '>')

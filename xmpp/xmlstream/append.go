@@ -12,9 +12,9 @@ func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	return appendEscaped(dst, s, asText|asQuoted)
 }
 
-// AppendAttr appends ` name='value'`, and nothing when value is "".
-func AppendAttr(dst []byte, name, value string) []byte {
-	if value == "" {
+// AppendAttr appends ` name='value'`, and nothing when value is empty.
+func AppendAttr[T string | []byte](dst []byte, name string, value T) []byte {
+	if len(value) == 0 {
 		return dst
 	}
 	return appendQuoted(append(append(dst, ' '), name...), value)
@@ -28,7 +28,7 @@ func AppendText(dst []byte, local, text string) []byte {
 }
 
 // appendQuoted appends ='value'.
-func appendQuoted(dst []byte, value string) []byte {
+func appendQuoted[T string | []byte](dst []byte, value T) []byte {
 	dst = append(dst, "='"...)
 	dst = appendEscaped(dst, value, asAttr)
 	return append(dst, '\'')
