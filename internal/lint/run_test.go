@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/config"
 )
 
 // runLimit ends an example or a generator that hangs.
@@ -33,12 +36,15 @@ func TestGenerated(t *testing.T) {
 
 func TestExamples(t *testing.T) {
 	root, files := files(t)
+	_, packages := tree(t)
 	examples, findings := Examples(files)
 	report(t, findings)
 	stonechat := ""
 	boxes := map[string]string{} // a document's folder
 	for _, e := range examples {
 		switch e.Lang + " " + e.Act {
+		case "yaml config":
+			loadExample(t, packages, e)
 		case "go build":
 			buildExample(t, root, e)
 		case "sh run":
@@ -50,6 +56,25 @@ func TestExamples(t *testing.T) {
 			}
 			runExample(t, e, stonechat, boxes[e.File])
 		}
+	}
+}
+
+// loadExample reads a configuration as the server does. The keys of modules are
+// read by the modules, so here only their names are held against the folders.
+func loadExample(t *testing.T, packages []Package, e Example) {
+	c, err := config.Parse(e.Where, []byte(e.Text))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var modules []string
+	for _, p := range packages {
+		if matches("module/*", p.Path) || matches("gateway/*", p.Path) {
+			modules = append(modules, path.Base(p.Path))
+		}
+	}
+	if err := c.Modules.Check(modules...); err != nil {
+		t.Error(err)
 	}
 }
 

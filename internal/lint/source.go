@@ -61,7 +61,7 @@ func CheckSource(files []File) []Finding {
 		}
 		if f.isGo() && !f.isTest() && f.lines() > openingFrom && !opens(f) {
 			findings = append(findings, Finding{f.Path, fmt.Sprintf("has %d lines and does not open with how to read it", f.lines()),
-				"a comment of two lines or more before or right after the package clause or the imports"})
+				"a comment of two lines or more before its first declaration"})
 		}
 	}
 	for name := range longFiles {
@@ -112,8 +112,8 @@ func isSource(name string) bool {
 }
 
 // opens reports whether a Go file has a comment of at least two lines, beside
-// its licence, before its first declaration that is no import and that the
-// comment does not document.
+// its licence, before its first declaration that is no import. The comment of
+// that declaration will do: a file may open with its main type.
 func opens(f File) bool {
 	fset := token.NewFileSet()
 	parsed, err := parser.ParseFile(fset, f.Path, f.Data, parser.ParseComments|parser.SkipObjectResolution)
@@ -130,25 +130,8 @@ func opens(f File) bool {
 	}
 	for _, c := range parsed.Comments {
 		text := strings.TrimSpace(c.Text())
-		if c.Pos() < end && !strings.Contains(text, spdx) && strings.Count(text, "\n") >= 1 && !documents(parsed, c) {
+		if c.Pos() < end && !strings.Contains(text, spdx) && strings.Count(text, "\n") >= 1 {
 			return true
-		}
-	}
-	return false
-}
-
-// documents reports whether a comment is the doc of a declaration.
-func documents(f *ast.File, c *ast.CommentGroup) bool {
-	for _, d := range f.Decls {
-		switch d := d.(type) {
-		case *ast.GenDecl:
-			if d.Doc == c {
-				return true
-			}
-		case *ast.FuncDecl:
-			if d.Doc == c {
-				return true
-			}
 		}
 	}
 	return false

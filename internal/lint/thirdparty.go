@@ -28,7 +28,7 @@ var thirdParty = []confined{
 	{"github.com/nats-io", []string{"cluster/nats"}, "talk between nodes"},
 	{"github.com/pion", []string{"call/..."}, "media"},
 	{"github.com/coder/websocket", []string{"server/websocket"}, "RFC 7395"},
-	{"github.com/prometheus/client_golang", []string{"cmd/stonechat"}, "metrics are gathered in one place; parts know a small interface"},
+	{"github.com/prometheus/client_golang", []string{"internal/metrics"}, "parts count with internal/metrics and know nothing of Prometheus"},
 }
 
 // testOnly are modules that tests anywhere may import and nothing else.

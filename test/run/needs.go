@@ -24,14 +24,6 @@ func linux(context.Context) string {
 	return ""
 }
 
-// root is for tests that need more than installed packages.
-func root(context.Context) string {
-	if os.Geteuid() != 0 {
-		return "needs root"
-	}
-	return ""
-}
-
 // raceDetector needs cgo and a C compiler beside a supported platform.
 func raceDetector(ctx context.Context) string {
 	out, err := prepare(ctx, "go", "env", "CGO_ENABLED", "CC").Output()

@@ -34,7 +34,8 @@ func formatted(ctx context.Context, _ *report) error {
 		return fmt.Errorf("gofmt: %w\n%s", err, out)
 	}
 	if len(out) > 0 {
-		return fmt.Errorf("run gofmt -w on\n%s", out)
+		fmt.Printf("%s", out)
+		return fmt.Errorf("gofmt would change these files")
 	}
 	return nil
 }
