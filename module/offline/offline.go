@@ -16,15 +16,6 @@ import (
 // NS is the feature that announces offline storage.
 const NS = "msgoffline"
 
-// Config is the key modules.offline.
-type Config struct {
-	// Messages that may wait for one account. One more is refused with service-unavailable.
-	Messages int `yaml:"messages"`
-}
-
-// Default is the configuration without that key.
-func Default() Config { return Config{Messages: 10_000} }
-
 // Module is offline storage.
 type Module struct{ keep func(*stanza.Stanza) bool }
 

@@ -38,11 +38,8 @@ type Roster interface {
 type Config struct {
 	// Directed is to how many addresses a session may send directed presence that it has not
 	// taken back; more are refused with resource-constraint.
-	Directed int `yaml:"directed"`
+	Directed int `yaml:"directed" default:"1000"`
 }
-
-// Default is the configuration without that key.
-func Default() Config { return Config{Directed: 1000} }
 
 // Module is presence.
 type Module struct {

@@ -27,15 +27,12 @@ import (
 // Config is the key modules.roster.
 type Config struct {
 	// Items one account may have. One more is refused with resource-constraint.
-	Items int `yaml:"items"`
+	Items int `yaml:"items" default:"5000"`
 	// NameBytes of a contact's or a group's name.
-	NameBytes int `yaml:"name_bytes"`
+	NameBytes int `yaml:"name_bytes" default:"1023"`
 	// Groups of one contact.
-	Groups int `yaml:"groups"`
+	Groups int `yaml:"groups" default:"50"`
 }
-
-// Default is the configuration without that key.
-func Default() Config { return Config{Items: 5000, NameBytes: 1023, Groups: 50} }
 
 // Module keeps rosters.
 type Module struct {

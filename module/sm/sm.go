@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/sm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -24,13 +25,10 @@ import (
 type Config struct {
 	// SpoolAfter is how long a client may take to acknowledge a message before the server
 	// commits it to disk, so that its sender's acknowledgement need not wait longer.
-	SpoolAfter time.Duration `yaml:"spool_after"`
+	SpoolAfter config.Duration `yaml:"spool_after" default:"100ms"`
 	// Resume is how long a session waits for its client after a connection broke.
-	Resume time.Duration `yaml:"resume"`
+	Resume config.Duration `yaml:"resume" default:"10m"`
 }
-
-// Default is the configuration without that key.
-func Default() Config { return Config{SpoolAfter: 100 * time.Millisecond, Resume: 10 * time.Minute} }
 
 // Module is stream management.
 type Module struct {
@@ -82,7 +80,7 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 	granted := sm.Enabled{}
 	var wait time.Duration
 	if ask.Resume && m.config.Resume > 0 {
-		wait = m.config.Resume
+		wait = m.config.Resume.D()
 		if asked := time.Duration(ask.Max) * time.Second; ask.Max > 0 && asked < wait {
 			wait = asked
 		}
