@@ -109,7 +109,7 @@ func (s *Server) outcome(o sasl.Outcome) Event {
 		}
 		s.login.account = account
 		s.login.lookup, s.waiting = true, true
-		return Event{Kind: Lookup, JID: account, Exchange: s.login.exchange}
+		return Event{Kind: Lookup, JID: account}
 	case sasl.Success:
 		s.success(o.Data)
 	default:
@@ -118,13 +118,20 @@ func (s *Server) outcome(o sasl.Outcome) Event {
 	return Event{}
 }
 
-// Resolve answers Lookup as [sasl.Server.Resolve] has it: the account's keys, none
-// for an unknown account, or an error, of which sasl.ErrDisabled is told to the peer.
+// Resolve answers Lookup as [sasl.Server.Resolve] has it: with the account's keys, none
+// for an unknown account, and sasl.ErrDisabled beside the keys of a disabled one. Of any
+// other error the client sees a *sasl.Failure as it is, and else temporary-auth-failure.
+//
+// For PLAIN it computes for milliseconds: call it where nothing else waits.
 func (s *Server) Resolve(keys []sasl.Key, err error) {
 	if !s.waiting || s.login == nil || !s.login.lookup {
 		return
 	}
 	s.login.lookup, s.waiting = false, false
+	if failure := (*sasl.Failure)(nil); errors.As(err, &failure) {
+		s.refuse(failure)
+		return
+	}
 	s.outcome(s.login.exchange.Resolve(keys, err))
 }
 

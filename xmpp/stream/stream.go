@@ -29,7 +29,6 @@ package stream
 
 import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
@@ -88,8 +87,5 @@ type Event struct {
 	Kind    Kind
 	Element *xmlstream.Element // Element, Features
 	JID     jid.JID            // Lookup, Login, Bind, Ready
-	// Exchange (Lookup): its Prepare may be called by whoever reads the account, on any
-	// goroutine, before Resolve.
-	Exchange *sasl.Server
 	Err     error              // End
 }
