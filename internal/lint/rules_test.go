@@ -102,7 +102,7 @@ func TestDocument(t *testing.T) {
 	write(t, filepath.Join(dir, "a.go"), []byte(`// Package a speaks for tests.
 //
 // RFC 6120 §4 and §6, RFC 7622
-// XEP-0198 (partial, 1.6): not all, XEP-0203
+// XEP-0198 (complete but for resumption, 1.6): with words of XEP-0068, XEP-0203
 //
 // In prose XEP-0001 and RFC 1 are no claims.
 package a
