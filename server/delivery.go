@@ -91,13 +91,10 @@ func (d *delivery) spool() {
 	row := d.row
 	u.rows.add(row)
 	d.mu.Unlock()
-	// Held in the table until the commit, so that nobody reads the account's rows without it.
-	s.users.acquire(u.JID)
-	p := s.store.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
+	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: row, At: d.at, Stanza: standalone(d.bytes),
 	}})
 	p.OnDone(func(err error) {
-		defer s.users.release(u)
 		t := s.NewTurn()
 		if err == nil {
 			d.kept(t)

@@ -47,6 +47,9 @@ type Query struct {
 	// User is the account asked, nil at a host. Its Exists is known.
 	User *User
 
+	// Address is the peer's before login.
+	Address string
+
 	reply    func(*stanza.Stanza) // before login: to a stream that has no session
 	answered bool
 }
@@ -138,8 +141,14 @@ func (q *Query) finish(t *Turn, p stanza.Payload, err error) {
 	t.Route(r)
 }
 
-// errLater says that a Pending answers.
-var errLater = errors.New("server: answered when the change is committed")
+// Answer answers the query now, with p. The handler returns what Answer returned.
+func (q *Query) Answer(t *Turn, p stanza.Payload) error {
+	q.finish(t, p, nil)
+	return errLater
+}
+
+// errLater says that what a handler returned is not the answer.
+var errLater = errors.New("server: not answered by the return")
 
 // After answers the query when p is done: with what then returns, which runs on the store's
 // goroutine and must not wait, or with an error where p failed. The handler returns After's
@@ -200,7 +209,7 @@ func (s *Server) AnswersBeforeLogin(e *xmlstream.Element) bool {
 
 // BeforeLogin answers a request that came before login, if a handler takes such: reply gets the
 // answer, perhaps later and on another goroutine, and must flush it. e is borrowed.
-func (s *Server) BeforeLogin(t *Turn, host jid.JID, e *xmlstream.Element, reply func(*stanza.Stanza)) bool {
+func (s *Server) BeforeLogin(peer Stream, host jid.JID, e *xmlstream.Element, reply func(*stanza.Stanza)) bool {
 	st := new(stanza.Stanza)
 	if err := st.FromElement(e, new(jid.Cache)); err != nil || st.Kind != stanza.IQ || !st.Type.IsRequest() {
 		return false
@@ -214,7 +223,7 @@ func (s *Server) BeforeLogin(t *Turn, host jid.JID, e *xmlstream.Element, reply 
 	s.workers.do(func() {
 		t := s.NewTurn()
 		t.mayWait = true
-		s.answer(t, h, &Query{Stanza: st, reply: reply})
+		s.answer(t, h, &Query{Stanza: st, Address: peer.Address(), reply: reply})
 		t.End()
 	})
 	return true

@@ -21,7 +21,9 @@ type Module interface {
 
 // Runner is a Module with work of its own. Run is called once the server is up and returns when
 // ctx ends.
-type Runner interface{ Run(ctx context.Context) error }
+type Runner interface {
+	Run(ctx context.Context) error
+}
 
 // Host is the server as one module sees it. Everything on it is for Init only, except Server,
 // Store and Log.
@@ -109,6 +111,29 @@ func (s UserSlot[T]) Of(u *User) *T {
 
 // Set sets it.
 func (s UserSlot[T]) Set(u *User, v *T) { u.slots[s.i].Store(v) }
+
+// SetOnce sets it unless one is set, and returns the one that is.
+func (s SessionSlot[T]) SetOnce(se *Session, v *T) *T {
+	if se.slots[s.i].CompareAndSwap(nil, v) {
+		return v
+	}
+	return s.Of(se)
+}
+
+// SetOnce sets it unless one is set, and returns the one that is.
+func (s UserSlot[T]) SetOnce(u *User, v *T) *T {
+	if u.slots[s.i].CompareAndSwap(nil, v) {
+		return v
+	}
+	if old := s.Of(u); old != nil {
+		return old
+	}
+	s.Set(u, v) // it was cleared
+	return v
+}
+
+// Clear forgets v, if it is the module's value still.
+func (s UserSlot[T]) Clear(u *User, v *T) { u.slots[s.i].CompareAndSwap(v, (*T)(nil)) }
 
 // Of returns the module's value for se, nil where none was set.
 func (s SessionSlot[T]) Of(se *Session) *T {

@@ -17,11 +17,11 @@ import (
 //
 // With stream management, window holds what the client has not acked:
 //
-//	 acked             sent
-//	   │                │
-//	   ├──┬──┬──┬──┬──┬─┤ held ▶
-//	   └──┴──┴──┴──┴──┴─┘
-//	        window          what arrived while the session drains its spool
+//	acked             sent
+//	  │                │
+//	  ├──┬──┬──┬──┬──┬─┤ held ▶
+//	  └──┴──┴──┴──┴──┴─┘
+//	       window          what arrived while the session drains its spool
 //
 // Copies of messages that went out without it and whose fate somebody must know are in leaving,
 // until their bytes have left for the socket.

@@ -6,11 +6,11 @@ import "sync"
 
 // inbound counts what a session sent and what of it is safe, for stream management.
 //
-//	      base (h)                  next
-//	       │                          │
-//	 ──────┼───┬───┬───┬───┬───┬───┬──┼────▶ stanzas received
-//	 safe  │ 2 │ 0 │ 0 │ 1 │ 0 │ 0 │  │
-//	       └───┴───┴───┴───┴───┴───┴──┘ open: holds on each; base passes zeros
+//	     base (h)                  next
+//	      │                          │
+//	──────┼───┬───┬───┬───┬───┬───┬──┼────▶ stanzas received
+//	safe  │ 2 │ 0 │ 0 │ 1 │ 0 │ 0 │  │
+//	      └───┴───┴───┴───┴───┴───┴──┘ open: holds on each; base passes zeros
 //
 // A stanza is safe when nothing holds it any more: its handling is over, and each thing that
 // would be lost with the server (a copy that its receiver has not acked, a change that is not

@@ -103,7 +103,7 @@ func (se *Session) Requested(t *Turn) {
 	se.out.owe(t)
 }
 
-// Acked takes the client's <a h=''/>. The error ends the stream.
+// Acked takes the client's <a h=”/>. The error ends the stream.
 func (se *Session) Acked(t *Turn, h uint32) error {
 	if count, ok := se.out.ackedTo(t, h); !ok {
 		return handledTooHigh(h, count)

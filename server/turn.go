@@ -25,6 +25,7 @@ type Turn struct {
 	mayWait   bool    // this turn runs on a worker
 	suspended bool    // the stanza went to a worker: handle no more input in this turn
 	dirty     []*Session
+	to        []*Session // memory of Takers and Named
 	doomed    []*Session // over a bound: ended with the turn
 	buf       []byte
 }
@@ -45,7 +46,7 @@ func (t *Turn) End() {
 	if cap(buf) > 64<<10 {
 		buf = nil
 	}
-	*t = Turn{dirty: t.dirty[:0], doomed: t.doomed[:0], buf: buf[:0]}
+	*t = Turn{dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0], buf: buf[:0]}
 	turns.Put(t)
 }
 

@@ -53,6 +53,46 @@ func (u *User) Sessions(dst []*Session) []*Session {
 	return append(dst, u.sessions...)
 }
 
+// Takers are the sessions that get messages to the bare address: available, with a priority
+// that is not negative (RFC 6121 §8.5.2.1.1). They are valid until the turn's next call of
+// Takers, Available or Named.
+func (t *Turn) Takers(u *User) []*Session { return t.pick(u, Presence.takesMessages) }
+
+// Available are the sessions that have sent presence.
+func (t *Turn) Available(u *User) []*Session {
+	return t.pick(u, func(p Presence) bool { return p.Available })
+}
+
+func (t *Turn) pick(u *User, want func(Presence) bool) []*Session {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t.to = t.to[:0]
+	for _, se := range u.sessions {
+		if want(se.presence) {
+			t.to = append(t.to, se)
+		}
+	}
+	return t.to
+}
+
+// Named is the session bound to that resource, alone, or none.
+func (t *Turn) Named(u *User, resource string) []*Session {
+	t.to = t.to[:0]
+	if se := u.Session(resource); se != nil {
+		t.to = append(t.to, se)
+	}
+	return t.to
+}
+
+// Commit is the store's, with u held until it is done: as long as a change is under way, what
+// modules know of the account stays, so that nobody reads the state before the change.
+func (u *User) Commit(ops ...store.Op) *store.Pending {
+	u.server.users.acquire(u.JID)
+	p := u.server.store.Commit(ops...)
+	p.OnDone(func(error) { u.server.users.release(u) })
+	return p
+}
+
 // Session returns the session bound to that resource, or nil.
 func (u *User) Session(resource string) *Session {
 	u.mu.Lock()
@@ -72,13 +112,10 @@ func (u *User) session(resource string) *Session {
 // forget deletes a row that was delivered.
 func (u *User) forget(row int64) {
 	u.rows.remove(row)
-	u.server.users.acquire(u.JID) // see delivery.spool
-	p := u.server.store.Commit(store.DeleteSpool{User: u.JID, IDs: []int64{row}})
-	p.OnDone(func(err error) {
+	u.Commit(store.DeleteSpool{User: u.JID, IDs: []int64{row}}).OnDone(func(err error) {
 		if err != nil {
 			u.server.complain("spooled message not deleted: it may come again", "jid", u.JID.String(), "err", err)
 		}
-		u.server.users.release(u)
 	})
 }
 

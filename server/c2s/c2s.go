@@ -53,9 +53,9 @@ type Config struct {
 
 // Limits of connections; 0 or less is "none", for test beds.
 type Limits struct {
-	StanzaBytes                        int // of one stanza
-	Depth                              int // of its elements
-	Attributes                         int // of one start tag
+	StanzaBytes                          int // of one stanza
+	Depth                                int // of its elements
+	Attributes                           int // of one start tag
 	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; the oldest goes for one more
 	UnauthenticatedConnections           int // in all; the oldest of the fullest address goes
 	FailedLoginsPerMinute                int // per address and per account

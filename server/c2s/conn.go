@@ -110,7 +110,7 @@ func (c *conn) element(t *server.Turn, e *xmlstream.Element) (more bool) {
 		more, err = c.service.Server.Unbound(t, c, e)
 	default:
 		host, _ := jid.Parse(c.machine.Domain())
-		if !c.service.Server.BeforeLogin(t, host, e, c.reply) {
+		if !c.service.Server.BeforeLogin(c, host, e, c.reply) {
 			err = &stream.Error{Condition: stream.NotAuthorized}
 		}
 		more = true
