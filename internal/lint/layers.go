@@ -30,7 +30,7 @@ var layers = []layer{
 		"the protocol is shared by clients, things and servers: it knows none of them and does no I/O"},
 	{2, "talk", []string{"internal/drive/...", "internal/bench/...", "client/...", "thing/...", "component/..."},
 		"a device links the SDK: never the server, the store or a database"},
-	{3, "contracts", []string{"store", "cluster", "config", "internal/metrics"},
+	{3, "contracts", []string{"store", "cluster", "config", "internal/metrics", "internal/tlsconfig"},
 		"contracts are what engines and the core agree on; they import neither"},
 	{4, "core", []string{"server/..."},
 		"the core knows interfaces only: engines, modules and gateways are handed over in cmd/stonechat/wire.go"},

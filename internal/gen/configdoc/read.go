@@ -156,7 +156,7 @@ func sectionsOf(structs map[string]structure, name, path string) ([]section, err
 			below = append(below, more...)
 			continue
 		}
-		text := flow(f.Doc)
+		text := withoutName(flow(f.Doc), f.Names[0].Name)
 		if text == "" {
 			return nil, fmt.Errorf("configdoc: %s has no comment for operators", full)
 		}
@@ -180,6 +180,17 @@ func sectionsOf(structs map[string]structure, name, path string) ([]section, err
 
 // flow is the text of a comment as one line.
 func flow(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c.Text()), " ") }
+
+// withoutName turns "Resume is how long it waits." into "How long it waits.":
+// operators do not know the names of fields.
+func withoutName(text, field string) string {
+	for _, verb := range []string{" is ", " are "} {
+		if rest, ok := strings.CutPrefix(text, field+verb); ok && rest != "" {
+			return strings.ToUpper(rest[:1]) + rest[1:]
+		}
+	}
+	return text
+}
 
 // kindOf says in an operator's words what a Go type holds.
 func kindOf(goType string) string {
