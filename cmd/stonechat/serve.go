@@ -85,7 +85,7 @@ func start(c *config.Config) (in *instance, err error) {
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
 	}
-	if in.store, err = sqlite.Open(c.Data, sqlite.Options{}); err != nil {
+	if in.store, err = sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log}); err != nil {
 		return nil, err
 	}
 	secret, err := secret(in.store, "login secret")

@@ -2,7 +2,10 @@
 
 package xmlstream
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // result is the element as its user sees it, and the buffers behind it.
 type result struct {
@@ -15,7 +18,7 @@ type result struct {
 
 // finish makes the Element of the complete token in b.
 func (s *scanner) finish(b []byte) bool {
-	attrs := s.elemAttrs[:0]
+	attrs := slices.Grow(s.elemAttrs[:0], s.attrBase)
 	for _, a := range s.attrs[:s.attrBase] {
 		if a.isNamespace {
 			continue
@@ -28,7 +31,7 @@ func (s *scanner) finish(b []byte) bool {
 		}
 		attrs = append(attrs, Attr{s.at(b, a.space), b[a.local:a.end], value})
 	}
-	children := s.elemChilds[:0]
+	children := slices.Grow(s.elemChilds[:0], len(s.children))
 	for _, c := range s.children {
 		children = append(children, Child{s.at(b, c.space), b[c.local:c.end], Span{int(c.begin), int(c.stop)}})
 	}

@@ -44,12 +44,17 @@ type scope struct {
 	outerDef ref  // the default namespace around the element
 	leans    bool // the element is not canonical: it needs something from outside
 
+	entered  string // what enter was told last
 	side     []byte // text that does not stand in the element's bytes as it must be read
 	sideBase int    // its part that outlives the element
 }
 
 // enter loads what a stream header has declared: prefix, NUL, namespace, NUL, …
 func (s *scope) enter(declared string) {
+	if s.entered == declared && s.sideBase > 0 {
+		return // for streams mostly declare the same
+	}
+	s.entered = declared
 	s.side = append(append(s.side[:0], reserved...), declared...)
 	s.sideBase = len(s.side)
 	s.bound, s.outerDef = s.bound[:0], ref{}

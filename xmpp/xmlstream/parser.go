@@ -208,6 +208,9 @@ func (p *Parser) skipBOM() bool {
 		case p.bom == 0 && (c == 0xFE || c == 0xFF):
 			p.fail(UnsupportedEncoding, "encoding is not UTF-8")
 			return false
+		case 0 < p.bom && p.bom < 3:
+			p.fail(NotWellFormed, "not XML")
+			return false
 		default:
 			return true
 		}

@@ -40,12 +40,8 @@ func (r *Reader) appendSelfContained(dst []byte, space string) []byte {
 	depth := len(r.open)
 	f := *r.top()
 	var needed []int
-	if i := r.lookup(""); i < f.bound && r.bound[i].space != space {
-		needed = append(needed, i)
-	}
 	for ok := true; ok; ok = r.descend(depth) {
-		needed = r.need(needed, r.raw[r.top().tag+1:r.top().attrs], f.bound)
-		needed = r.needAttrs(needed, f.bound)
+		needed = r.need(needed, f.bound, space)
 	}
 	if r.err != nil {
 		return dst
@@ -55,23 +51,33 @@ func (r *Reader) appendSelfContained(dst []byte, space string) []byte {
 	return append(dst, r.raw[f.attrs:r.pos]...)
 }
 
-// need adds to needed the declaration that a name's prefix refers to, if it is
-// one of those before outside.
-func (r *Reader) need(needed []int, name string, outside int) []int {
-	p, _ := cutPrefix(name)
-	if p == "" || p == "xml" || p == "xmlns" {
-		return needed
+// need adds to needed the declarations before outside that the names in the
+// current element's start tag refer to. The default namespace is not needed if
+// it is space.
+func (r *Reader) need(needed []int, outside int, space string) []int {
+	f := r.top()
+	p, _ := cutPrefix(r.raw[f.tag+1 : f.attrs])
+	if i := r.lookup(p); p != "" || r.bound[i].space != space {
+		needed = addOutside(needed, i, outside)
 	}
-	if i := r.lookup(p); i >= 0 && i < outside && !slices.Contains(needed, i) {
-		needed = append(needed, i)
+	return r.needAttrs(needed, outside)
+}
+
+// needAttrs is need for the attributes alone.
+func (r *Reader) needAttrs(needed []int, outside int) []int {
+	for name := range r.attrs(r.top()) {
+		if p, _ := cutPrefix(name); p != "" && p != "xmlns" {
+			needed = addOutside(needed, r.lookup(p), outside)
+		}
 	}
 	return needed
 }
 
-// needAttrs is need for the attributes of the current element.
-func (r *Reader) needAttrs(needed []int, outside int) []int {
-	for name := range r.attrs(r.top()) {
-		needed = r.need(needed, name, outside)
+// addOutside adds i to needed if that is a declaration before outside; the
+// first, of the prefix xml, need not be made.
+func addOutside(needed []int, i, outside int) []int {
+	if i > 0 && i < outside && !slices.Contains(needed, i) {
+		needed = append(needed, i)
 	}
 	return needed
 }

@@ -156,8 +156,12 @@ func (s *scanner) opened(b []byte, i int, empty bool) int {
 	case 0:
 		s.root, s.attrBase, s.content = t, len(s.attrs), Span{i, i}
 		s.rootOpened(b)
-		if s.header {
+		switch {
+		case s.header:
 			return s.opensStream(b, i, empty)
+		case t.space == xmlRef:
+			// Deviation: XML does not forbid it, but it has no canonical form.
+			return s.fail(BadNamespacePrefix, "element in the namespace of xml:", s.tagStart)
 		}
 	case 1:
 		s.children = append(s.children, child{qname: t.qname, space: t.space, begin: int32(s.tagStart)})
@@ -187,9 +191,11 @@ func (s *scanner) hasDuplicate(b []byte, attrs []attribute) bool {
 	if len(attrs) > 12 {
 		return s.hasDuplicateSorted(b, attrs)
 	}
-	for i, x := range attrs {
-		for _, y := range attrs[:i] {
-			if x.end-x.local == y.end-y.local && s.compareNames(b, x, y) == 0 {
+	for i := range attrs {
+		x := &attrs[i]
+		for j := range i {
+			y := &attrs[j]
+			if x.end-x.local == y.end-y.local && b[x.local] == b[y.local] && s.compareNames(b, x, y) == 0 {
 				return true
 			}
 		}
@@ -203,16 +209,16 @@ func (s *scanner) hasDuplicateSorted(b []byte, attrs []attribute) bool {
 	all := append(s.attrs, attrs...)
 	s.attrs = all[:n]
 	sorted := all[n:]
-	slices.SortFunc(sorted, func(x, y attribute) int { return s.compareNames(b, x, y) })
+	slices.SortFunc(sorted, func(x, y attribute) int { return s.compareNames(b, &x, &y) })
 	for i := 1; i < len(sorted); i++ {
-		if s.compareNames(b, sorted[i-1], sorted[i]) == 0 {
+		if s.compareNames(b, &sorted[i-1], &sorted[i]) == 0 {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *scanner) compareNames(b []byte, x, y attribute) int {
+func (s *scanner) compareNames(b []byte, x, y *attribute) int {
 	if c := bytes.Compare(b[x.local:x.end], b[y.local:y.end]); c != 0 || x.space == y.space {
 		return c
 	}
