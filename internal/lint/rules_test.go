@@ -250,6 +250,13 @@ func TestCheckModules(t *testing.T) {
 	expect(t, "modules", findings, "README.md: its title", "is in no program", "Name does not return \"pong\"")
 }
 
+func TestCheckLinks(t *testing.T) {
+	expect(t, "links", CheckLinks([]File{
+		{Path: "README.md", Data: []byte("[a](docs/a.md#x) [b](docs) [c](gone.md) [d](https://example.org)\n")},
+		{Path: "docs/a.md", Data: []byte("[r](../README.md) [g](README.md)\n```text\n[x](y)\n```\n")},
+	}), "README.md:1: links to gone.md", "docs/a.md:1: links to docs/README.md")
+}
+
 func TestFindExamples(t *testing.T) {
 	text := "x\n```yaml config\na: 1\n```\n  ```sh\n  make\n  ```\n```\nplain\n```\n```go run\n"
 	examples, findings := Examples([]File{{Path: "README.md", Data: []byte(text)}})
