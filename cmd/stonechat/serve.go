@@ -29,6 +29,7 @@ import (
 // Serve runs the server.
 type Serve struct {
 	Config string `short:"c" placeholder:"FILE" help:"The configuration; without one everything has its default: the embedded store in ./data, the domain localhost, a self-signed certificate."`
+	Driver string `hidden:"" default:"auto" enum:"auto,goroutine" help:"How connections are moved; for measuring one against the other."`
 }
 
 // Run implements the command.
@@ -42,7 +43,7 @@ func (s Serve) Run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	in, err := start(c)
+	in, err := start(c, s.Driver)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ type listen struct {
 }
 
 // start brings everything up, or nothing.
-func start(c *config.Config) (_ *instance, err error) {
+func start(c *config.Config, driver string) (_ *instance, err error) {
 	in := &instance{config: c, log: logger(c.Log)}
 	defer func() {
 		if err != nil && in.store != nil {
@@ -101,8 +102,14 @@ func start(c *config.Config) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var d drive.Driver = &drive.Goroutines{Log: in.log}
+	if driver == "auto" {
+		if d, err = drive.New(in.log); err != nil {
+			return nil, err
+		}
+	}
 	in.clients = c2s.New(c2s.Config{
-		Server: in.server, Store: in.store, Driver: &drive.Goroutines{Log: in.log},
+		Server: in.server, Store: in.store, Driver: d,
 		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})

@@ -4,7 +4,8 @@
 // that a protocol is written without I/O.
 //
 // How to read this package: drive.go has the two contracts, Machine and Conn. goroutine.go is
-// the portable driver, one goroutine a connection; wire.go is the side of a connection that
+// the portable driver, one goroutine a connection; epoll_linux.go the one for many connections;
+// wire.go is the side of a connection that
 // faces the socket, under TLS or not; slots.go bounds the handshakes that compute at one time.
 //
 // A driver reads once, gives the machine what came (Machine.Input), and the machine flushes every
@@ -14,9 +15,19 @@ package drive
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 )
+
+// Driver moves the bytes of accepted connections.
+type Driver interface {
+	// Serve drives nc until it ends. With direct set, the connection begins with a TLS
+	// handshake as the server. start makes the machine; it is called before Serve returns.
+	Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine)
+	// Close aborts all connections and returns when their machines are gone.
+	Close()
+}
 
 // Machine is the protocol of one connection. Its driver calls the methods one at a time, never
 // two at once; the machine must not block in them.

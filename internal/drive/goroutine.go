@@ -193,7 +193,7 @@ func (c *conn) handshake(cfg *tls.Config) error {
 
 func (c *conn) Queue(p []byte) {
 	c.mu.Lock()
-	c.plain = append(c.plain, p...)
+	c.plain = grow(c.plain, p)
 	c.mu.Unlock()
 }
 
@@ -211,11 +211,8 @@ func (c *conn) Flush() {
 	} else {
 		c.wire.send(c.plain)
 	}
-	if cap(c.plain) > 4096 {
-		c.plain = nil
-	} else {
-		c.plain = c.plain[:0]
-	}
+	giveBack(c.plain)
+	c.plain = nil
 }
 
 func (c *conn) Queued() int {
