@@ -15,6 +15,9 @@
 // XML 1.0 (third edition).
 package xmlstream
 
+// NSXML is the namespace of the prefix xml, which is always declared: of xml:lang, that is.
+const NSXML = xmlNamespace
+
 // Name is the expanded name of an element: namespace and local name.
 type Name struct{ Space, Local string }
 
