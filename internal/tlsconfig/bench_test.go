@@ -18,7 +18,7 @@ func BenchmarkChoose(b *testing.B) {
 	for _, domain := range []string{"a.example", "b.example", "c.example"} {
 		pairs = append(pairs, ca.pair(b, folder, domain+"-rsa", x509.RSA, domain), ca.pair(b, folder, domain, x509.ECDSA, domain))
 	}
-	config := load(b, tlsconfig.Config{Pairs: pairs}).Config(tlsconfig.Use{Protocols: []string{"xmpp-client"}})
+	config := load(b, tlsconfig.Options{More: pairs}).Config("xmpp-client")
 	hello := &tls.ClientHelloInfo{
 		ServerName: "c.example", SupportedVersions: []uint16{tls.VersionTLS13},
 		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256},

@@ -15,7 +15,7 @@ import (
 
 // snapshot is what one reading of the files gave. It never changes.
 type snapshot struct {
-	leaves    []*leaf            // in the order of Config.Pairs
+	leaves    []*leaf            // in the order of Options
 	byName    map[string][]*leaf // by the names of certificates, lower case, "*.…" among them; best key first
 	clientCAs *x509.CertPool
 	caDigest  [32]byte
@@ -29,7 +29,17 @@ type leaf struct {
 	notAfter    time.Time
 	selfSigned  bool
 
-	configs sync.Map // of *tls.Config, by useKey
+	configs sync.Map // of *tls.Config, by use.key
+}
+
+// use is what a listener is for.
+type use struct {
+	protocols []string
+	asks      bool // for client certificates
+}
+
+func (u use) key() string {
+	return strconv.FormatBool(u.asks) + "\x00" + strings.Join(u.protocols, "\x00")
 }
 
 // choose picks the certificate for a client: one that is valid for the name
@@ -73,17 +83,17 @@ func (l *leaf) rank() int {
 // config returns the one configuration for a certificate and use. It makes
 // and reads tickets by itself, since crypto/tls would otherwise take the keys
 // of the listener's configuration, which all certificates share.
-func (l *leaf) config(u Use) *tls.Config {
-	key := useKey(u)
+func (l *leaf) config(u use) *tls.Config {
+	key := u.key()
 	if c, ok := l.configs.Load(key); ok {
 		return c.(*tls.Config)
 	}
 	c := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{l.certificate},
-		NextProtos:   u.Protocols,
+		NextProtos:   u.protocols,
 	}
-	if u.ClientCertificates && l.clientCAs != nil {
+	if u.asks && l.clientCAs != nil {
 		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.clientCAs
 	}
 	c.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
@@ -94,10 +104,6 @@ func (l *leaf) config(u Use) *tls.Config {
 	}
 	got, _ := l.configs.LoadOrStore(key, c)
 	return got.(*tls.Config)
-}
-
-func useKey(u Use) string {
-	return strconv.FormatBool(u.ClientCertificates) + "\x00" + strings.Join(u.Protocols, "\x00")
 }
 
 // tell gives the certificate to the connection that it is served on.

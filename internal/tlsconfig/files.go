@@ -23,12 +23,15 @@ const maxFile = 1 << 20
 
 // read makes a snapshot of the files. What has not changed since old is taken
 // over with its sessions.
-func (s *Set) read(old *snapshot) (*snapshot, error) {
+func (s *Certificates) read(old *snapshot) (*snapshot, error) {
 	next := &snapshot{byName: map[string][]*leaf{}}
 	if err := s.readClientCA(next); err != nil {
 		return nil, err
 	}
-	pairs := s.c.Pairs
+	pairs := s.o.More
+	if s.o.Certificate != "" || s.o.Key != "" {
+		pairs = append([]Pair{{s.o.Certificate, s.o.Key}}, pairs...)
+	}
 	own := len(pairs) == 0
 	if own {
 		pair, err := s.selfSigned()
@@ -65,8 +68,8 @@ func (s *Set) read(old *snapshot) (*snapshot, error) {
 }
 
 // worse finds fault with a certificate that would take the place of a good one.
-func (s *Set) worse(l, old *leaf) error {
-	now := s.c.Now()
+func (s *Certificates) worse(l, old *leaf) error {
+	now := s.o.Now()
 	valid := func(l *leaf) bool { return !now.Before(l.certificate.Leaf.NotBefore) && now.Before(l.notAfter) }
 	if !valid(old) || valid(l) {
 		return nil
@@ -77,11 +80,11 @@ func (s *Set) worse(l, old *leaf) error {
 	return fmt.Errorf("it, or its chain, has expired on %s", l.notAfter.Format(time.RFC3339))
 }
 
-func (s *Set) readClientCA(next *snapshot) error {
-	if s.c.ClientCA == "" {
+func (s *Certificates) readClientCA(next *snapshot) error {
+	if s.o.ClientCA == "" {
 		return nil
 	}
-	data, err := readFile(s.c.ClientCA)
+	data, err := readFile(s.o.ClientCA)
 	if err != nil {
 		return fmt.Errorf("tlsconfig: reading client_ca: %w", err)
 	}
@@ -94,13 +97,13 @@ func (s *Set) readClientCA(next *snapshot) error {
 		// Not AppendCertsFromPEM: it passes over what it can't read.
 		ca, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return fmt.Errorf("tlsconfig: client_ca %s: %w", s.c.ClientCA, err)
+			return fmt.Errorf("tlsconfig: client_ca %s: %w", s.o.ClientCA, err)
 		}
 		next.clientCAs.AddCert(ca)
 		n++
 	}
 	if n == 0 {
-		return fmt.Errorf("tlsconfig: client_ca %s has no certificate in PEM", s.c.ClientCA)
+		return fmt.Errorf("tlsconfig: client_ca %s has no certificate in PEM", s.o.ClientCA)
 	}
 	return nil
 }

@@ -127,9 +127,9 @@ func (a *authority) pair(t testing.TB, folder, name string, algorithm x509.Publi
 	return put(t, folder, name, certificate, key)
 }
 
-func load(t testing.TB, c tlsconfig.Config) *tlsconfig.Set {
+func load(t testing.TB, c tlsconfig.Options) *tlsconfig.Certificates {
 	t.Helper()
-	s, err := tlsconfig.Load(c)
+	s, err := tlsconfig.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,11 @@ const (
 // selfSigned returns the files of the certificate that was made here, after
 // making it if there is none, if it names other domains, if it ends soon, or
 // if it is damaged (the two files are not written in one step).
-func (s *Set) selfSigned() (Pair, error) {
-	if s.c.Folder == "" || len(s.c.Domains) == 0 {
+func (s *Certificates) selfSigned() (Pair, error) {
+	if s.o.Folder == "" || len(s.o.Domains) == 0 {
 		return Pair{}, errors.New("tlsconfig: no certificate is given, and no folder or domains to make one for")
 	}
-	folder := filepath.Join(s.c.Folder, "tls")
+	folder := s.o.Folder
 	p := Pair{filepath.Join(folder, "self-signed.crt"), filepath.Join(folder, "self-signed.key")}
 	l, err := readPair(p)
 	if errors.Is(err, fs.ErrPermission) {
@@ -51,8 +51,8 @@ func (s *Set) selfSigned() (Pair, error) {
 }
 
 // fits reports whether a certificate made earlier will still do.
-func (s *Set) fits(l *leaf) bool {
-	now, leaf := s.c.Now(), l.certificate.Leaf
+func (s *Certificates) fits(l *leaf) bool {
+	now, leaf := s.o.Now(), l.certificate.Leaf
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter.Add(-renewal)) {
 		return false
 	}
@@ -65,9 +65,9 @@ func (s *Set) fits(l *leaf) bool {
 }
 
 // names are the domains in the form of certificates, sorted, each once.
-func (s *Set) names() []string {
+func (s *Certificates) names() []string {
 	var list []string
-	for _, d := range s.c.Domains {
+	for _, d := range s.o.Domains {
 		list = append(list, hostname(d))
 	}
 	slices.Sort(list)
@@ -87,7 +87,7 @@ func hostname(domain string) string {
 	return strings.ToLower(domain)
 }
 
-func (s *Set) makeSelfSigned(folder string, p Pair) error {
+func (s *Certificates) makeSelfSigned(folder string, p Pair) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (s *Set) makeSelfSigned(folder string, p Pair) error {
 	if err != nil {
 		return err
 	}
-	now, names := s.c.Now(), s.names()
+	now, names := s.o.Now(), s.names()
 	template := &x509.Certificate{
 		SerialNumber:          serial.Add(serial, big.NewInt(1)),
 		Subject:               pkix.Name{CommonName: commonName(names[0])},

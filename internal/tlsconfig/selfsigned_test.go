@@ -36,8 +36,8 @@ func readCertificate(t *testing.T, name string) *x509.Certificate {
 func TestSelfSigned(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "not", "yet")
 	domains := []string{"Example.org", "köln.example", "127.0.0.1", "[::1]", "::ffff:192.0.2.1", "localhost", "example.org."}
-	set := load(t, tlsconfig.Config{Folder: folder, Domains: domains})
-	crt, key := filepath.Join(folder, "tls", "self-signed.crt"), filepath.Join(folder, "tls", "self-signed.key")
+	set := load(t, tlsconfig.Options{Folder: folder, Domains: domains})
+	crt, key := filepath.Join(folder, "self-signed.crt"), filepath.Join(folder, "self-signed.key")
 	for name, mode := range map[string]os.FileMode{crt: 0o600, key: 0o600, filepath.Dir(crt): 0o700} {
 		info, err := os.Stat(name)
 		if err != nil || info.Mode().Perm() != mode {
@@ -70,7 +70,7 @@ func TestSelfSigned(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(c)
 	for _, name := range []string{"example.org", "xn--kln-sna.example", "127.0.0.1"} {
-		e, err := dial(t, listen(t), &tls.Config{ServerName: name, RootCAs: pool}, set.Config(tlsconfig.Use{}))
+		e, err := dial(t, listen(t), &tls.Config{ServerName: name, RootCAs: pool}, set.Config())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,16 +103,16 @@ func TestSelfSignedRenewal(t *testing.T) {
 		{"no certificate", nil, 0, func(crt, _ string) { os.Remove(crt) }, true},
 		{"cut", nil, 0, func(crt, _ string) { os.Truncate(crt, 100) }, true},
 		{"key of another", nil, 0, func(_, key string) {
-			other := filepath.Join(filepath.Dir(key), "..", "other")
-			load(t, tlsconfig.Config{Folder: other, Domains: []string{"a.example"}})
-			os.Rename(filepath.Join(other, "tls", "self-signed.key"), key)
+			other := filepath.Join(filepath.Dir(key), "other")
+			load(t, tlsconfig.Options{Folder: other, Domains: []string{"a.example"}})
+			os.Rename(filepath.Join(other, "self-signed.key"), key)
 		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			folder, now := t.TempDir(), time.Now()
-			c := tlsconfig.Config{Folder: folder, Domains: []string{"a.example", "b.example"}, Now: func() time.Time { return now }}
+			c := tlsconfig.Options{Folder: folder, Domains: []string{"a.example", "b.example"}, Now: func() time.Time { return now }}
 			running := load(t, c)
-			crt, key := filepath.Join(folder, "tls", "self-signed.crt"), filepath.Join(folder, "tls", "self-signed.key")
+			crt, key := filepath.Join(folder, "self-signed.crt"), filepath.Join(folder, "self-signed.key")
 			old := readCertificate(t, crt)
 			if test.damage != nil {
 				test.damage(crt, key)
@@ -146,19 +146,19 @@ func TestSelfSignedFails(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "file")
 	write(t, file, []byte("x"))
-	for name, c := range map[string]tlsconfig.Config{
+	for name, c := range map[string]tlsconfig.Options{
 		"no folder":           {Domains: []string{"example.org"}},
 		"no domains":          {Folder: folder},
 		"a file for a folder": {Folder: file, Domains: []string{"example.org"}},
 		"no name at all":      {Folder: folder, Domains: []string{"a\x00é"}},
 	} {
-		if set, err := tlsconfig.Load(c); err == nil || set != nil || !strings.HasPrefix(err.Error(), "tlsconfig: ") {
+		if set, err := tlsconfig.Open(c); err == nil || set != nil || !strings.HasPrefix(err.Error(), "tlsconfig: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// A long domain fits: the common name is cut.
 	long := strings.Repeat("a", 60) + ".example.org"
-	set := load(t, tlsconfig.Config{Folder: t.TempDir(), Domains: []string{long}})
+	set := load(t, tlsconfig.Options{Folder: t.TempDir(), Domains: []string{long}})
 	if set.Uncovered() != nil {
 		t.Error("a long domain is not covered")
 	}
@@ -167,17 +167,17 @@ func TestSelfSignedFails(t *testing.T) {
 // Making it anew fails: the one in use stays.
 func TestSelfSignedReloadFails(t *testing.T) {
 	folder, now := t.TempDir(), time.Now()
-	set := load(t, tlsconfig.Config{Folder: folder, Domains: []string{"example.org"}, Now: func() time.Time { return now }})
+	set := load(t, tlsconfig.Options{Folder: folder, Domains: []string{"example.org"}, Now: func() time.Time { return now }})
 	now = now.Add(810 * 24 * time.Hour)
-	os.RemoveAll(filepath.Join(folder, "tls"))
-	write(t, filepath.Join(folder, "tls"), []byte("in the way"))
+	os.RemoveAll(folder)
+	write(t, folder, []byte("in the way"))
 	if err := set.Reload(); err == nil || !strings.Contains(err.Error(), "are kept") {
 		t.Error(err)
 	}
 	if d := set.DaysLeft(); d < 14 || d > 16 {
 		t.Errorf("%v days left", d)
 	}
-	if e, err := dial(t, listen(t), &tls.Config{InsecureSkipVerify: true}, set.Config(tlsconfig.Use{})); err != nil {
+	if e, err := dial(t, listen(t), &tls.Config{InsecureSkipVerify: true}, set.Config()); err != nil {
 		t.Error(err)
 	} else {
 		e.close()
@@ -186,8 +186,8 @@ func TestSelfSignedReloadFails(t *testing.T) {
 
 func TestKeyIsNotInTheCertificateFile(t *testing.T) {
 	folder := t.TempDir()
-	load(t, tlsconfig.Config{Folder: folder, Domains: []string{"example.org"}})
-	data, err := os.ReadFile(filepath.Join(folder, "tls", "self-signed.crt"))
+	load(t, tlsconfig.Options{Folder: folder, Domains: []string{"example.org"}})
+	data, err := os.ReadFile(filepath.Join(folder, "self-signed.crt"))
 	if err != nil || bytes.Contains(data, []byte("PRIVATE")) {
 		t.Error("it is given to clients", err)
 	}

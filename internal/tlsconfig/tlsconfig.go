@@ -5,9 +5,9 @@
 // by name and by what the client understands, and changes them while
 // connections come in.
 //
-//	set, err := tlsconfig.Load(tlsconfig.Config{Folder: "data", Domains: domains})
-//	config := set.Config(tlsconfig.Use{Protocols: []string{"xmpp-client"}})
-//	err = set.Reload() // the files have changed; on an error the old ones stay
+//	certs, err := tlsconfig.Open(tlsconfig.Options{Folder: "data/tls", Domains: domains})
+//	config := certs.Config("xmpp-client")
+//	err = certs.Reload() // the files have changed; on an error the old ones stay
 //
 // # The certificate of a connection
 //
@@ -21,9 +21,9 @@
 // ticket keys of its own: a session is resumed only where its certificate is
 // still the one that would be chosen. With the certificate the sessions go.
 //
-// How to read it: tlsconfig.go has the set and its reloading, choose.go what
-// happens to a ClientHello, files.go the reading of files, selfsigned.go the
-// certificate that is made here.
+// How to read it: tlsconfig.go has what callers see, choose.go what happens to
+// a ClientHello, files.go the reading of files, selfsigned.go the certificate
+// that is made here.
 package tlsconfig
 
 import (
@@ -37,22 +37,24 @@ import (
 	"time"
 )
 
-// Pair names the files of a certificate (PEM, the server's first, then the
-// chain without the root) and of its key (PEM). They may be one file.
-type Pair struct{ Certificate, Key string }
+// Options say where the certificates are.
+type Options struct {
+	// Certificate and Key are the files of the certificate that is served
+	// where no other fits: in PEM, the server's certificate first, then its
+	// chain without the root. They may be one file. Both empty, with no More:
+	// a self-signed one is made.
+	Certificate, Key string
 
-// Config says where the certificates are.
-type Config struct {
-	// Pairs are the certificates. The first is served where no other fits.
-	// Empty: a self-signed one is made.
-	Pairs []Pair
+	// More are further certificates: for other names, or with another kind of
+	// key for the same ones.
+	More []Pair
 
 	// Domains are what the server serves; a self-signed certificate names them
 	// all. In either form, U-labels or A-labels.
 	Domains []string
 
-	// Folder is where a self-signed certificate is kept, the server's data
-	// folder.
+	// Folder is where a self-signed certificate is kept. It is made if it is
+	// not there.
 	Folder string
 
 	// ClientCA is a file (PEM) of the authorities whose client certificates
@@ -63,22 +65,24 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Set is the certificates of a server. All methods are safe for concurrent
-// use.
-type Set struct {
-	c       Config
+// Pair names the files of a certificate and of its key.
+type Pair struct{ Certificate, Key string }
+
+// Certificates are those of a server. All methods are safe for concurrent use.
+type Certificates struct {
+	o       Options
 	reload  sync.Mutex // one Reload at a time
 	current atomic.Pointer[snapshot]
 }
 
-// Load reads the certificates for the first time, or makes one. One that has
+// Open reads the certificates for the first time, or makes one. One that has
 // expired is taken all the same, see DaysLeft: better a server that clients
 // complain of than none.
-func Load(c Config) (*Set, error) {
-	if c.Now == nil {
-		c.Now = time.Now
+func Open(o Options) (*Certificates, error) {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	s := &Set{c: c}
+	s := &Certificates{o: o}
 	next, err := s.read(nil)
 	if err != nil {
 		return nil, err
@@ -92,7 +96,7 @@ func Load(c Config) (*Set, error) {
 // changes and the error says what: a key that does not fit, or a certificate
 // that is not valid now while the one in use is. Without a change of the files
 // it does nothing; a self-signed certificate that is due is made anew.
-func (s *Set) Reload() error {
+func (s *Certificates) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
 	next, err := s.read(s.current.Load())
@@ -106,7 +110,7 @@ func (s *Set) Reload() error {
 // Watch calls Reload at that interval until ctx ends, so that renewed files
 // are found and a self-signed certificate does not expire. report gets the
 // errors; it may be nil.
-func (s *Set) Watch(ctx context.Context, every time.Duration, report func(error)) {
+func (s *Certificates) Watch(ctx context.Context, every time.Duration, report func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -129,8 +133,8 @@ type Status struct {
 	SelfSigned bool      // made here
 }
 
-// Status lists the certificates in use, in the order of Config.Pairs.
-func (s *Set) Status() []Status {
+// Status lists the certificates in use, in the order of Options.
+func (s *Certificates) Status() []Status {
 	var list []Status
 	for _, l := range s.current.Load().leaves {
 		leaf := l.certificate.Leaf
@@ -145,7 +149,7 @@ func (s *Set) Status() []Status {
 
 // DaysLeft is how long the certificate that ends first is valid, in days;
 // negative when it has expired.
-func (s *Set) DaysLeft() float64 {
+func (s *Certificates) DaysLeft() float64 {
 	leaves := s.current.Load().leaves
 	first := leaves[0].notAfter
 	for _, l := range leaves[1:] {
@@ -153,15 +157,15 @@ func (s *Set) DaysLeft() float64 {
 			first = l.notAfter
 		}
 	}
-	return first.Sub(s.c.Now()).Hours() / 24
+	return first.Sub(s.o.Now()).Hours() / 24
 }
 
-// Uncovered lists the domains of Config.Domains for which no certificate is
+// Uncovered lists the domains of Options.Domains for which no certificate is
 // valid: a client that checks will refuse them.
-func (s *Set) Uncovered() []string {
+func (s *Certificates) Uncovered() []string {
 	now := s.current.Load()
 	var list []string
-	for _, d := range s.c.Domains {
+	for _, d := range s.o.Domains {
 		name := hostname(d)
 		covers := func(l *leaf) bool { return l.certificate.Leaf.VerifyHostname(name) == nil }
 		if !slices.ContainsFunc(now.leaves, covers) {
@@ -171,26 +175,26 @@ func (s *Set) Uncovered() []string {
 	return list
 }
 
-// ClientCAs are the authorities of Config.ClientCA; nil without. It is not to
+// ClientCAs are the authorities of Options.ClientCA; nil without. It is not to
 // be changed.
-func (s *Set) ClientCAs() *x509.CertPool { return s.current.Load().clientCAs }
+func (s *Certificates) ClientCAs() *x509.CertPool { return s.current.Load().clientCAs }
 
-// Use says what a listener is for.
-type Use struct {
-	// Protocols are offered by ALPN, in order of preference: "xmpp-client",
-	// "h2". Empty: ALPN is ignored, as after STARTTLS.
-	Protocols []string
-
-	// ClientCertificates asks the client for a certificate, if there is a
-	// Config.ClientCA. It need not have one; if it has one, it must be good.
-	ClientCertificates bool
+// Config makes the configuration for a listener; it follows every Reload and
+// is not to be changed. The protocols are offered by ALPN, in order of
+// preference ("xmpp-client", "h2"); without any ALPN is ignored, as it is
+// after STARTTLS. TLS 1.2 at least (RFC 9325 §3.1.1); the suites are those that
+// crypto/tls finds good.
+func (s *Certificates) Config(protocols ...string) *tls.Config {
+	return s.listener(use{protocols: slices.Clone(protocols)})
 }
 
-// Config makes the configuration for a listener. It follows every Reload and
-// is not to be changed. TLS 1.2 at least (RFC 9325 §3.1.1); the suites are
-// those that crypto/tls finds good.
-func (s *Set) Config(u Use) *tls.Config {
-	u.Protocols = slices.Clone(u.Protocols)
+// Asking is like Config, but asks clients for a certificate if there is an
+// Options.ClientCA. A client need not have one; if it has one, it must be good.
+func (s *Certificates) Asking(protocols ...string) *tls.Config {
+	return s.listener(use{protocols: slices.Clone(protocols), asks: true})
+}
+
+func (s *Certificates) listener(u use) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -204,7 +208,7 @@ func (s *Set) Config(u Use) *tls.Config {
 // GetCertificate chooses a certificate, for a tls.Config made elsewhere. Such
 // a configuration should not issue session tickets if its connections use
 // channel binding: see the package comment.
-func (s *Set) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (s *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	l := s.current.Load().choose(hello)
 	tell(hello, &l.certificate)
 	return &l.certificate, nil

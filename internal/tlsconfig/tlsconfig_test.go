@@ -27,8 +27,8 @@ import (
 
 func TestChoice(t *testing.T) {
 	ca, folder := newAuthority(t), t.TempDir()
-	set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{
-		ca.pair(t, folder, "org-rsa", x509.RSA, "example.org", "conference.example.org"),
+	first := ca.pair(t, folder, "org-rsa", x509.RSA, "example.org", "conference.example.org")
+	set := load(t, tlsconfig.Options{Certificate: first.Certificate, Key: first.Key, More: []tlsconfig.Pair{
 		ca.pair(t, folder, "org", x509.ECDSA, "Example.ORG", "conference.example.org"),
 		ca.pair(t, folder, "net", x509.ECDSA, "*.example.net", "example.net"),
 		ca.pair(t, folder, "chat", x509.RSA, "chat.example.net"),
@@ -60,12 +60,12 @@ func TestChoice(t *testing.T) {
 		{"no name, RSA only", "", rsaOnly, 0},
 		{"RSA before Ed25519", "ed.example", nil, 5},
 	} {
-		for _, use := range []tlsconfig.Use{{}, {Protocols: []string{"xmpp-client"}}} {
+		for _, protocols := range [][]string{nil, {"xmpp-client"}} {
 			c := &tls.Config{ServerName: test.sni, InsecureSkipVerify: true, NextProtos: []string{"xmpp-client"}}
 			if test.edit != nil {
 				test.edit(c)
 			}
-			e, err := dial(t, l, c, set.Config(use))
+			e, err := dial(t, l, c, set.Config(protocols...))
 			if err != nil {
 				t.Errorf("%s: %v", test.name, err)
 				continue
@@ -77,7 +77,7 @@ func TestChoice(t *testing.T) {
 			if served := tlsconfig.Served(e.server); served == nil || !served.Equal(state.PeerCertificates[0]) {
 				t.Errorf("%s: not the certificate that was served", test.name)
 			}
-			if want := strings.Join(use.Protocols, ""); state.NegotiatedProtocol != want {
+			if want := strings.Join(protocols, ""); state.NegotiatedProtocol != want {
 				t.Errorf("%s: protocol %q, want %q", test.name, state.NegotiatedProtocol, want)
 			}
 			e.close()
@@ -85,20 +85,20 @@ func TestChoice(t *testing.T) {
 	}
 	// A client that understands none of the certificates for its name.
 	if _, err := dial(t, l, &tls.Config{ServerName: "example.net", InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12,
-		CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, set.Config(tlsconfig.Use{})); err == nil {
+		CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, set.Config()); err == nil {
 		t.Error("a handshake without a common algorithm")
 	}
-	if _, err := dial(t, l, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, set.Config(tlsconfig.Use{})); err == nil {
+	if _, err := dial(t, l, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, set.Config()); err == nil {
 		t.Error("TLS 1.1 was accepted")
 	}
-	if _, err := dial(t, l, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}, set.Config(tlsconfig.Use{Protocols: []string{"xmpp-client"}})); err == nil {
+	if _, err := dial(t, l, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}, set.Config("xmpp-client")); err == nil {
 		t.Error("another protocol was accepted")
 	}
 }
 
 func TestGetCertificate(t *testing.T) {
 	ca, folder := newAuthority(t), t.TempDir()
-	set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{
+	set := load(t, tlsconfig.Options{More: []tlsconfig.Pair{
 		ca.pair(t, folder, "a", x509.ECDSA, "a.example"), ca.pair(t, folder, "b", x509.ECDSA, "b.example"),
 	}})
 	e, err := dial(t, listen(t), &tls.Config{ServerName: "b.example", RootCAs: ca.pool()}, &tls.Config{GetCertificate: set.GetCertificate})
@@ -138,8 +138,8 @@ func TestReloadUnderTraffic(t *testing.T) {
 		ca.pair(t, folder, "ec", x509.ECDSA, "example.org"),
 		ca.pair(t, folder, "rsa", x509.RSA, "example.org"),
 	}
-	set := load(t, tlsconfig.Config{Pairs: pairs, Domains: []string{"example.org"}})
-	config := set.Config(tlsconfig.Use{Protocols: []string{"xmpp-client"}})
+	set := load(t, tlsconfig.Options{More: pairs, Domains: []string{"example.org"}})
+	config := set.Config("xmpp-client")
 
 	const clients, reloads = 4, 15
 	stop := make(chan struct{})
@@ -215,8 +215,8 @@ func TestResumption(t *testing.T) {
 		a := ca.pair(t, folder, "a", x509.ECDSA, "a.example")
 		b := ca.pair(t, folder, "b", x509.ECDSA, "b.example")
 		write(t, filepath.Join(folder, "ca.pem"), ca.pem())
-		set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{a, b}, ClientCA: filepath.Join(folder, "ca.pem")})
-		plain, asking := set.Config(tlsconfig.Use{}), set.Config(tlsconfig.Use{ClientCertificates: true})
+		set := load(t, tlsconfig.Options{More: []tlsconfig.Pair{a, b}, ClientCA: filepath.Join(folder, "ca.pem")})
+		plain, asking := set.Config(), set.Asking()
 		l := listen(t)
 		cache := &oneSession{}
 		try := func(config *tls.Config, name string) bool {
@@ -243,7 +243,7 @@ func TestResumption(t *testing.T) {
 		}{
 			{"first", func() {}, plain, "a.example", false},
 			{"again", func() {}, plain, "a.example", true},
-			{"another listener of the same kind", func() {}, set.Config(tlsconfig.Use{}), "a.example", true},
+			{"another listener of the same kind", func() {}, set.Config(), "a.example", true},
 			{"another kind of listener", func() {}, asking, "a.example", false},
 			{"back", func() {}, plain, "a.example", false},
 			{"another certificate", func() {}, plain, "b.example", false},
@@ -309,18 +309,18 @@ func TestReloadFails(t *testing.T) {
 			os.Remove(pair.Key) // if it is a folder
 			put(t, folder, "a", goodCert, goodKey)
 			write(t, authorities, ca.pem())
-			set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{pair}, ClientCA: authorities})
+			set := load(t, tlsconfig.Options{Certificate: pair.Certificate, Key: pair.Key, ClientCA: authorities})
 			test.damage()
 			err := set.Reload()
 			if err == nil || !strings.Contains(err.Error(), test.text) || strings.Contains(err.Error(), "PRIVATE") {
 				t.Fatalf("%v, want %q", err, test.text)
 			}
-			e, err := dial(t, listen(t), &tls.Config{ServerName: "example.org", RootCAs: ca.pool()}, set.Config(tlsconfig.Use{}))
+			e, err := dial(t, listen(t), &tls.Config{ServerName: "example.org", RootCAs: ca.pool()}, set.Config())
 			if err != nil {
 				t.Fatal(err)
 			}
 			e.close()
-			_, err = tlsconfig.Load(tlsconfig.Config{Pairs: []tlsconfig.Pair{pair}, ClientCA: authorities})
+			_, err = tlsconfig.Open(tlsconfig.Options{Certificate: pair.Certificate, Key: pair.Key, ClientCA: authorities})
 			if strings.Contains(test.name, "expired") {
 				if err != nil {
 					t.Errorf("an expired certificate is better than none: %v", err)
@@ -333,7 +333,7 @@ func TestReloadFails(t *testing.T) {
 	// An expired one may be replaced by another: it is no worse.
 	os.Remove(pair.Key)
 	put(t, folder, "a", expired, expiredKey)
-	set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{pair}})
+	set := load(t, tlsconfig.Options{Certificate: pair.Certificate, Key: pair.Key})
 	if d := set.DaysLeft(); d > 0 || d < -1 {
 		t.Errorf("%v days left", d)
 	}
@@ -351,7 +351,7 @@ func TestReloadNotYetValid(t *testing.T) {
 	ca, folder := newAuthority(t), t.TempDir()
 	pair := ca.pair(t, folder, "a", x509.ECDSA, "example.org")
 	now := time.Now()
-	set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{pair}, Now: func() time.Time { return now }})
+	set := load(t, tlsconfig.Options{Certificate: pair.Certificate, Key: pair.Key, Now: func() time.Time { return now }})
 	ca.notBefore = now.Add(time.Hour)
 	ca.pair(t, folder, "a", x509.ECDSA, "later.example")
 	if err := set.Reload(); err == nil || !strings.Contains(err.Error(), "not valid before") {
@@ -371,7 +371,7 @@ func TestClientCertificates(t *testing.T) {
 	ca, other, folder := newAuthority(t), newAuthority(t), t.TempDir()
 	authorities := filepath.Join(folder, "ca.pem")
 	write(t, authorities, ca.pem())
-	set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{ca.pair(t, folder, "a", x509.ECDSA, "example.org")}, ClientCA: authorities})
+	set := load(t, tlsconfig.Options{More: []tlsconfig.Pair{ca.pair(t, folder, "a", x509.ECDSA, "example.org")}, ClientCA: authorities})
 	if !set.ClientCAs().Equal(ca.pool()) {
 		t.Error("other authorities")
 	}
@@ -383,11 +383,11 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return []tls.Certificate{pair}
 	}
-	asking, plain := tlsconfig.Use{ClientCertificates: true}, tlsconfig.Use{}
+	asking, plain := set.Asking(), set.Config()
 	l := listen(t)
 	for _, test := range []struct {
 		name         string
-		use          tlsconfig.Use
+		config       *tls.Config
 		certificates []tls.Certificate
 		chains       int
 		ok           bool
@@ -404,7 +404,7 @@ func TestClientCertificates(t *testing.T) {
 			}
 			return &test.certificates[0], nil
 		}}
-		e, err := dial(t, l, c, set.Config(test.use))
+		e, err := dial(t, l, c, test.config)
 		if (err == nil) != test.ok {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -421,8 +421,8 @@ func TestClientCertificates(t *testing.T) {
 func TestStatus(t *testing.T) {
 	ca, folder := newAuthority(t), t.TempDir()
 	certificate, key := ca.issue(t, newKey(t, x509.RSA), 10*24*time.Hour, "b.example", "*.b.example")
-	set := load(t, tlsconfig.Config{
-		Pairs:   []tlsconfig.Pair{ca.pair(t, folder, "a", x509.ECDSA, "a.example"), put(t, folder, "b", certificate, key)},
+	set := load(t, tlsconfig.Options{
+		More:    []tlsconfig.Pair{ca.pair(t, folder, "a", x509.ECDSA, "a.example"), put(t, folder, "b", certificate, key)},
 		Domains: []string{"a.example", "B.example", "x.b.example", "x.a.example", "köln.example", "127.0.0.1"},
 	})
 	if d := set.DaysLeft(); d > 10 || d < 9.9 {
@@ -448,7 +448,7 @@ func TestWatch(t *testing.T) {
 	next, nextKey := ca.issue(t, newKey(t, x509.ECDSA), 50*24*time.Hour, "b.example")
 	now := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		set := load(t, tlsconfig.Config{Pairs: []tlsconfig.Pair{pair}, Now: func() time.Time { return now }})
+		set := load(t, tlsconfig.Options{Certificate: pair.Certificate, Key: pair.Key, Now: func() time.Time { return now }})
 		ctx, cancel := context.WithCancel(t.Context())
 		var reports atomic.Int32
 		go set.Watch(ctx, time.Hour, func(error) { reports.Add(1) })
