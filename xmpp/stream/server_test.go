@@ -73,6 +73,12 @@ func serverConfig(s *script) *stream.ServerConfig {
 	if s.has("broken-secret") {
 		c.SASL.Secret = nil
 	}
+	if s.has("register-anywhere") {
+		c.Features = func(_ *stream.Server, dst []byte) []byte {
+			return append(dst, "<register xmlns='http://jabber.org/features/iq-register'/>"...)
+		}
+		c.Admit = func(*stream.Server, *xmlstream.Element) bool { return true }
+	}
 	if s.has("register") {
 		c.Features = func(s *stream.Server, dst []byte) []byte {
 			switch s.State() {
