@@ -62,7 +62,7 @@ type Config struct {
 
 // TLS says with which certificate the server answers.
 type TLS struct {
-	// A PEM file with the certificate and its chain. Empty: a self-signed one, made at first start. The file is read again when it changes.
+	// A PEM file with the certificate and its chain. Empty: a self-signed one, made at first start. Both files are read again at SIGHUP.
 	Certificate string `yaml:"certificate" default:""`
 	// A PEM file with the private key of the certificate.
 	Key string `yaml:"key" default:""`

@@ -218,13 +218,16 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 	st.Pause()
 	t.suspended = true
 	se.in.whenSafe(func() {
-		t := se.server.NewTurn()
-		if !se.resumed(t, st, answer) {
-			st.Queue(answer(0, false))
-			st.Flush()
-		}
-		t.End()
-		st.Resume()
+		// On a goroutine of its own: whoever made it safe, perhaps this very input, holds locks.
+		se.server.workers.do(func() {
+			t := se.server.NewTurn()
+			if !se.resumed(t, st, answer) {
+				st.Queue(answer(0, false))
+				st.Flush()
+			}
+			t.End()
+			st.Resume()
+		})
 	})
 	return nil
 }

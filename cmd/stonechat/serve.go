@@ -71,8 +71,8 @@ type listen struct {
 }
 
 // start brings everything up, or nothing.
-func start(c *config.Config) (in *instance, err error) {
-	in = &instance{config: c, log: logger(c.Log)}
+func start(c *config.Config) (_ *instance, err error) {
+	in := &instance{config: c, log: logger(c.Log)}
 	defer func() {
 		if err != nil && in.store != nil {
 			err = errors.Join(err, in.store.Close())
@@ -85,9 +85,11 @@ func start(c *config.Config) (in *instance, err error) {
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
 	}
-	if in.store, err = sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log}); err != nil {
+	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log})
+	if err != nil {
 		return nil, err
 	}
+	in.store = st
 	secret, err := secret(in.store, "login secret")
 	if err != nil {
 		return nil, err

@@ -37,7 +37,8 @@ type Claim struct {
 //	RFC 6121 §2
 //	XEP-0198 (partial, 1.6): no resumption on another node
 //
-// An RFC named with sections is claimed in part.
+// An RFC named with sections is claimed in part, and so is an XEP that is
+// "complete but for …".
 func Document(packages []Package) ([]Documented, []Finding, error) {
 	var documented []Documented
 	var findings []Finding
@@ -93,7 +94,7 @@ func checkDoc(p Package, doc string) []Finding {
 var (
 	claimBegin = regexp.MustCompile(`^(RFC \d{4,5}|XEP-\d{4})\b`)
 	rfcClaim   = regexp.MustCompile(`\bRFC (\d{4,5})\b( §)?`)
-	xepClaim   = regexp.MustCompile(`\bXEP-(\d{4})(?: \((complete|partial), (\d+(?:\.\d+)*)\))?`)
+	xepClaim   = regexp.MustCompile(`(?:^|[,;] |\n\s*)XEP-(\d{4})\b(?: \((complete|partial)( [^,()]+)?, (\d+(?:\.\d+)*)\))?`)
 )
 
 // readClaims fills RFCs and XEPs from Doc and returns the XEPs that are named in
@@ -108,11 +109,14 @@ func (d *Documented) readClaims() (wrong []string) {
 			d.RFCs[m[1]] = d.RFCs[m[1]] || m[2] == ""
 		}
 		for _, m := range xepClaim.FindAllStringSubmatch(paragraph, -1) {
-			if m[2] == "" {
-				wrong = append(wrong, m[0])
-				continue
+			switch {
+			case m[2] == "":
+				wrong = append(wrong, "XEP-"+m[1])
+			case m[3] != "": // "complete but for …"
+				d.XEPs = append(d.XEPs, Claim{m[1], "partial", m[4]})
+			default:
+				d.XEPs = append(d.XEPs, Claim{m[1], m[2], m[4]})
 			}
-			d.XEPs = append(d.XEPs, Claim{m[1], m[2], m[3]})
 		}
 	}
 	return wrong

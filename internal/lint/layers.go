@@ -59,6 +59,8 @@ var neighbours = []struct{ from, to, why string }{
 	{"xmpp/*", "xmpp/form", "data forms are part of many payloads"},
 	{"xmpp/*", "xmpp/rsm", "paging is part of many payloads"},
 	{"xmpp/*", "xmpp/delay", "time stamps are part of many payloads"},
+	{"xmpp/*", "xmpp/datetime", "time stamps are written in one way"},
+	{"xmpp/caps", "xmpp/disco", "what is hashed is an answer of service discovery"},
 	{"xmpp/stream", "xmpp/sasl", "a stream negotiates its login"},
 	{"client/...", "internal/drive/...", "the client's bytes go through a driver"},
 	{"component/...", "internal/drive/...", "the component's bytes go through a driver"},

@@ -16,6 +16,7 @@
 //	source.go      SPDX line, length and opening of files, paths and hosts that must not be named
 //	syntax.go      no init, no written globals, no time.Sleep in tests
 //	modules.go     a module has one name everywhere
+//	links.go       links between documents
 //	examples.go    fenced examples of README.md and docs/ are loaded, built or run
 //	generated.go   generated files are what their generators write
 package lint

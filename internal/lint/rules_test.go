@@ -102,7 +102,7 @@ func TestDocument(t *testing.T) {
 	write(t, filepath.Join(dir, "a.go"), []byte(`// Package a speaks for tests.
 //
 // RFC 6120 §4 and §6, RFC 7622
-// XEP-0198 (partial, 1.6): not all, XEP-0203
+// XEP-0198 (complete but for resumption, 1.6): with words of XEP-0068, XEP-0203
 //
 // In prose XEP-0001 and RFC 1 are no claims.
 package a
@@ -248,6 +248,13 @@ func TestCheckModules(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, "modules", findings, "README.md: its title", "is in no program", "Name does not return \"pong\"")
+}
+
+func TestCheckLinks(t *testing.T) {
+	expect(t, "links", CheckLinks([]File{
+		{Path: "README.md", Data: []byte("[a](docs/a.md#x) [b](docs) [c](gone.md) [d](https://example.org)\n")},
+		{Path: "docs/a.md", Data: []byte("[r](../README.md) [g](README.md)\n```text\n[x](y)\n```\n")},
+	}), "README.md:1: links to gone.md", "docs/a.md:1: links to docs/README.md")
 }
 
 func TestFindExamples(t *testing.T) {

@@ -147,7 +147,7 @@ var hosts = regexp.MustCompile(`^(` + strings.Join([]string{
 	`(etherx\.)?jabber\.org`, `xmpp\.org`, `linkmauve\.fr`, // protocol namespaces and specifications
 	`www\.w3\.org`, `usefulinc\.com`, `xmlns\.com`, `spdx\.org`, // other namespaces
 	`www\.rfc-editor\.org`, `www\.iana\.org`, `www\.apache\.org`, `keepachangelog\.com`, `semver\.org`,
-	`github\.com`, `go\.dev`, `pkg\.go\.dev`,
+	`stonechat\.im`, `github\.com`, `go\.dev`, `pkg\.go\.dev`,
 	`localhost`, `127\.\d+\.\d+\.\d+`, `\[::1?\]`,
 	`([\w-]+\.)*(example|test|invalid|localhost)`, `([\w-]+\.)*example\.(org|com|net)`,
 	`[A-Z]+`, `%s`, `\$.*`, // placeholders in texts

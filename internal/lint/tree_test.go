@@ -83,6 +83,11 @@ func TestNames(t *testing.T) {
 	report(t, CheckNames(files))
 }
 
+func TestLinks(t *testing.T) {
+	_, files := files(t)
+	report(t, CheckLinks(files))
+}
+
 func TestSyntax(t *testing.T) {
 	_, files := files(t)
 	report(t, CheckSyntax(files))

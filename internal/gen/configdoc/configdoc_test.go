@@ -35,8 +35,13 @@ func TestManual(t *testing.T) {
 			"\t// The least.\n\tLevel string `yaml:\"level\" default:\"info\" oneof:\"info warn\" later:\"all\"`\n}\n",
 		"module/sm/sm.go": "package sm\n" +
 			"// Config is what operators may change.\ntype Config struct {\n" +
-			"\t// How long a session waits.\n\tResume time.Duration `yaml:\"resume\" default:\"10m\" unbuilt:\"it\"`\n" +
+			"\t// Resume is how long a session waits.\n\tResume time.Duration `yaml:\"resume\" default:\"10m\" unbuilt:\"it\"`\n" +
 			"\tStore store.Store\n}\n",
+		"module/roster/roster.go": "package roster\n" +
+			"// Config is the key modules.roster.\ntype Config struct {\n" +
+			"\t// How many.\n\tItems int `yaml:\"items\"`\n\t// How long.\n\tWait time.Duration `yaml:\"wait\"`\n" +
+			"\t// How large.\n\tBytes int `yaml:\"bytes\"`\n\t// Which.\n\tHosts []string `yaml:\"hosts\"`\n}\n" +
+			"// Default is it.\nfunc Default() Config {\n\treturn Config{Items: 10_000, Wait: 2 * time.Hour, Bytes: 4 << 10, Hosts: []string{\"a\"}}\n}\n",
 		"module/ping/ping.go": "package ping\ntype Module struct{}\n",
 	})
 	sections, err := read(root)
@@ -49,8 +54,10 @@ func TestManual(t *testing.T) {
 		"## log\n\n`log` says what is written.\n",
 		"| `level` | info, warn | `info` | The least. *Not built yet: all.* |",
 		"## modules.sm\n\n`modules.sm` is what operators may change.\n",
+		"## modules.roster\n\n| key |",
 		"| `resume` | duration | `10m` | *Not built yet.* How long a session waits. |",
-		"```yaml config\ndata: ./data\nlog:\n  level: info\nmodules:\n  sm:\n    resume: 10m\n```\n",
+		"```yaml config\ndata: ./data\nlog:\n  level: info\nmodules:\n  roster:\n    items: 10000\n    wait: 2h\n    bytes: 4096\n" +
+			"    hosts: [\"a\"]\n  sm:\n    resume: 10m\n```\n",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks\n%s\nin\n%s", want, page)

@@ -16,6 +16,9 @@ import (
 	"strings"
 )
 
+// How to read this file: read is called first; structsOf parses a package,
+// sectionsOf turns its struct Config, and those in it, into tables of keys.
+
 // section is one table of the manual: the keys below one key.
 type section struct {
 	path string // "limits"; "" for the keys of the first level
@@ -70,8 +73,9 @@ func read(root string) ([]section, error) {
 
 // structure is one struct type with its comment.
 type structure struct {
-	spec *ast.StructType
-	text string
+	spec     *ast.StructType
+	text     string
+	defaults map[string]string // by field; what the package's func Default returns
 }
 
 // structsOf parses a package's files, tests excepted.
@@ -81,6 +85,7 @@ func structsOf(dir string) (map[string]structure, error) {
 		return nil, err
 	}
 	structs := map[string]structure{}
+	var literal *ast.CompositeLit
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -90,6 +95,9 @@ func structsOf(dir string) (map[string]structure, error) {
 			return nil, fmt.Errorf("configdoc: %w", err)
 		}
 		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == "Default" && fn.Recv == nil {
+				literal = returned(fn)
+			}
 			g, ok := d.(*ast.GenDecl)
 			if !ok || g.Tok != token.TYPE {
 				continue
@@ -101,10 +109,16 @@ func structsOf(dir string) (map[string]structure, error) {
 					if spec.Doc != nil {
 						doc = spec.Doc
 					}
-					structs[spec.Name.Name] = structure{st, flow(doc)}
+					structs[spec.Name.Name] = structure{spec: st, text: flow(doc)}
 				}
 			}
 		}
+	}
+	if literal != nil {
+		name := types.ExprString(literal.Type)
+		st := structs[name]
+		st.defaults = values(literal)
+		structs[name] = st
 	}
 	return structs, nil
 }
@@ -142,11 +156,14 @@ func sectionsOf(structs map[string]structure, name, path string) ([]section, err
 			below = append(below, more...)
 			continue
 		}
-		text := flow(f.Doc)
+		text := withoutName(flow(f.Doc), f.Names[0].Name)
 		if text == "" {
 			return nil, fmt.Errorf("configdoc: %s has no comment for operators", full)
 		}
 		initial, ok := tag.Lookup("default")
+		if !ok {
+			initial, ok = structs[name].defaults[f.Names[0].Name]
+		}
 		if !ok && kind != "Modules" {
 			return nil, fmt.Errorf("configdoc: %s has no default", full)
 		}
@@ -163,6 +180,17 @@ func sectionsOf(structs map[string]structure, name, path string) ([]section, err
 
 // flow is the text of a comment as one line.
 func flow(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c.Text()), " ") }
+
+// withoutName turns "Resume is how long it waits." into "How long it waits.":
+// operators do not know the names of fields.
+func withoutName(text, field string) string {
+	for _, verb := range []string{" is ", " are "} {
+		if rest, ok := strings.CutPrefix(text, field+verb); ok && rest != "" {
+			return strings.ToUpper(rest[:1]) + rest[1:]
+		}
+	}
+	return text
+}
 
 // kindOf says in an operator's words what a Go type holds.
 func kindOf(goType string) string {

@@ -35,7 +35,9 @@ func manual(sections []section) []byte {
 		fmt.Fprintf(&b, "\n## %s\n", title)
 		if s.path != "" && s.text != "" {
 			_, text, _ := strings.Cut(s.text, " ") // the type's name
-			fmt.Fprintf(&b, "\n`%s` %s\n", s.path, text)
+			if !strings.HasPrefix(text, "is the key ") {
+				fmt.Fprintf(&b, "\n`%s` %s\n", s.path, text)
+			}
 		}
 		b.WriteString("\n| key | kind | default | |\n|---|---|---|---|\n")
 		for _, k := range s.keys {
