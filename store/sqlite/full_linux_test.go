@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlite_test
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/store/sqlite"
+)
+
+// TestFullDisk fills a real file system of 8 MB, makes space and goes on.
+func TestFullDisk(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("mounting a small file system to fill it: %v (the test needs root)", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	}()
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(disk, "data")
+	open := func() *sqlite.Store {
+		t.Helper()
+		s, err := sqlite.Open(sqlite.Options{Folder: folder, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	commit(t, s, store.CreateAccount{Account: store.Account{JID: juliet}})
+
+	var kept []int64
+	id := int64(0)
+	write := func() error {
+		id++
+		err := s.Commit(add(id, 10_000)).Wait(t.Context())
+		if err == nil {
+			kept = append(kept, id)
+		}
+		return err
+	}
+	check := func() {
+		t.Helper()
+		var got []int64
+		for after := int64(0); ; {
+			page, err := s.Spool(t.Context(), juliet, after, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, e := range page {
+				got = append(got, e.ID)
+			}
+			after = got[len(got)-1]
+		}
+		if len(got) != len(kept) {
+			t.Fatalf("%d entries, %d were acknowledged", len(got), len(kept))
+		}
+		for i := range got {
+			if got[i] != kept[i] {
+				t.Fatalf("entry %d is there, %d was acknowledged", got[i], kept[i])
+			}
+		}
+	}
+	var err error
+	for err == nil && id < 2000 {
+		err = write()
+	}
+	if !errors.Is(err, store.ErrNoSpace) {
+		t.Fatalf("after %d entries: %v, want %v", len(kept), err, store.ErrNoSpace)
+	}
+	t.Logf("full after %d entries: %v", len(kept), err)
+	for range 20 { // it stays full, says so, and can be read
+		if err := write(); err != nil && !errors.Is(err, store.ErrNoSpace) {
+			t.Fatal(err)
+		}
+		check()
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := write(); err != nil {
+			t.Fatalf("with space again: %v", err)
+		}
+	}
+	check()
+	for err == nil || id < 100 { // full once more, and closed in that state
+		err = write()
+	}
+	check()
+	s.Close() // may say that the log cannot be moved; it is kept then
+	if _, err := os.Stat(filepath.Join(folder, "stonechat.db")); err != nil {
+		t.Fatal(err)
+	}
+	grow(t, disk)
+	s = open()
+	check()
+	mustClose(t, s)
+}
+
+// grow makes the file system larger.
+func grow(t *testing.T, disk string) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=32m"); err != nil {
+		t.Fatal(err)
+	}
+}
