@@ -15,7 +15,7 @@ const (
 	nameStart = 1 << iota
 	nameChar
 	wide // part of a character outside ASCII
-	space
+	white
 )
 
 var class = func() (t [256]uint8) {
@@ -28,13 +28,13 @@ var class = func() (t [256]uint8) {
 		case b >= utf8.RuneSelf:
 			t[c] = nameStart | nameChar | wide
 		case b == ' ', b == '\t', b == '\n', b == '\r':
-			t[c] = space
+			t[c] = white
 		}
 	}
 	return t
 }()
 
-func isSpace(c byte) bool { return class[c]&space != 0 }
+func isSpace(c byte) bool { return class[c]&white != 0 }
 
 // skipSpace returns the offset of the first byte from i on that is not white space.
 func skipSpace(b []byte, i int) int {

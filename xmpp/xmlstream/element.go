@@ -67,12 +67,16 @@ func takeScanner(declared string) *scanner {
 
 // giveBack returns the scanner to the others, unless an element has made it large.
 func (s *scanner) giveBack() {
-	const most = 32 << 10
-	small := cap(s.buf)+cap(s.canonical)+cap(s.side) <= most &&
-		cap(s.attrs)+cap(s.elemAttrs)+cap(s.open)+cap(s.bound) <= most/64 &&
-		cap(s.children)+cap(s.elemChilds) <= most/64
-	if small {
+	if s.isSmall() {
 		s.buf, s.canonical = s.buf[:0], s.canonical[:0]
 		scanners.Put(s)
 	}
+}
+
+// isSmall reports whether the scanner is worth keeping: what it holds is some
+// 4 KB in the beginning and at most some 64 KB.
+func (s *scanner) isSmall() bool {
+	texts := cap(s.buf) + cap(s.canonical) + cap(s.side)
+	entries := cap(s.attrs) + cap(s.elemAttrs) + cap(s.open) + cap(s.bound) + cap(s.children) + cap(s.elemChilds)
+	return texts <= 32<<10 && entries <= 512
 }

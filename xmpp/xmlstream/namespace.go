@@ -100,7 +100,7 @@ func (s *scope) begin() {
 // declarations are outside, too.
 func (s *scanner) rootOpened(b []byte) {
 	s.floor = len(s.bound)
-	if t := s.root(); t.isPrefixed() || !t.declares && string(s.at(b, s.outerDef)) != s.expect.content {
+	if t := s.root(); t.isPrefixed() || !t.declares && string(s.at(b, s.outerDef)) != s.contentSpace {
 		s.leans = true
 	}
 }
@@ -131,6 +131,9 @@ func isXMLNS(b []byte, a *attribute) bool {
 	}
 	return end-a.start == int32(len(xmlns)) && string(b[a.start:end]) == xmlns
 }
+
+// A prefix is always searched from the top, so the number of those in force is
+// limited, too: else many declarations and many uses would cost the square.
 
 // declare puts a namespace declaration of the tag being read into force.
 // Namespaces in XML 1.0 §3 to §5.

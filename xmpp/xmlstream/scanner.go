@@ -49,6 +49,9 @@ const (
 	complete
 )
 
+// maxElementBytes is what offsets of 32 bits can hold, decoded text included.
+const maxElementBytes = 1 << 30
+
 // The verdicts of a step.
 const (
 	needMore = -1 // the bytes are at an end
@@ -67,11 +70,11 @@ const (
 
 // expect is what the scanner may meet at the top level.
 type expect struct {
-	limits      Limits
-	content     string // the content namespace
-	header      bool   // a start tag is the stream header
-	declaration bool   // an XML declaration may come first
-	stream      string // the name of the stream's end tag as it must stand, "" if none may come
+	limits       Limits
+	contentSpace string // the content namespace
+	mayDeclare   bool   // an XML declaration may come
+	wantHeader   bool   // a start tag is the stream header
+	streamName   string // in the stream's end tag, "" if none may come
 }
 
 type scanner struct {
@@ -141,6 +144,7 @@ func (s *scanner) root() *tag { return &s.open[:1][0] }
 // begin makes the scanner read a token.
 func (s *scanner) begin(e expect) {
 	s.expect, s.err = e, nil
+	s.limits.ElementBytes = min(e.limits.ElementBytes, maxElementBytes)
 	s.step, s.look = atMarkup, 0
 	s.attrs, s.attrBase = s.attrs[:0], 0
 	s.open, s.children = s.open[:0], s.children[:0]
@@ -151,8 +155,8 @@ func (s *scanner) begin(e expect) {
 // run reads on in b, the token's bytes so far. It returns the offset behind the
 // complete token, or a verdict.
 func (s *scanner) run(b []byte) int {
-	whole := len(b) >= s.limits.ElementBytes
-	if whole {
+	atLimit := len(b) >= s.limits.ElementBytes
+	if atLimit {
 		b = b[:s.limits.ElementBytes]
 	}
 	i := s.look
@@ -186,7 +190,7 @@ func (s *scanner) run(b []byte) int {
 			return i
 		}
 	}
-	if i == needMore && whole {
+	if i == needMore && atLimit {
 		return s.fail(PolicyViolation, "element too large", len(b))
 	}
 	return i
@@ -284,7 +288,7 @@ func (s *scanner) markup(b []byte, i int) int {
 		}
 		s.colon, s.seen = 0, 0
 		return s.tagName(b, i+1)
-	case c == '/' && (len(s.open) > 0 || s.stream != ""):
+	case c == '/' && (len(s.open) > 0 || s.streamName != ""):
 		s.mark = i + 2
 		return s.endName(b, i+2)
 	case c == '/':
@@ -333,7 +337,7 @@ func (s *scanner) cdata(b []byte, i int) int {
 // question lets the XML declaration pass where it may stand.
 func (s *scanner) question(b []byte, i int) int {
 	const start = "<?xml"
-	if !s.expect.declaration {
+	if !s.mayDeclare {
 		return s.fail(RestrictedXML, "processing instruction", i)
 	}
 	switch head := b[i:min(len(b), i+len(start)+1)]; {
@@ -370,7 +374,7 @@ func (s *scanner) openName(b []byte) []byte {
 	if n := len(s.open); n > 0 {
 		return b[s.open[n-1].start:s.open[n-1].end]
 	}
-	return []byte(s.stream)
+	return []byte(s.streamName)
 }
 
 // endTag reads the end tag behind its name.

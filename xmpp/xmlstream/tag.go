@@ -168,7 +168,7 @@ func (s *scanner) opened(b []byte, i int, empty bool) int {
 		s.attrBase, s.content = len(s.attrs), Span{i, i}
 		s.rootOpened(b)
 		switch {
-		case s.header:
+		case s.wantHeader:
 			return s.opensStream(b, i, empty)
 		case t.space == xmlRef:
 			// Deviation: XML does not forbid it, but it has no canonical form.
