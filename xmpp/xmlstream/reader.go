@@ -113,6 +113,9 @@ func (r *Reader) LookupAttr(local string) (string, bool) {
 
 // AttrNS returns an attribute with a namespace, "" if absent.
 func (r *Reader) AttrNS(space, local string) string {
+	if space == "" {
+		return r.Attr(local)
+	}
 	for name, value := range r.attrs(r.top()) {
 		p, l, ok := strings.Cut(name, ":")
 		if !ok || l != local || p == "xmlns" {
