@@ -23,8 +23,7 @@
 // negotiation needed is dropped, elements pass through it, and it only watches
 // for the stream's end. The caller writes stanzas to its connection by itself.
 //
-// RFC 6120 §4–7 and §9, RFC 7395 §3, XEP-0368 (with the caller's TLS),
-// XEP-0440 (complete, 1.0.0).
+// RFC 6120 §4–7 and §9, RFC 7395 §3, XEP-0440 (complete, 1.0.0)
 package stream
 
 import (

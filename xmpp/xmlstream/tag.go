@@ -2,12 +2,13 @@
 
 package xmlstream
 
+// How to read this file: tagName to value are the steps of the scanner through a
+// start tag, as they follow each other; opened and below check the whole tag.
+
 import (
 	"bytes"
 	"slices"
 )
-
-// The steps of a scanner through a start tag.
 
 // beginTag makes the scanner ready for the attributes of a start tag.
 func (s *scanner) beginTag() {
