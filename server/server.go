@@ -3,7 +3,7 @@
 // Package server is the core: sessions, routing, hooks and the answering of requests. What a
 // user of XMPP calls a feature is a module under module/.
 //
-// RFC 6120 §8 and §10, RFC 6121 §8, XEP-0198 (the counting; module sm has its elements)
+// RFC 6120 §8 and §10, RFC 6121 §8; the counting of XEP-0198, whose elements module sm has
 //
 // How to read this package, following one message from socket to socket:
 //

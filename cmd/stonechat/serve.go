@@ -2,6 +2,9 @@
 
 package main
 
+// How to read this file: Serve.Run is the command, start brings an instance up and
+// stop ends it; what follows turns the configuration into what the parts take.
+
 import (
 	"context"
 	"crypto/rand"

@@ -2,6 +2,9 @@
 
 package c2s
 
+// How to read this file: first the calls of the driver (Input to Gone), then those of
+// the session (Queue to Address), which may come from any goroutine.
+
 import (
 	"crypto/tls"
 	"crypto/x509"

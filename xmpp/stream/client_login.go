@@ -2,6 +2,9 @@
 
 package stream
 
+// How to read this file: features and the header first, then element, which deals
+// with one element of the server by what the client waits for; Login and below are SASL.
+
 import (
 	"fmt"
 	"strings"
