@@ -29,8 +29,8 @@
 // loop moves all messages, from byte templates, and input is only cut at
 // stanza ends. Certificates are not verified. It measures on Linux only.
 //
-// RFC 6120, RFC 5802 and XEP-0198 as far as a client that sends messages needs
-// them, and MQTT 3.1.1.
+// Of the protocols it speaks what a client that sends messages needs: streams,
+// SCRAM, stream management, and MQTT 3.1.1.
 package bench
 
 import (

@@ -2,6 +2,10 @@
 
 package bench
 
+// Messages that prove themselves: pair.message stamps the next one into a
+// template, pair.check tells whether what arrived is the next one due, and
+// settleUp lists what went wrong.
+
 import (
 	"fmt"
 	"time"

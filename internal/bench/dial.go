@@ -2,6 +2,11 @@
 
 package bench
 
+// How a connection becomes a session. login connects (connect), then sets up
+// what its kind of server wants: setUpXMPP with authenticate for the part up to
+// the end of SASL, setUpMQTT, setUpRaw. The questions and answers on the way
+// are in wire.go.
+
 import (
 	"bytes"
 	"context"

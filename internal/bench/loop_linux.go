@@ -2,6 +2,11 @@
 
 package bench
 
+// One epoll loop. turn is wait and handle; handle reads each ready socket once
+// (readable), through TLS where there is some (digest), gives the bytes to the
+// session (took), and at the end writes what the sessions owe (flushAnswers).
+// A session comes in by add, and goes by end when it broke or by leave.
+
 import (
 	"errors"
 	"fmt"

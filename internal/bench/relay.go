@@ -2,6 +2,9 @@
 
 package bench
 
+// The relay workload as a whole: options, connecting, and the arithmetic of a
+// round. What moves messages is in shard.go, what checks them in check.go.
+
 import (
 	"context"
 	"errors"

@@ -2,6 +2,11 @@
 
 package bench
 
+// What a run says. A workload gives a Sample of Values per target and round;
+// a Report collects them as Figures (all rounds of one value) in Results (one
+// per target), and finish adds medians and, for values that compare, Ratios to
+// the raw relay and to the MQTT broker. table.go writes it for people.
+
 import (
 	"encoding/json"
 	"fmt"

@@ -2,6 +2,11 @@
 
 package bench
 
+// The working part of the relay. A round is load: fill the windows, until the
+// end of the warm-up, until the end of the measured time, drain. Between, all
+// happens in message, which the loop calls for each body that arrives: check it,
+// count it, send the next one.
+
 import (
 	"context"
 	"errors"

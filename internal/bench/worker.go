@@ -2,6 +2,9 @@
 
 package bench
 
+// The child's side of fleet.go: orders come in, obey does them one by one,
+// while run turns the loop that answers what the server asks.
+
 import (
 	"context"
 	"encoding/json"
