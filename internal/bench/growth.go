@@ -135,8 +135,8 @@ func (g *grown) combine(round int, without Sample) Sample {
 		}
 	}
 	if cpu[0] > 0 && cpu[1] > 0 {
-		s.set(CPUPerMessage, "µs", cpu[1], true)
-		s.set(GrownCPU, "µs", cpu[0], true)
+		s.set(CPUPerMessage, "µs", cpu[1], false)
+		s.set(GrownCPU, "µs", cpu[0], false)
 		s.set(Growth, "", cpu[0]/cpu[1], false)
 	}
 	if round == 0 {

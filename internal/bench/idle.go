@@ -97,7 +97,7 @@ func idleRound(ctx context.Context, holds []*hold, o IdleOptions) error {
 	}
 	for _, h := range holds {
 		if h.target.Kind != Raw {
-			h.measure(BytesPerIdle + " after a message")
+			h.measure(BytesAfterRecord)
 		}
 	}
 	return nil
@@ -160,7 +160,8 @@ func (h *hold) connect(ctx context.Context, r *Run, s Session, first, count int)
 // measure adds the resident bytes per session to the sample.
 func (h *hold) measure(name string) { h.measureOver(name, 0) }
 
-// measureOver counts sessions that were not connected by the hold as well.
+// measureOver counts sessions that the hold did not connect as well; as they do
+// something else the figure does not compare.
 func (h *hold) measureOver(name string, others int) {
 	if h.err != nil {
 		return
@@ -170,7 +171,7 @@ func (h *hold) measureOver(name string, others int) {
 		h.err = err
 		return
 	}
-	h.sample.set(name, "B", float64(now-h.before)/float64(h.fleet.count+others), true)
+	h.sample.set(name, "B", float64(now-h.before)/float64(h.fleet.count+others), others == 0)
 }
 
 // close ends the sessions with a farewell; the server has a moment to tidy up.

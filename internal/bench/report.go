@@ -18,20 +18,21 @@ import (
 
 // Names of figures, as they stand in JSON and at the head of table columns.
 const (
-	CPUPerMessage  = "CPU per message"
-	GeneratorCPU   = "generator"
-	Messages       = "messages"
-	LatencyP50     = "p50"
-	LatencyP99     = "p99"
-	LatencyMax     = "max"
-	WirePerMessage = "wire per message"
-	BytesPerIdle   = "resident per session"
-	CPUPerLogin    = "CPU per login"
-	Logins         = "logins"
-	RecoverySpan   = "all back after"
-	Retries        = "retries"
-	GrownCPU       = "CPU per message, grown"
-	Growth         = "growth"
+	CPUPerMessage    = "CPU per message"
+	GeneratorCPU     = "generator"
+	Messages         = "messages"
+	LatencyP50       = "p50"
+	LatencyP99       = "p99"
+	LatencyMax       = "max"
+	WirePerMessage   = "wire per message"
+	BytesPerIdle     = "resident per session"
+	BytesAfterRecord = "resident after a long message"
+	CPUPerLogin      = "CPU per login"
+	Logins           = "logins"
+	RecoverySpan     = "all back after"
+	Retries          = "retries"
+	GrownCPU         = "CPU per message, grown"
+	Growth           = "growth"
 )
 
 // Value is one measured figure of one round.
