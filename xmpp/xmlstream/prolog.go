@@ -41,7 +41,7 @@ func checkDeclaration(s string) (condition, text string) {
 	if name, value, after, ok := cutAttr(rest); ok && name == "standalone" && (value == "yes" || value == "no") {
 		rest = after
 	}
-	if strings.Trim(rest, " \t\r\n") != "" {
+	if trimSpace(rest) != "" {
 		return NotWellFormed, malformed
 	}
 	return "", ""
