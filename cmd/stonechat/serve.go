@@ -52,6 +52,9 @@ func (s Serve) Run() error {
 	}
 	in.announce(os.Stdout)
 	in.reloadOnHangup(ctx)
+	go in.certs.Watch(ctx, certificateCheck, func(err error) {
+		in.log.Error("certificates not reloaded, the old ones stay", "err", err)
+	})
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	return in.stop()
@@ -177,6 +180,9 @@ func (in *instance) reloadOnHangup(ctx context.Context) {
 		}
 	}()
 }
+
+// certificateCheck is how often certificate files are looked at.
+const certificateCheck = time.Minute
 
 // stopTime is how long clients and the disk have for the end.
 const stopTime = 20 * time.Second
