@@ -247,7 +247,7 @@ func (s *Server) element(t *Turn, st Stream, se *Session, e *xmlstream.Element) 
 // Unbound handles an element on a stream that is logged in and has no session yet. It reports
 // whether the stream may be read on at once; the error ends the stream.
 func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, err error) {
-	t.stream = st
+	t.Origin, t.stream, t.receipt = nil, st, Receipt{}
 	err = s.element(t, st, nil, e)
 	more, t.suspended = !t.suspended, false
 	return more, err

@@ -8,8 +8,8 @@
 // wire.go is the side of a connection that
 // faces the socket, under TLS or not; slots.go bounds the handshakes that compute at one time.
 //
-// A driver reads once, gives the machine what came (Machine.Input), and the machine flushes every
-// receiver it made dirty, each with one write. Drivers mix in one process: all they share is Conn.
+// A driver reads once, gives the machine what came (Machine.Input), and at the end of a batch every
+// receiver that was made dirty is flushed, each with one write. Drivers mix in one process: all they share is Conn.
 package drive
 
 import (
@@ -34,13 +34,26 @@ type Driver interface {
 type Machine interface {
 	// Input takes plaintext. data is the driver's and changes after the return. After
 	// Conn.Resume, Input is called with what is at hand, or with nothing.
-	Input(data []byte)
+	Input(b *Batch, data []byte)
 	// Secured says that TLS is up, after Conn.StartTLS or on a connection that began with it.
 	Secured(tls.ConnectionState)
 	// Expired says that the deadline of Conn.SetDeadline has passed.
-	Expired()
+	Expired(b *Batch)
 	// Gone is the last call: the peer has closed (io.EOF), or err broke the connection.
 	Gone(err error)
+}
+
+// Batch is the work that a driver does between two waits: input of one connection or of many.
+// What it brings about leaves when it ends, so that a receiver to whom much is sent is written to
+// once. Turn is the machines': the first one of a batch puts it there, and the driver calls
+// its End.
+type Batch struct{ Turn interface{ End() } }
+
+func (b *Batch) end() {
+	if t := b.Turn; t != nil {
+		b.Turn = nil
+		t.End()
+	}
 }
 
 // Conn is a connection as its machine sees it. All methods may be called from any goroutine,

@@ -133,7 +133,7 @@ func (c *econn) take(data []byte) {
 	case c.tls != nil:
 		c.open(data)
 	default:
-		c.machine.Input(data)
+		c.machine.Input(&c.loop.batch, data)
 		c.after()
 	}
 }
@@ -158,7 +158,7 @@ func (c *econn) resumed() {
 		c.update()
 	}
 	c.wire.Unlock()
-	c.machine.Input(nil)
+	c.machine.Input(&c.loop.batch, nil)
 	c.after()
 	if c.tls != nil && c.shake == nil && !c.stopped() {
 		c.open(nil) // what TLS has read already makes no new readiness
@@ -186,7 +186,7 @@ func (c *econn) expired() {
 	case stalled:
 		c.loop.remove(c, errStalled)
 	default:
-		c.machine.Expired()
+		c.machine.Expired(&c.loop.batch)
 		c.after()
 	}
 }

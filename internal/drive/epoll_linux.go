@@ -111,6 +111,7 @@ type loop struct {
 	read   []byte // what came from one socket
 	plain  []byte // what TLS made of it
 	closed bool
+	batch  Batch
 
 	mu    sync.Mutex
 	tasks []func()
@@ -122,6 +123,7 @@ type loop struct {
 const (
 	readSize  = 64 << 10
 	plainSize = 32 << 10
+	batchSize = 64                     // connections that are read before what they sent leaves
 	tick      = 200 * time.Millisecond // how exact deadlines are
 )
 
@@ -170,7 +172,7 @@ func (l *loop) run() {
 		l.driver.log.Error("epoll loop not started", "err", err)
 		return
 	}
-	events := make([]unix.EpollEvent, 256)
+	events := make([]unix.EpollEvent, batchSize)
 	var n int
 	var waitErr error
 	wait := func(fd uintptr) bool {
@@ -200,6 +202,7 @@ func (l *loop) run() {
 			}
 		}
 		l.expire()
+		l.batch.end()
 	}
 	_ = unix.Close(l.wakeFD)
 	_ = l.file.Close()

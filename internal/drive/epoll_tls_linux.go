@@ -171,7 +171,7 @@ func (c *econn) open(data []byte) {
 	for !c.stopped() {
 		n, err := c.tls.Read(l.plain)
 		if n > 0 {
-			c.machine.Input(l.plain[:n])
+			c.machine.Input(&l.batch, l.plain[:n])
 			poison(l.plain[:n])
 			c.after()
 		}
