@@ -52,6 +52,7 @@ func (s Serve) Run() error {
 	}
 	in.announce(os.Stdout)
 	in.reloadOnHangup(ctx)
+	go keepMemoryLow(ctx)
 	go in.certs.Watch(ctx, certificateCheck, func(err error) {
 		in.log.Error("certificates not reloaded, the old ones stay", "err", err)
 	})
