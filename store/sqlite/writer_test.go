@@ -114,7 +114,7 @@ func TestLogIsBounded(t *testing.T) {
 	}
 	cancel()
 	readers.Wait()
-	const limit = (8000 + 2*1000 + 2*1024) * 4120
+	const limit = (8000 + 2*500 + 2*1024) * 4120
 	if longest > limit {
 		t.Errorf("the log grew to %d MB", longest>>20)
 	}

@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/fnv"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,8 +19,10 @@ var spool = topic{
 	name: "spool",
 	test: testSpool,
 	give: func(user jid.JID) []store.Op {
-		id := spoolIDs.Add(2)
-		return []store.Op{add(user, id-1, "<message>1</message>"), add(user, id, "<message>2</message>")}
+		h := fnv.New32() // ids are unique among the users
+		h.Write([]byte(user.String()))
+		id := 2*int64(h.Sum32()) + 1
+		return []store.Op{add(user, id, "<message>1</message>"), add(user, id+1, "<message>2</message>")}
 	},
 	has: func(ctx context.Context, s store.Store, user jid.JID) (int, error) {
 		n, bytes, err := s.SpoolSize(ctx, user)
@@ -28,9 +30,6 @@ var spool = topic{
 		return n + int(bytes) + len(page), errors.Join(err, reading)
 	},
 }
-
-// spoolIDs counts on for give, which is called for several accounts of one store.
-var spoolIDs atomic.Int64
 
 func add(user jid.JID, id int64, stanza string) store.Op {
 	at := time.UnixMicro(1_000_000_000_000_000 + id)
