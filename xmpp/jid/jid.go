@@ -13,6 +13,7 @@ package jid
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // MaxPart is the greatest length of a localpart, domainpart or resourcepart in
@@ -127,6 +128,13 @@ func (j JID) WithResource(resource string) (JID, error) {
 		return JID{}, err
 	}
 	return JID{s: string(dst), local: j.local, domain: j.domain}, nil
+}
+
+// Clone returns j on a string of its own, for keeping it longer than what it was
+// parsed from.
+func (j JID) Clone() JID {
+	j.s = strings.Clone(j.s)
+	return j
 }
 
 // IsZero reports whether j is no address.

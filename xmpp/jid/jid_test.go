@@ -10,7 +10,10 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
-// rep repeats labels of 63 octets up to a domain of n octets.
+// How to read this file: valid and invalid are the tables that the fuzz tests
+// start from too; check holds what is true of every address.
+
+// longDomain repeats labels of 63 octets up to a domain of n octets.
 func longDomain(n int) string {
 	return strings.Repeat(strings.Repeat("a", 61)+".", n/62) + strings.Repeat("b", n%62)
 }
@@ -239,6 +242,9 @@ func check(t *testing.T, j jid.JID) {
 	if with, err := j.Bare().WithResource(j.Resource()); err != nil || with != j {
 		t.Errorf("%q.WithResource(%q) = %q, %v; want %q", j.Bare(), j.Resource(), with, err, j)
 	}
+	if j.Clone() != j {
+		t.Errorf("%q.Clone() = %q", j, j.Clone())
+	}
 	var read jid.JID
 	if text, err := j.MarshalText(); err != nil || read.UnmarshalText(text) != nil || read != j {
 		t.Errorf("text of %q read back as %q", j, read)
@@ -309,6 +315,15 @@ func TestWithResource(t *testing.T) {
 	}
 	if got, err := j.WithResource("\t"); !errors.Is(err, jid.ErrResourcepart) || !got.IsZero() {
 		t.Errorf("WithResource of a tab = %q, %v", got, err)
+	}
+}
+
+func TestPrepareResource(t *testing.T) {
+	for in, want := range map[string]string{"a b": "a b", "A": "A", "e\u0301\u00a0": "é ", "": "", "\t": "", strings.Repeat("a", 1024): ""} {
+		got, err := jid.PrepareResource(in)
+		if got != want || errors.Is(err, jid.ErrResourcepart) != (want == "") {
+			t.Errorf("PrepareResource(%.20q) = %.20q, %v; want %q", in, got, err, want)
+		}
 	}
 }
 

@@ -90,6 +90,16 @@ func appendResource(dst []byte, s string) ([]byte, error) {
 	return append(dst, out...), nil
 }
 
+// PrepareResource prepares a resourcepart alone: nicknames in rooms and names of
+// roster groups are compared in that form. The error wraps ErrResourcepart.
+func PrepareResource(s string) (string, error) {
+	if canonical(s, notResource) {
+		return s, nil
+	}
+	out, err := appendResource(nil, s)
+	return string(out), err
+}
+
 // settle applies a profile until the result is stable, between 1 and MaxPart octets.
 func settle(p *precis.Profile, s string) ([]byte, error) {
 	if len(s) > maxRaw {

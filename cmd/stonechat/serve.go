@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// How to read this file: Serve.Run is the command, start brings an instance up and
+// stop ends it; what follows turns the configuration into what the parts take.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/drive"
+	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/tlsconfig"
+	"github.com/stonechat-im/stonechat/module/sm"
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/c2s"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/store/sqlite"
+)
+
+// Serve runs the server.
+type Serve struct {
+	Config string `short:"c" placeholder:"FILE" help:"The configuration; without one everything has its default: the embedded store in ./data, the domain localhost, a self-signed certificate."`
+	Driver string `hidden:"" default:"auto" enum:"auto,goroutine" help:"How connections are moved; for measuring one against the other."`
+}
+
+// Run implements the command.
+func (s Serve) Run() error {
+	c := config.Default()
+	if s.Config != "" {
+		var err error
+		if c, err = config.Load(s.Config); err != nil {
+			return err
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	in, err := start(c, s.Driver)
+	if err != nil {
+		return err
+	}
+	in.announce(os.Stdout)
+	in.reloadOnHangup(ctx)
+	go in.certs.Watch(ctx, certificateCheck, func(err error) {
+		in.log.Error("certificates not reloaded, the old ones stay", "err", err)
+	})
+	<-ctx.Done()
+	stop() // a second signal ends the program at once
+	return in.stop()
+}
+
+// instance is a running server with all that belongs to it.
+type instance struct {
+	config  *config.Config
+	log     *slog.Logger
+	store   store.Store
+	certs   *tlsconfig.Certificates
+	server  *server.Server
+	clients *c2s.Service
+	listens []listen
+}
+
+// listen is one address that clients may connect to.
+type listen struct {
+	key     string // in the configuration
+	address net.Addr
+}
+
+// start brings everything up, or nothing.
+func start(c *config.Config, driver string) (_ *instance, err error) {
+	in := &instance{config: c, log: logger(c.Log)}
+	defer func() {
+		if err != nil && in.store != nil {
+			err = errors.Join(err, in.store.Close())
+		}
+	}()
+	mods, err := modules(c)
+	if err != nil {
+		return nil, err
+	}
+	if in.certs, err = certificates(c); err != nil {
+		return nil, err
+	}
+	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log})
+	if err != nil {
+		return nil, err
+	}
+	in.store = st
+	secret, err := secret(in.store, "login secret")
+	if err != nil {
+		return nil, err
+	}
+	reg := metrics.New()
+	in.server, err = server.New(server.Config{
+		Domains: c.Domains, Limits: serverLimits(c), Store: in.store, Log: in.log, Metrics: reg,
+	}, mods)
+	if err != nil {
+		return nil, err
+	}
+	var d drive.Driver = &drive.Goroutines{Log: in.log}
+	if driver == "auto" {
+		if d, err = drive.New(in.log); err != nil {
+			return nil, err
+		}
+	}
+	in.clients = c2s.New(c2s.Config{
+		Server: in.server, Store: in.store, Driver: d,
+		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
+		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
+	})
+	ls, err := in.bind()
+	if err != nil {
+		return nil, err
+	}
+	in.server.Start()
+	for i, l := range ls {
+		in.clients.Listen(l, in.listens[i].key == "client_tls")
+	}
+	return in, nil
+}
+
+// bind listens at every address of the configuration, or at none.
+func (in *instance) bind() (ls []net.Listener, err error) {
+	for _, k := range []struct {
+		key       string
+		addresses []string
+	}{{"client", in.config.Listen.Client}, {"client_tls", in.config.Listen.ClientTLS}} {
+		for _, a := range k.addresses {
+			l, err := net.Listen("tcp", a)
+			if err != nil {
+				for _, l := range ls {
+					_ = l.Close()
+				}
+				return nil, fmt.Errorf("listen.%s: %w", k.key, err)
+			}
+			ls = append(ls, l)
+			in.listens = append(in.listens, listen{k.key, l.Addr()})
+		}
+	}
+	return ls, nil
+}
+
+// announce says where the server listens: a line each, "listening KEY ADDRESS", and then
+// "ready". Scripts and tests read it, so that they may listen at port 0.
+func (in *instance) announce(w *os.File) {
+	for _, l := range in.listens {
+		fmt.Fprintln(w, "listening", l.key, l.address)
+	}
+	fmt.Fprintln(w, "ready", in.config.Domains[0])
+}
+
+// reloadOnHangup reads certificates again at SIGHUP.
+func (in *instance) reloadOnHangup(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(hup)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+				if err := in.certs.Reload(); err != nil {
+					in.log.Error("certificates not reloaded, the old ones stay", "err", err)
+					continue
+				}
+				in.log.Info("certificates reloaded")
+			}
+		}
+	}()
+}
+
+// certificateCheck is how often certificate files are looked at.
+const certificateCheck = time.Minute
+
+// stopTime is how long clients and the disk have for the end.
+const stopTime = 20 * time.Second
+
+func (in *instance) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	in.clients.StopListening()
+	err := in.server.Stop(ctx)
+	// Streams are closed; give their last bytes a moment to leave.
+	return errors.Join(err, in.clients.Close(ctx), in.store.Close())
+}
+
+func serverLimits(c *config.Config) server.Limits {
+	l := c.Limits
+	var stream sm.Config
+	_ = c.Modules.Decode("sm", &stream) // modules has reported what is wrong with it
+	return server.Limits{
+		SessionsPerAccount: int(l.SessionsPerAccount),
+		Sessions:           int(l.Sessions),
+		StanzasPerSecond:   int(l.StanzasPerSecond),
+		QueueBytes:         int(l.QueueBytes),
+		WindowBytes:        int(l.WindowBytes),
+		WindowStanzas:      int(l.WindowStanzas),
+		UnackedStanzas:     int(l.UnackedStanzas),
+		SpoolMessages:      int(l.SpoolMessages),
+		SpoolAge:           l.SpoolAge.D(),
+		SpoolAfter:         stream.SpoolAfter.D(),
+	}
+}
+
+func clientLimits(c *config.Config) c2s.Limits {
+	l := c.Limits
+	return c2s.Limits{
+		StanzaBytes:                          int(l.StanzaBytes),
+		Depth:                                int(l.StanzaDepth),
+		Attributes:                           int(l.StanzaAttributes),
+		UnauthenticatedConnectionsPerAddress: int(l.UnauthenticatedConnectionsPerAddress),
+		UnauthenticatedConnections:           int(l.UnauthenticatedConnections),
+		FailedLoginsPerMinute:                int(l.FailedLoginsPerMinute),
+		LoginTimeout:                         l.LoginTimeout.D(),
+	}
+}
+
+func logger(c config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // config has checked it
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}
+
+func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+	return tlsconfig.Open(tlsconfig.Options{
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key,
+		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
+	})
+}
+
+// secret is 32 random bytes that the store keeps under that name.
+func secret(st store.Store, name string) ([]byte, error) {
+	b, err := st.Setting(context.Background(), name)
+	if !errors.Is(err, store.ErrNotFound) {
+		return b, err
+	}
+	b = make([]byte, 32)
+	_, _ = rand.Read(b) // it never fails
+	return b, st.Commit(store.SetSetting{Name: name, Value: b}).Wait(context.Background())
+}

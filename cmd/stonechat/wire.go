@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+
+	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/module/caps"
+	"github.com/stonechat-im/stonechat/module/disco"
+	"github.com/stonechat-im/stonechat/module/entitytime"
+	"github.com/stonechat-im/stonechat/module/message"
+	"github.com/stonechat-im/stonechat/module/offline"
+	"github.com/stonechat-im/stonechat/module/ping"
+	"github.com/stonechat-im/stonechat/module/presence"
+	"github.com/stonechat-im/stonechat/module/register"
+	"github.com/stonechat-im/stonechat/module/roster"
+	"github.com/stonechat-im/stonechat/module/sm"
+	"github.com/stonechat-im/stonechat/module/version"
+	"github.com/stonechat-im/stonechat/server"
+)
+
+// modules is THE list of what the server is made of. Within a phase hooks run in this order: a
+// module sees what those above it have let through. A module that the configuration turns off
+// is left out; what others need of it is made all the same.
+func modules(c *config.Config) ([]server.Module, error) {
+	w := wiring{config: c}
+
+	// contacts
+	ros := roster.New(settings[roster.Config](&w, "roster"))
+	pre := presence.New(settings[presence.Config](&w, "presence"), ros)
+	ros.OnLost(pre.Lost)
+	w.add(ros, pre)
+
+	// messages: who takes one, and where it waits if nobody does
+	w.add(message.New())
+	w.add(offline.New(message.Kept))
+
+	// streams
+	w.add(sm.New(settings[sm.Config](&w, "sm")))
+
+	// what others may ask
+	dis := disco.New(pre.Sees)
+	w.add(dis)
+	w.add(caps.New(dis))
+	w.add(ping.New())
+	w.add(version.New(buildVersion()))
+	w.add(entitytime.New())
+	w.add(register.New(register.Config{
+		Open:      c.Registration == "open",
+		PerHour:   int(c.Limits.RegistrationsPerHour),
+		Plaintext: c.AllowPlaintext,
+	}))
+	return w.modules, w.check()
+}
+
+// wiring collects the modules and the errors of their configuration.
+type wiring struct {
+	config  *config.Config
+	names   []string
+	modules []server.Module
+	errs    []error
+}
+
+func (w *wiring) add(ms ...server.Module) {
+	for _, m := range ms {
+		w.names = append(w.names, m.Name())
+		if !w.config.Modules.Off(m.Name()) {
+			w.modules = append(w.modules, m)
+		}
+	}
+}
+
+// settings are a module's own keys.
+func settings[T any](w *wiring, name string) (c T) {
+	if err := w.config.Modules.Decode(name, &c); err != nil {
+		w.errs = append(w.errs, err)
+	}
+	return c
+}
+
+// check joins what is wrong with the configuration of modules.
+func (w *wiring) check() error {
+	var all config.Errors
+	for _, err := range append(w.errs, w.config.Modules.Check(w.names...)) {
+		var es config.Errors
+		switch {
+		case err == nil:
+		case errors.As(err, &es):
+			all = append(all, es...)
+		default:
+			return err
+		}
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return nil
+}

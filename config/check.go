@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"net"
+	"reflect"
+	"strconv"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// check reports what no single field can tell. It also brings the domains into
+// their canonical form.
+func (c *Config) check(d *decoder) {
+	c.checkDomains(d)
+	c.checkAddresses(d)
+	if c.Data == "" {
+		d.fail(d.lineOf("data"), "data", "is empty; it names a folder")
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		d.fail(d.lineOf("tls"), "tls", "certificate and key go together; without both a self-signed certificate is made")
+	}
+}
+
+func (c *Config) checkDomains(d *decoder) {
+	if len(c.Domains) == 0 {
+		d.fail(d.lineOf("domains"), "domains", "is empty; a server serves at least one domain")
+	}
+	seen := map[string]bool{}
+	for i, domain := range c.Domains {
+		key := fmt.Sprintf("domains[%d]", i)
+		j, err := jid.Parse(domain)
+		switch {
+		case err != nil:
+			d.fail(d.lineOf(key), key, "%q is not a domain: %v", domain, err)
+		case !j.IsDomain() || !j.IsBare():
+			d.fail(d.lineOf(key), key, "%q is not a domain", domain)
+		case seen[j.Domain()]:
+			d.fail(d.lineOf(key), key, "%s stands twice", j.Domain())
+		default:
+			seen[j.Domain()] = true
+			c.Domains[i] = j.Domain()
+		}
+	}
+}
+
+// checkAddresses looks at every list of Listen.
+func (c *Config) checkAddresses(d *decoder) {
+	v := reflect.ValueOf(c.Listen)
+	used := map[string]string{}
+	for i := range v.NumField() {
+		name := "listen." + v.Type().Field(i).Tag.Get("yaml")
+		for k, address := range v.Field(i).Interface().([]string) {
+			key := fmt.Sprintf("%s[%d]", name, k)
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
+				d.fail(d.lineOf(key), key, "%q is not an address, like [::]:5222", address)
+				continue
+			}
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+				d.fail(d.lineOf(key), key, "%q is not a port", port)
+			} else if other := used[address]; other != "" && n != 0 {
+				d.fail(d.lineOf(key), key, "%s is taken by %s", address, other)
+			}
+			used[address] = key
+		}
+	}
+}

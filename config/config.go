@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads stonechat.yaml, the one configuration file, for the
+// programs that are made of the server, and for the modules whose keys are in it.
+//
+// Every key has a default, which stands in the tag of its field; the comment of
+// a field is what the manual says of the key (docs/configuration.md is made of
+// both, see internal/gen/configdoc). An unknown key, a bad value, a key given
+// twice, and a listener or mode that is not built yet, are errors that name
+// file, line and key; all errors of a file are reported at once.
+//
+// How to read this package: config.go has the keys, check.go what must hold
+// between them, modules.go the keys of modules, value.go numbers with units,
+// decode.go the way from YAML to fields.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+//go:generate go run ../internal/gen/configdoc -o ../docs/configuration.md
+
+// maxFile is the size of a configuration file that is read at all, in bytes.
+const maxFile = 1 << 20
+
+// Config is the whole configuration. It is not changed once loaded and may be
+// read from any goroutine.
+//
+// A field tagged `unbuilt:"what"` belongs to a part that is not built yet: any
+// value but its default is an error. Whoever builds the part deletes the tag
+// and sets the default that the key shall have.
+type Config struct {
+	// The domains served here. The first is the one that a client means which names none.
+	Domains []string `yaml:"domains" default:"[localhost]"`
+	// The folder of the embedded store, of certificates made here and of the administration socket; made if it is missing. Relative to the folder in which the server is started.
+	Data string `yaml:"data" default:"./data"`
+	// A PostgreSQL database instead of the embedded store, as postgres://user:password@host/name.
+	Database string `yaml:"database" default:"" unbuilt:"PostgreSQL"`
+
+	TLS    TLS    `yaml:"tls"`
+	Listen Listen `yaml:"listen"`
+	HTTP   HTTP   `yaml:"http"`
+
+	// Who may make an account over XMPP: nobody (closed), who was invited (invite), anyone (open).
+	Registration string `yaml:"registration" default:"closed" oneof:"closed open" later:"invite"`
+	// Lets clients log in without TLS. For test beds only.
+	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
+
+	Federation Federation `yaml:"federation"`
+	// External components (XEP-0114) that may attach, by their domains.
+	Components map[string]Component `yaml:"components" default:"{}" unbuilt:"external components"`
+	Limits     Limits               `yaml:"limits"`
+	// The keys of modules, each under its module's name; `false` turns a module off.
+	Modules Modules `yaml:"modules"`
+	Log     Log     `yaml:"log"`
+}
+
+// TLS says with which certificate the server answers.
+type TLS struct {
+	// A PEM file with the certificate and its chain. Empty: a self-signed one, made at first start. Both files are read again at SIGHUP.
+	Certificate string `yaml:"certificate" default:""`
+	// A PEM file with the private key of the certificate.
+	Key string `yaml:"key" default:""`
+	// A PEM file with the authorities whose certificates let clients log in (SASL EXTERNAL).
+	ClientCA string `yaml:"client_ca" default:"" unbuilt:"client certificates"`
+	ACME     ACME   `yaml:"acme"`
+}
+
+// ACME says where certificates come from by themselves.
+type ACME struct {
+	// The address that the certificate authority may write to. Certificates are fetched if it is set.
+	Email string `yaml:"email" default:"" unbuilt:"ACME"`
+	// The address of the authority's directory. Empty: Let's Encrypt.
+	Directory string `yaml:"directory" default:"" unbuilt:"ACME"`
+}
+
+// Listen holds the addresses of listeners, as host:port; an empty list turns a
+// listener off.
+type Listen struct {
+	// Clients, with STARTTLS.
+	Client []string `yaml:"client" default:"[\"[::]:5222\"]"`
+	// Clients, with TLS from the first byte (XEP-0368).
+	ClientTLS []string `yaml:"client_tls" default:"[\"[::]:5223\"]"`
+	// Other servers, with STARTTLS.
+	Server []string `yaml:"server" default:"[]" unbuilt:"federation"`
+	// Other servers, with TLS from the first byte.
+	ServerTLS []string `yaml:"server_tls" default:"[]" unbuilt:"federation"`
+	// External components (XEP-0114).
+	Component []string `yaml:"component" default:"[]" unbuilt:"external components"`
+	// WebSocket, BOSH, upload, dashboard and host-meta, behind a reverse proxy.
+	HTTP []string `yaml:"http" default:"[]" unbuilt:"HTTP"`
+	// The same over TLS.
+	HTTPS []string `yaml:"https" default:"[]" unbuilt:"HTTP"`
+	// Metrics, health and profiles: /metrics, /healthz, /readyz, /debug/pprof.
+	Metrics []string `yaml:"metrics" default:"[]" unbuilt:"the metrics listener"`
+	// MQTT devices.
+	MQTT []string `yaml:"mqtt" default:"[]" unbuilt:"the MQTT gateway"`
+	// MQTT devices, over TLS.
+	MQTTTLS []string `yaml:"mqtt_tls" default:"[]" unbuilt:"the MQTT gateway"`
+	// CoAP devices.
+	CoAP []string `yaml:"coap" default:"[]" unbuilt:"the CoAP gateway"`
+	// CoAP devices, over DTLS.
+	CoAPS []string `yaml:"coaps" default:"[]" unbuilt:"the CoAP gateway"`
+}
+
+// HTTP says how the listeners http and https behave.
+type HTTP struct {
+	// Networks of reverse proxies: from these alone X-Forwarded-* is believed. https there counts as secure, and offers no channel binding.
+	TrustedProxies []string `yaml:"trusted_proxies" default:"[127.0.0.1/32]" unbuilt:"HTTP"`
+}
+
+// Federation says with which servers this one talks.
+type Federation struct {
+	// Whether other servers must show a trusted certificate (required), or may prove their name by dialback over TLS (preferred).
+	Certificates string `yaml:"certificates" default:"required" oneof:"required preferred" unbuilt:"federation"`
+	// The only domains to talk with. Empty: all.
+	Allow []string `yaml:"allow" default:"[]" unbuilt:"federation"`
+	// Domains never to talk with.
+	Block []string `yaml:"block" default:"[]" unbuilt:"federation"`
+}
+
+// Component is an external component.
+type Component struct {
+	// What the component proves itself with.
+	Secret string `yaml:"secret" default:""`
+}
+
+// Limits holds what one peer, or all together, may take; `none` turns a limit
+// off, for test beds.
+type Limits struct {
+	// The size of one stanza; a larger one ends the stream with policy-violation.
+	StanzaBytes Bytes `yaml:"stanza_bytes" default:"262144"`
+	// How deep elements of one stanza nest.
+	StanzaDepth Limit `yaml:"stanza_depth" default:"100"`
+	// Attributes and namespace declarations of one element.
+	StanzaAttributes Limit `yaml:"stanza_attributes" default:"200"`
+	// Stanzas of one session, averaged over 10 s. Over it the session is read more slowly; nothing is lost.
+	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000"`
+
+	// Connections from one address (IPv6: one /64) that have not logged in; the oldest goes for one more.
+	UnauthenticatedConnectionsPerAddress Limit `yaml:"unauthenticated_connections_per_address" default:"1000"`
+	// Connections in all that have not logged in; the oldest of the address with most of them goes for one more.
+	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000"`
+	// Failed logins per address and per account.
+	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60"`
+	// How long a client may take to log in.
+	LoginTimeout Duration `yaml:"login_timeout" default:"30s"`
+	// Accounts made from one address, where registration is not closed.
+	RegistrationsPerHour Limit `yaml:"registrations_per_hour" default:"20"`
+
+	// Sessions of one account; one more is refused with resource-constraint.
+	SessionsPerAccount Limit `yaml:"sessions_per_account" default:"20"`
+	// Sessions in all.
+	Sessions Limit `yaml:"sessions" default:"1000000"`
+
+	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store.
+	QueueBytes Bytes `yaml:"queue_bytes" default:"1MiB"`
+	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store.
+	WindowBytes Bytes `yaml:"window_bytes" default:"4MiB"`
+	// Stanzas that a session was sent and has not acked.
+	WindowStanzas Limit `yaml:"window_stanzas" default:"10000"`
+	// Stanzas that a session has sent and that are not safe yet; then it is read no further for a while.
+	UnackedStanzas Limit `yaml:"unacked_stanzas" default:"1000"`
+
+	// Messages that wait for one account; one more is refused with service-unavailable.
+	SpoolMessages Limit `yaml:"spool_messages" default:"10000"`
+	// How long a message waits before it is dropped.
+	SpoolAge Duration `yaml:"spool_age" default:"none"`
+}
+
+// Log says what the server writes to its standard error.
+type Log struct {
+	// The least that is written.
+	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`
+	// Lines for people (text) or for programs (json).
+	Format string `yaml:"format" default:"text" oneof:"text json"`
+}
+
+// Default returns the configuration of a server without a file.
+func Default() *Config {
+	c, err := Parse("", nil)
+	if err != nil {
+		panic(fmt.Sprintf("config: a tag of Config is wrong: %v", err)) // a test loads the defaults
+	}
+	return c
+}
+
+// Load reads a file. The error is an [Errors] if the file can be read.
+func Load(name string) (*Config, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("config: there is no file %s", name)
+		}
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return Parse(filepath.Base(name), data)
+}
+
+// Parse reads the text of a file; name is what errors call it. An empty text is
+// the default configuration.
+func Parse(name string, data []byte) (*Config, error) {
+	d := &decoder{file: name, lines: map[string]int{}}
+	c := new(Config)
+	root := d.parse(data)
+	d.fill(c, root, "")
+	if len(d.errs) == 0 {
+		c.check(d)
+	}
+	if len(d.errs) > 0 {
+		return nil, d.errs
+	}
+	return c, nil
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package disco answers what the server and its accounts can do, from what the other modules
+// declare.
+//
+// XEP-0030 (complete, 2.5.0)
+package disco
+
+import (
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/disco"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// Module is service discovery.
+type Module struct {
+	sees   func(u *server.User, viewer jid.JID) bool
+	alias  func(node string) bool
+	server *server.Server
+}
+
+// New makes the module. sees says who besides its owner may ask about an account: who sees its
+// presence (XEP-0030 §8). It may wait.
+func New(sees func(u *server.User, viewer jid.JID) bool) *Module {
+	return &Module{sees: sees, alias: func(string) bool { return false }}
+}
+
+// Alias says, before the server starts, at which nodes the server is asked for the same as at
+// none.
+func (m *Module) Alias(is func(node string) bool) { m.alias = is }
+
+// Name implements server.Module.
+func (*Module) Name() string { return "disco" }
+
+// Init implements server.Module.
+func (m *Module) Init(h *server.Host) error {
+	m.server = h.Server
+	for _, ns := range []string{disco.NSInfo, disco.NSItems} {
+		h.Feature(server.AtHost|server.AtAccount, ns)
+	}
+	info, items := (*disco.Info)(nil).XMLName(), (*disco.Items)(nil).XMLName()
+	h.IQ(server.IQHandler{At: server.AtHost, Type: stanza.Get, Name: info, Do: m.hostInfo})
+	h.IQ(server.IQHandler{At: server.AtHost, Type: stanza.Get, Name: items, Do: m.hostItems})
+	h.IQ(server.IQHandler{At: server.AtAccount, Others: true, Type: stanza.Get, Name: info, Do: m.accountInfo})
+	h.IQ(server.IQHandler{At: server.AtAccount, Others: true, Type: stanza.Get, Name: items, Do: m.accountItems})
+	return nil
+}
+
+// Host is what the server itself says it can do.
+func (m *Module) Host() *disco.Info {
+	return &disco.Info{
+		Identities: []disco.Identity{{Category: "server", Type: "im", Name: "Stonechat"}},
+		Features:   m.server.Features(server.AtHost),
+	}
+}
+
+func (m *Module) hostInfo(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
+	var ask disco.Info
+	if _, err := q.Decode(&ask); err != nil {
+		return nil, err
+	}
+	if ask.Node != "" && !m.alias(ask.Node) {
+		return nil, stanza.ItemNotFound.Err("no such node")
+	}
+	info := m.Host()
+	info.Node = ask.Node
+	return info, nil
+}
+
+func (m *Module) hostItems(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
+	var ask disco.Items
+	if _, err := q.Decode(&ask); err != nil {
+		return nil, err
+	}
+	if ask.Node != "" {
+		return nil, stanza.ItemNotFound.Err("no such node")
+	}
+	return &disco.Items{}, nil
+}
+
+func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
+	var ask disco.Info
+	if _, err := q.Decode(&ask); err != nil {
+		return nil, err
+	}
+	if err := m.admit(q, ask.Node); err != nil {
+		return nil, err
+	}
+	return &disco.Info{
+		Identities: []disco.Identity{{Category: "account", Type: "registered"}},
+		Features:   m.server.Features(server.AtAccount),
+	}, nil
+}
+
+func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
+	var ask disco.Items
+	if _, err := q.Decode(&ask); err != nil {
+		return nil, err
+	}
+	if err := m.admit(q, ask.Node); err != nil {
+		return nil, err
+	}
+	// Deviation: an account's sessions are not listed. XEP-0030 §4 lets that be, and whoever may
+	// know them sees their presence.
+	return &disco.Items{}, nil
+}
+
+// admit refuses strangers as if there were no such account (XEP-0030 §8).
+func (m *Module) admit(q *server.Query, node string) error {
+	switch {
+	case !q.Own() && !m.sees(q.User, q.From.Bare()):
+		return stanza.ServiceUnavailable.Err("")
+	case node != "":
+		return stanza.ItemNotFound.Err("no such node")
+	}
+	return nil
+}

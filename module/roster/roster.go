@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package roster keeps every account's contacts: it answers roster requests, pushes changes to
+// the sessions that asked for the roster, and holds the state of subscriptions for module
+// presence.
+//
+// RFC 6121 §2
+//
+// How to read this package: book is one account's contacts in memory, while the account is in
+// use; update is the one way to change it. iq.go answers clients.
+package roster
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/roster"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// Config is the key modules.roster.
+type Config struct {
+	// Items one account may have. One more is refused with resource-constraint.
+	Items int `yaml:"items" default:"5000"`
+	// NameBytes of a contact's or a group's name.
+	NameBytes int `yaml:"name_bytes" default:"1023"`
+	// Groups of one contact.
+	Groups int `yaml:"groups" default:"50"`
+}
+
+// Module keeps rosters.
+type Module struct {
+	config Config
+	server *server.Server
+	store  store.Store
+	books  server.UserSlot[book]
+	asked  server.SessionSlot[struct{}] // sessions that asked for the roster (RFC 6121 §2.2)
+	lost   func(t *server.Turn, account, contact jid.JID)
+}
+
+// OnLost sets who is told, before Init, that a contact does not see the account's presence any
+// more because it was removed from the roster.
+func (m *Module) OnLost(f func(t *server.Turn, account, contact jid.JID)) { m.lost = f }
+
+// New makes the module.
+func New(c Config) *Module { return &Module{config: c} }
+
+// Name implements server.Module.
+func (*Module) Name() string { return "roster" }
+
+// Init implements server.Module.
+func (m *Module) Init(h *server.Host) error {
+	m.server, m.store = h.Server, h.Store
+	m.books = server.NewUserSlot[book](h)
+	m.asked = server.NewSessionSlot[struct{}](h)
+	h.Load = func(ctx context.Context, u *server.User) error {
+		_, err := m.book(ctx, u)
+		return err
+	}
+	name := xmlstream.Name{Space: roster.NS, Local: "query"}
+	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Get, Name: name, Do: m.get})
+	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Set, Name: name, Do: m.set})
+	return nil
+}
+
+// book is one account's contacts.
+type book struct {
+	mu      sync.Mutex
+	items   map[jid.JID]store.RosterItem
+	version int64
+}
+
+// book returns the account's contacts, reading them if they are not at hand.
+func (m *Module) book(ctx context.Context, u *server.User) (*book, error) {
+	if b := m.books.Of(u); b != nil {
+		return b, nil
+	}
+	items, version, err := m.store.Roster(ctx, u.JID)
+	if err != nil {
+		return nil, fmt.Errorf("roster of %s: %w", u.JID, err)
+	}
+	b := &book{version: version}
+	if len(items) > 0 {
+		b.items = make(map[jid.JID]store.RosterItem, len(items))
+	}
+	for _, it := range items {
+		b.items[it.Contact] = it
+	}
+	return m.books.SetOnce(u, b), nil
+}
+
+// Ready reports whether the account's contacts are at hand, so that Item, Each and Update need
+// not wait for the store.
+func (m *Module) Ready(u *server.User) bool { return m.books.Of(u) != nil }
+
+// Item returns one contact; its zero value, with the address, where there is none. It may wait
+// for the store unless Ready.
+func (m *Module) Item(u *server.User, contact jid.JID) (store.RosterItem, error) {
+	b, err := m.book(context.Background(), u)
+	if err != nil {
+		return store.RosterItem{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.item(contact), nil
+}
+
+func (b *book) item(contact jid.JID) store.RosterItem {
+	it, ok := b.items[contact]
+	if !ok {
+		it = store.RosterItem{Contact: contact, Hidden: true}
+	}
+	return it
+}
+
+// Each returns the account's contacts, hidden ones included, in no order. u is online.
+func (m *Module) Each(u *server.User) []store.RosterItem {
+	b := m.books.Of(u)
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]store.RosterItem, 0, len(b.items))
+	for _, it := range b.items {
+		all = append(all, it)
+	}
+	return all
+}
+
+// Update changes one contact: change gets it as it is (zero but for the address where there is
+// none) and says whether anything is to be stored. What the user may see is pushed once it is
+// committed. An item that is hidden and waits for nothing is removed. Update may wait for the
+// store unless Ready; the Pending is nil where nothing changed. The error is a *stanza.Error.
+func (m *Module) Update(u *server.User, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error) {
+	b, err := m.book(context.Background(), u)
+	if err != nil {
+		return nil, err
+	}
+	return m.update(u, b, contact, change)
+}
+
+func (m *Module) update(u *server.User, b *book, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was, existed := b.items[contact]
+	it := b.item(contact)
+	if !change(&it) {
+		return nil, nil //nolint:nilnil // documented: nothing changed
+	}
+	gone := it.Hidden && it.In == nil && !it.Approved
+	if !existed && !gone && len(b.items) >= m.config.Items {
+		return nil, stanza.ResourceConstraint.Err("the roster is full")
+	}
+	if gone && !existed {
+		return nil, nil //nolint:nilnil // it was not there
+	}
+	b.version++
+	version := b.version
+	it.Version = version
+	var op store.Op = store.SetRosterItem{User: u.JID, Item: it}
+	if gone {
+		op = store.DeleteRosterItem{User: u.JID, Contact: contact, Version: version}
+		delete(b.items, contact)
+	} else {
+		if b.items == nil {
+			b.items = make(map[jid.JID]store.RosterItem)
+		}
+		b.items[contact] = it
+	}
+	// Committed under the lock: commits come in the order of the versions.
+	p := u.Commit(op)
+	p.OnDone(func(err error) {
+		if err != nil {
+			// What is in memory is not what is stored: the next use reads it again.
+			m.books.Clear(u, b)
+			return
+		}
+		if !it.Hidden || existed && !was.Hidden {
+			m.push(u, it, version)
+		}
+	})
+	return p, nil
+}
+
+// push tells the sessions that asked for the roster of one item (RFC 6121 §2.1.6). It runs on the
+// store's goroutine, so that pushes come in the order of the versions.
+func (m *Module) push(u *server.User, it store.RosterItem, version int64) {
+	t := m.server.NewTurn()
+	defer t.End()
+	q := &roster.Query{Ver: strconv.FormatInt(version, 10), Versioned: true, Items: []roster.Item{wire(it)}}
+	if it.Hidden {
+		q.Items[0] = roster.Item{JID: it.Contact, Subscription: roster.Remove}
+	}
+	for _, se := range u.Sessions(nil) {
+		if m.asked.Of(se) == nil {
+			continue
+		}
+		s := stanza.New(stanza.IQ, stanza.Set, se.JID, q)
+		s.ID = []byte("push" + q.Ver)
+		se.Send(t, s)
+	}
+}
+
+// Interested appends the account's sessions that asked for the roster (RFC 6121 §2.2).
+func (m *Module) Interested(u *server.User, dst []*server.Session) []*server.Session {
+	for _, se := range u.Sessions(nil) {
+		if m.asked.Of(se) != nil {
+			dst = append(dst, se)
+		}
+	}
+	return dst
+}
+
+// wire is an item as clients see it.
+func wire(it store.RosterItem) roster.Item {
+	return roster.Item{
+		JID: it.Contact, Name: it.Name, Groups: it.Groups,
+		Subscription: roster.Subscription(it.Subscription), Ask: it.Ask, Approved: it.Approved,
+	}
+}

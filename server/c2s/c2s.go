@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package c2s lets clients in over TCP, with STARTTLS or TLS from the first byte, and carries
+// their sessions.
+//
+// RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0)
+//
+// How to read this package: a conn ties three things together. The driver (internal/drive)
+// brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
+// stanzas. conn.go is the tie, login.go what waits for the store, admission.go who may come in.
+package c2s
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/drive"
+	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// Config is what a Service needs.
+type Config struct {
+	Server  *server.Server
+	Store   store.Store
+	Driver  drive.Driver
+	TLS     *tls.Config // nil: no TLS, for test beds with AllowPlaintext
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+
+	// AllowPlaintext lets clients log in without TLS.
+	AllowPlaintext bool
+	// Secret steadies the false salts of accounts that do not exist (RFC 5802 §9).
+	Secret []byte
+	Limits Limits
+}
+
+// Limits of connections; 0 or less is "none", for test beds.
+type Limits struct {
+	StanzaBytes                          int // of one stanza
+	Depth                                int // of its elements
+	Attributes                           int // of one start tag
+	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; the oldest goes for one more
+	UnauthenticatedConnections           int // in all; the oldest of the fullest address goes
+	FailedLoginsPerMinute                int // per address and per account
+	LoginTimeout                         time.Duration
+}
+
+// DefaultLimits are those of a server without configuration.
+func DefaultLimits() Limits {
+	return Limits{
+		StanzaBytes: 262144, Depth: 100, Attributes: 200,
+		UnauthenticatedConnectionsPerAddress: 1000, UnauthenticatedConnections: 10_000,
+		FailedLoginsPerMinute: 60, LoginTimeout: 30 * time.Second,
+	}
+}
+
+// Service accepts and serves clients' connections.
+type Service struct {
+	Config
+	stream    stream.ServerConfig
+	admission admission
+	failures  failures
+	metrics   serviceMetrics
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	accepting sync.WaitGroup
+}
+
+type serviceMetrics struct {
+	accepted, evicted metrics.Counter
+	logins            metrics.CounterVec // by result
+	ended             metrics.CounterVec // by condition of the stream error we sent
+}
+
+// New makes a Service. It listens nowhere yet.
+func New(c Config) *Service {
+	s := &Service{Config: c}
+	s.admission = admission{perAddress: c.Limits.UnauthenticatedConnectionsPerAddress, total: c.Limits.UnauthenticatedConnections}
+	s.failures.perMinute = c.Limits.FailedLoginsPerMinute
+	s.stream = stream.ServerConfig{
+		Serves:        c.Server.Serves,
+		DefaultDomain: c.Server.Domains()[0],
+		TLS:           c.TLS != nil,
+		TLSRequired:   !c.AllowPlaintext,
+		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
+		LoginTimeout:  c.Limits.LoginTimeout,
+		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
+	}
+	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
+		c := m.Owner.(*conn)
+		c.state.Store(int32(m.State()))
+		c.account = m.JID()
+		return s.Server.StreamFeatures(dst, c)
+	}
+	s.stream.Admit = func(m *stream.Server, e *xmlstream.Element) bool {
+		if m.State() == stream.Authenticated {
+			return string(e.Space) != stanza.NSClient // stream management, say
+		}
+		return s.Server.AnswersBeforeLogin(e)
+	}
+	r := c.Metrics
+	s.metrics = serviceMetrics{
+		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
+		evicted:  r.Counter("stonechat_c2s_evicted_total", "Connections dropped before login because there were too many (limits.unauthenticated_connections)."),
+		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result.", "result"),
+		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
+	}
+	r.GaugeFunc("stonechat_c2s_unauthenticated", "Client connections that have not logged in.", func() float64 { return float64(s.admission.count()) })
+	return s
+}
+
+func orHuge(n int) int {
+	if n <= 0 {
+		return 1 << 30
+	}
+	return n
+}
+
+// Listen accepts connections from l until Close; direct says that they begin with TLS.
+func (s *Service) Listen(l net.Listener, direct bool) {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	s.accepting.Go(func() { s.accept(l, direct) })
+}
+
+func (s *Service) accept(l net.Listener, direct bool) {
+	var cfg *tls.Config
+	if direct {
+		cfg = s.TLS
+	}
+	for {
+		nc, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			// Out of descriptors, most likely: connections that end will free some.
+			s.Log.Error("connection not accepted", "err", err)
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		s.metrics.accepted.Inc()
+		s.Driver.Serve(nc, cfg, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
+	}
+}
+
+// StopListening closes the listeners. Connections go on.
+func (s *Service) StopListening() {
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	s.accepting.Wait()
+}
+
+// Close drops all connections that are left, and returns when they are gone or ctx ends.
+func (s *Service) Close(ctx context.Context) error {
+	s.StopListening()
+	done := make(chan struct{})
+	go func() {
+		s.Driver.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package c2s
+
+// How to read this file: first the calls of the driver (Input to Gone), then those of
+// the session (Queue to Address), which may come from any goroutine.
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/drive"
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// conn is one client's connection: a drive.Machine to its driver, a server.Stream to its session.
+type conn struct {
+	service *Service
+	drive.Conn
+	session atomic.Pointer[server.Session]
+	state   atomic.Int32 // a stream.State, for whoever asks from outside
+	place   *place       // among the unauthenticated; nil after login
+
+	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
+	machine  *stream.Server // guarded by in
+	account  jid.JID        // guarded by in
+	deadline time.Time      // as the driver has it; guarded by in
+
+	out   sync.Mutex // orders what is queued against the end
+	ended bool       // the stream's end is queued; guarded by out
+	gone  bool       // the connection is over; guarded by out
+}
+
+func (s *Service) newConn(dc drive.Conn) *conn {
+	c := &conn{service: s, Conn: dc}
+	c.machine = stream.NewServer(&s.stream, time.Now())
+	c.machine.Owner = c
+	c.setDeadline()
+	if evicted := s.admission.enter(c, prefix(dc.Remote().Addr())); evicted != nil {
+		s.metrics.evicted.Inc()
+		evicted.Abort()
+	}
+	return c
+}
+
+// Input implements drive.Machine.
+func (c *conn) Input(b *drive.Batch, data []byte) {
+	c.in.Lock()
+	defer c.in.Unlock()
+	if c.machine.State() == stream.Closed {
+		return
+	}
+	if len(data) > 0 {
+		c.machine.Feed(data)
+	}
+	c.run(c.turn(b))
+	c.setDeadline()
+}
+
+// turn is the batch's.
+func (c *conn) turn(b *drive.Batch) *server.Turn {
+	t, ok := b.Turn.(*server.Turn)
+	if !ok {
+		t = c.service.Server.NewTurn()
+		b.Turn = t
+	}
+	return t
+}
+
+// run takes events until there are none, or until somebody must answer first.
+func (c *conn) run(t *server.Turn) {
+	answered := false // by the machine itself: what the session is sent leaves with the turn
+	for more := true; more; {
+		e := c.machine.Next()
+		if out := c.machine.Out(); len(out) > 0 {
+			c.state.Store(int32(c.machine.State()))
+			c.Queue(out)
+			answered = true
+		}
+		switch e.Kind {
+		case stream.None:
+			more = false
+		case stream.StartTLS:
+			c.Flush()
+			c.StartTLS(c.service.TLS)
+			return
+		case stream.Lookup:
+			c.lookup(e.JID)
+			more = false
+		case stream.Login:
+			c.loggedIn(e.JID)
+		case stream.Bind:
+			c.bind(e.JID)
+			more = false
+		case stream.Element:
+			more = c.element(t, e.Element)
+		case stream.End:
+			c.over(t, e.Err)
+			return
+		}
+	}
+	c.machine.Keep()
+	if answered {
+		c.Flush()
+	}
+}
+
+// element gives one element to whom it is for. It reports whether to read on at once.
+func (c *conn) element(t *server.Turn, e *xmlstream.Element) (more bool) {
+	var err error
+	switch se := c.session.Load(); {
+	case se != nil:
+		more, err = se.Receive(t, c, e)
+	case c.machine.State() == stream.Authenticated:
+		more, err = c.service.Server.Unbound(t, c, e)
+	default:
+		host, _ := jid.Parse(c.machine.Domain())
+		if !c.service.Server.BeforeLogin(c, host, e, c.reply) {
+			err = &stream.Error{Condition: stream.NotAuthorized}
+		}
+		more = true
+	}
+	if err == nil {
+		return more
+	}
+	c.fail(t, err)
+	return true // Next tells the end
+}
+
+// fail ends the stream with err. The caller holds in.
+func (c *conn) fail(t *server.Turn, err error) {
+	var se *stream.Error
+	if !errors.As(err, &se) {
+		c.service.Log.Error("stream failed", "jid", c.account.String(), "err", err)
+		se = &stream.Error{Condition: stream.InternalServerError}
+	}
+	t.Flush() // what the session was sent goes first
+	c.machine.Close(se, t.Now)
+}
+
+// reply sends a stanza to a stream without session.
+func (c *conn) reply(s *stanza.Stanza) {
+	c.Queue(s.Append(nil, ""))
+	c.Flush()
+}
+
+// over is the stream's end as the machine tells it: what it had to send is queued.
+func (c *conn) over(t *server.Turn, err error) {
+	var sent *stream.Error
+	if errors.As(err, &sent) && !sent.Received {
+		c.service.metrics.ended.WithLabelValues(string(sent.Condition)).Inc()
+	}
+	c.out.Lock()
+	c.ended = true
+	c.out.Unlock()
+	if se := c.session.Swap(nil); se != nil {
+		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5).
+		se.End(t, nil)
+	}
+	c.Close()
+}
+
+// Secured implements drive.Machine.
+func (c *conn) Secured(st tls.ConnectionState) {
+	c.in.Lock()
+	defer c.in.Unlock()
+	bindings, err := sasl.BindingOf(st, leafOf(c.Served()))
+	if err != nil {
+		c.service.Log.Error("no channel binding", "peer", c.Address(), "err", err)
+	}
+	c.machine.TLSStarted(bindings)
+	c.state.Store(int32(c.machine.State()))
+}
+
+// Expired implements drive.Machine.
+func (c *conn) Expired(b *drive.Batch) {
+	c.in.Lock()
+	defer c.in.Unlock()
+	if c.machine.State() == stream.Closed {
+		return
+	}
+	t := c.turn(b)
+	c.machine.Expire(t.Now)
+	c.run(t)
+	c.setDeadline()
+}
+
+// Gone implements drive.Machine.
+func (c *conn) Gone(error) {
+	c.leave()
+	c.out.Lock()
+	c.gone = true
+	c.out.Unlock()
+	if se := c.session.Swap(nil); se != nil {
+		t := c.service.Server.NewTurn()
+		se.Lost(t, c)
+		t.End()
+	}
+}
+
+// setDeadline tells the driver when the machine wants to expire. The caller holds in, or has
+// not shared c yet.
+func (c *conn) setDeadline() {
+	if d := c.machine.Deadline(); !d.Equal(c.deadline) {
+		c.deadline = d
+		c.SetDeadline(d)
+	}
+}
+
+// Queue implements server.Stream. After the stream's end nothing is sent.
+func (c *conn) Queue(b []byte) {
+	c.out.Lock()
+	if !c.ended {
+		c.Conn.Queue(b)
+	}
+	c.out.Unlock()
+}
+
+// End implements server.Stream. It may come from any goroutine, so that it does without the
+// machine: a bound stream's end is always the same bytes.
+func (c *conn) End(e *stream.Error) {
+	c.out.Lock()
+	if !c.ended {
+		c.Conn.Queue(stream.AppendEnd(nil, e, c.service.stream.Framed))
+	}
+	c.ended = true
+	c.out.Unlock()
+	if e != nil {
+		c.service.metrics.ended.WithLabelValues(string(e.Condition)).Inc()
+	}
+	c.session.Store(nil)
+	c.Close()
+}
+
+// Adopt implements server.Stream.
+func (c *conn) Adopt(se *server.Session) bool {
+	c.in.Lock()
+	defer c.in.Unlock()
+	c.out.Lock()
+	defer c.out.Unlock()
+	if c.gone {
+		return false
+	}
+	c.machine.Resume(se.JID)
+	c.session.Store(se)
+	c.state.Store(int32(stream.Bound))
+	return true
+}
+
+// State implements server.Stream.
+func (c *conn) State() stream.State { return stream.State(c.state.Load()) }
+
+// Account implements server.Stream. It is asked from within the machine's callbacks and element
+// handlers, which hold in.
+func (c *conn) Account() jid.JID { return c.account }
+
+// Secure implements server.Stream.
+func (c *conn) Secure() bool { return c.Served() != nil }
+
+// Address implements server.Stream.
+func (c *conn) Address() string { return c.Remote().String() }
+
+func leafOf(cert *tls.Certificate) *x509.Certificate {
+	if cert == nil {
+		return nil
+	}
+	return cert.Leaf
+}
+
+// prefix is what counts as one address: an IPv4 address, or an IPv6 network of 64 bits, which
+// is what one customer has.
+func prefix(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}

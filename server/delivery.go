@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/delay"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// delivery is one message on its way to one local account: where its copies are, its row in the
+// spool if it has one, and who is told when it is kept.
+//
+// A message is kept when a client has acked a copy of it, or its row is committed. Its row goes
+// when a copy was acked or, to a client without stream management, has left for the socket.
+//
+//	put ─▶ copies in windows ──client's <a/>──────────────▶ kept, row (if any) deleted
+//	            │      │
+//	            │      └─spool_after, or nobody will ack──▶ row committed: kept ─▶ acked: row deleted
+//	            └─the last session with a copy ends──────▶ row stays: drained by the next session
+type delivery struct {
+	user  *User
+	at    time.Time
+	bytes []byte // as queued to clients: no namespace declared
+
+	mu      sync.Mutex
+	receipt Receipt // released once kept
+	waited  bool    // receipt was given: somebody waits
+	copies  int     // in windows of sessions that live
+	done    bool    // acked, or left
+	row     int64   // 0: none
+}
+
+// copied counts one copy more. Called under the mutex of an outbound.
+func (d *delivery) copied() {
+	d.mu.Lock()
+	d.copies++
+	d.mu.Unlock()
+}
+
+// acked says that one copy has reached its client. The caller holds no session's mutex.
+func (d *delivery) acked(t *Turn) {
+	d.mu.Lock()
+	d.copies--
+	first, row := !d.done, d.row
+	d.done = true
+	d.mu.Unlock()
+	if !first {
+		return
+	}
+	if row != 0 {
+		d.user.forget(row)
+	}
+	d.kept(t)
+}
+
+// waits reports whether the sender still waits for the message to be kept.
+func (d *delivery) waits() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.receipt.wanted()
+}
+
+// kept lets the sender's acks pass the message.
+func (d *delivery) kept(t *Turn) {
+	d.mu.Lock()
+	r := d.receipt
+	d.receipt = Receipt{}
+	d.mu.Unlock()
+	r.Release(t)
+}
+
+// spool gives the message a row, unless it has one or needs none any more. The commit is
+// ordered behind all that was spooled for this account before. It must be called with the
+// user's mutex held, which orders rows as deliveries.
+func (d *delivery) spool() {
+	u := d.user
+	s := u.server
+	d.mu.Lock()
+	if d.row != 0 || d.done {
+		d.mu.Unlock()
+		return
+	}
+	d.row = s.lastRow.Add(1)
+	row := d.row
+	u.rows.add(row)
+	d.mu.Unlock()
+	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
+		ID: row, At: d.at, Stanza: standalone(d.bytes),
+	}})
+	p.OnDone(func(err error) {
+		t := s.NewTurn()
+		if err == nil {
+			d.kept(t)
+		} else {
+			d.notSpooled(t, row, err)
+		}
+		t.End()
+	})
+}
+
+// notSpooled undoes spool. While a session has a copy nobody is told anything: the sweeper and
+// the session's end try again, the sender's acks wait. Without one the message is refused.
+func (d *delivery) notSpooled(t *Turn, row int64, err error) {
+	s := d.user.server
+	s.metrics.spoolFailures.Inc()
+	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
+	d.mu.Lock()
+	d.row = 0
+	lost := d.copies == 0 && !d.done
+	d.mu.Unlock()
+	d.user.rows.remove(row)
+	if !lost {
+		return
+	}
+	if m, err := stanza.Parse(standalone(d.bytes)); err == nil {
+		t.Refuse(m, stanza.ResourceConstraint.Err("the message could not be stored now"))
+	}
+	d.kept(t)
+}
+
+// standalone declares the default namespace on a stanza's bytes.
+func standalone(b []byte) []byte {
+	i := bytes.IndexAny(b, " />")
+	return slices.Concat(b[:i], []byte(" xmlns='"+stanza.NSClient+"'"), b[i:])
+}
+
+// Deliver sends s to sessions of u and reports whether any took it. With keep set it survives
+// the end of those sessions, and the sender's ack waits until it is kept. The caller holds no
+// lock.
+func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool {
+	b := t.write(s)
+	request := s.Kind == stanza.IQ && s.Type.IsRequest()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := t.track(u, to, b, keep)
+	if d != nil {
+		b = d.bytes
+	}
+	taken, acks := false, false
+	for _, se := range to {
+		if se.out.put(t, b, d, request) {
+			taken = true
+			acks = acks || se.out.willAck()
+		}
+	}
+	switch {
+	case d == nil:
+	case !taken:
+		t.receipt.Release(t)
+	case !acks && d.waited:
+		d.spool() // it cannot be kept by an ack
+	}
+	return taken
+}
+
+// track makes the delivery for a message that must be kept. Where nobody waits for it and no
+// receiver acks, it is not followed: it is the client's once its bytes have left.
+func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
+	if !keep {
+		return nil
+	}
+	waited := t.receipt.wanted()
+	if !waited && !slices.ContainsFunc(to, (*Session).Managed) {
+		return nil
+	}
+	t.receipt.Hold()
+	return &delivery{user: u, at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
+}
+
+// Spool keeps s for u until a session of u drains it, for accounts without a session to take s
+// now. The sender's ack waits for the commit. It returns an error to refuse s with where the
+// account's share of the spool is full.
+func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
+	if l := u.server.limits; u.rows.len() >= l.SpoolMessages {
+		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
+	}
+	t.receipt.Hold()
+	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
+	u.mu.Lock()
+	d.spool()
+	u.mu.Unlock()
+	u.rows.letGo(d.row)
+	return nil
+}
+
+// drain sends what is spooled for the session's account to se, oldest first and marked as
+// delayed (XEP-0203), ahead of all that arrives from now on. It returns at once. The caller
+// holds the user's mutex.
+func (se *Session) drain() {
+	u := se.User
+	if se.drains {
+		se.drainAgain = true
+		return
+	}
+	if se.ended || u.rows.len() == 0 {
+		return
+	}
+	se.drains, se.drainFrom = true, 0
+	se.out.drain()
+	// The fence stands behind all that was spooled while no session took it.
+	u.server.store.Commit().OnDone(func(error) { u.server.workers.do(se.drainPages) })
+}
+
+// drainPage is how many rows are read at one time.
+const drainPage = 64
+
+// drainPages runs on a worker, until all is sent or the client has enough for now; then
+// outbound.makeRoom calls it again.
+func (se *Session) drainPages() {
+	s, u := se.server, se.User
+	for {
+		rows, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
+		if err != nil {
+			// The rows stay for the next session.
+			s.log.Error("spool not read", "jid", u.JID.String(), "err", err)
+		}
+		t := s.NewTurn()
+		for _, row := range rows {
+			se.drainFrom = row.ID
+			se.drainRow(t, row)
+		}
+		t.End()
+		if len(rows) == 0 {
+			break
+		}
+		if se.out.starve() {
+			return
+		}
+	}
+	t := s.NewTurn()
+	u.mu.Lock()
+	se.drains = false
+	if se.drainAgain {
+		se.drainAgain = false
+		se.drain()
+	}
+	if !se.drains {
+		se.out.drained(t)
+	}
+	u.mu.Unlock()
+	t.End()
+}
+
+// drainRow sends one row, unless a session that lives has it in its window.
+func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
+	u := se.User
+	s, err := stanza.Parse(row.Stanza)
+	if err != nil {
+		u.server.log.Error("spooled stanza not readable", "jid", u.JID.String(), "row", row.ID, "err", err)
+		return
+	}
+	if !u.rows.take(row.ID) {
+		return
+	}
+	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
+	d := &delivery{user: u, at: row.At, bytes: s.Append(nil, ""), row: row.ID}
+	if !se.out.putDrained(t, d) {
+		u.rows.letGo(row.ID)
+	}
+}
+
+// rows is what is known of an account's rows in the spool: which there are, and which of them a
+// living session has in its window, so that no other session gets them too.
+type rows struct {
+	mu   sync.Mutex
+	all  int            // rows there are, committed or on their way
+	held map[int64]bool // in some window
+}
+
+// add counts a new row, held by whoever made it.
+func (r *rows) add(row int64) {
+	r.mu.Lock()
+	r.all++
+	r.set(row)
+	r.mu.Unlock()
+}
+
+func (r *rows) set(row int64) {
+	if r.held == nil {
+		r.held = make(map[int64]bool)
+	}
+	r.held[row] = true
+}
+
+// take holds a row that nobody holds.
+func (r *rows) take(row int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held[row] {
+		return false
+	}
+	r.set(row)
+	return true
+}
+
+// letGo undoes take: the row is there for the next session.
+func (r *rows) letGo(row int64) {
+	r.mu.Lock()
+	delete(r.held, row)
+	r.mu.Unlock()
+}
+
+// remove says that there is no such row any more.
+func (r *rows) remove(row int64) {
+	r.mu.Lock()
+	delete(r.held, row)
+	r.all--
+	r.mu.Unlock()
+}
+
+func (r *rows) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all
+}

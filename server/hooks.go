@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+)
+
+// Phase says what a hook on a stanza may do. Hooks run by phase, within a phase in the order of
+// wire.go.
+type Phase uint8
+
+// The phases.
+const (
+	Guard   Phase = iota // may reject: limits, blocking, authorization
+	Rewrite              // may change the stanza: archive ids, filters
+	Handle               // may take charge of it, by returning Handled
+	Observe              // sees all that was not rejected: carbons, rules, metrics
+	phases
+)
+
+// Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
+// further hook of that phase runs; those of Observe do.
+var Handled = errors.New("server: handled") //nolint:errname,staticcheck // a verdict, as io.EOF is
+
+// SentHook sees a stanza that a session of ours sent, before it is routed: Turn.Origin is that
+// session. It must not wait for anything; s is borrowed. nil goes on, a *stanza.Error (or
+// whatever stanza.AsError makes of another error) refuses the stanza.
+type SentHook func(t *Turn, s *stanza.Stanza) error
+
+// ArrivingHook sees a stanza addressed to an account of ours, at its bare or a full address,
+// whether or not the account is online or exists (User.Exists). It must not wait: what needs
+// the store goes through Turn.OffLoop. s is borrowed.
+type ArrivingHook func(t *Turn, u *User, s *stanza.Stanza) error
+
+// chain is one kind of stanza hook in all its phases.
+type chain[F any] [phases][]F
+
+// Hooks are the places where a module may attach itself. Each module fills its own; the server
+// joins them, in the order of wire.go, into a table that does not change while it runs.
+type Hooks struct {
+	sent     chain[SentHook]
+	arriving chain[ArrivingHook]
+
+	// Load runs on a worker, and may wait, when an account comes online and before its first
+	// session is bound: what must be known for every stanza is attached to u now.
+	Load func(ctx context.Context, u *User) error
+	// Bound runs when se was bound, before its first stanza.
+	Bound func(t *Turn, se *Session)
+	// PresenceChanged runs after Session.SetPresence, on the goroutine that called it and
+	// outside all locks.
+	PresenceChanged func(t *Turn, se *Session, was Presence)
+	// Ended runs when se is over for good, after its time to resume: it is in no table any
+	// more, its last presence is was.
+	Ended func(t *Turn, se *Session, was Presence)
+	// Features appends what a stream offers in its present state (RFC 6120 §4.3.2).
+	Features func(dst []byte, st Stream) []byte
+	// Deleted runs when an account was deleted, after its sessions were ended.
+	Deleted func(t *Turn, account jid.JID)
+}
+
+// OnSent attaches f to stanzas that sessions of ours send.
+func (h *Hooks) OnSent(p Phase, f SentHook) { h.sent[p] = append(h.sent[p], f) }
+
+// OnArriving attaches f to stanzas addressed to accounts of ours.
+func (h *Hooks) OnArriving(p Phase, f ArrivingHook) { h.arriving[p] = append(h.arriving[p], f) }
+
+// table is the joined hooks of all modules.
+type table struct {
+	sent     chain[SentHook]
+	arriving chain[ArrivingHook]
+	load     []func(context.Context, *User) error
+	bound    []func(*Turn, *Session)
+	presence []func(*Turn, *Session, Presence)
+	ended    []func(*Turn, *Session, Presence)
+	features []func([]byte, Stream) []byte
+	deleted  []func(*Turn, jid.JID)
+}
+
+func (t *table) join(h *Hooks) {
+	for p := range phases {
+		t.sent[p] = append(t.sent[p], h.sent[p]...)
+		t.arriving[p] = append(t.arriving[p], h.arriving[p]...)
+	}
+	if h.Load != nil {
+		t.load = append(t.load, h.Load)
+	}
+	if h.Bound != nil {
+		t.bound = append(t.bound, h.Bound)
+	}
+	if h.PresenceChanged != nil {
+		t.presence = append(t.presence, h.PresenceChanged)
+	}
+	if h.Ended != nil {
+		t.ended = append(t.ended, h.Ended)
+	}
+	if h.Features != nil {
+		t.features = append(t.features, h.Features)
+	}
+	if h.Deleted != nil {
+		t.deleted = append(t.deleted, h.Deleted)
+	}
+}
+
+// runSent runs the chain for a sent stanza. handled says that a hook took charge of it.
+func (t *table) runSent(turn *Turn, s *stanza.Stanza) (handled bool, err error) {
+	for p := range phases {
+		for _, f := range t.sent[p] {
+			switch err := f(turn, s); {
+			case err == nil:
+			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+				handled = true
+			case p == Observe:
+				turn.server.log.Error("hook failed", "phase", "observe", "err", err)
+			default:
+				return handled, err
+			}
+			if handled && p == Handle {
+				break
+			}
+		}
+	}
+	return handled, nil
+}
+
+// runArriving is runSent for the chain of arriving stanzas.
+func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool, err error) {
+	for p := range phases {
+		for _, f := range t.arriving[p] {
+			switch err := f(turn, u, s); {
+			case err == nil:
+			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+				handled = true
+			case p == Observe:
+				turn.server.log.Error("hook failed", "phase", "observe", "err", err)
+			default:
+				return handled, err
+			}
+			if handled && p == Handle {
+				break
+			}
+		}
+	}
+	return handled, nil
+}
+
+// Stream is a connection that carries, or will carry, a session: TCP, WebSocket and so on make
+// them. Its methods may be called from any goroutine.
+type Stream interface {
+	// Queue copies whole elements behind what is queued; Flush sends them; Queued is how many
+	// bytes have not left. See drive.Conn.
+	Queue(elements []byte)
+	Flush()
+	Queued() int
+	// Pause stops reading, Resume undoes one Pause.
+	Pause()
+	Resume()
+	// End sends a stream error, or nothing where e is nil, closes the stream and then the
+	// connection. What is queued is sent first.
+	End(e *stream.Error)
+	// Abort drops the connection without closing the stream.
+	Abort()
+	// State, Account and Secure tell how far it has come: the account is zero before login.
+	State() stream.State
+	Account() jid.JID
+	Secure() bool
+	// Address is the peer's, for logs and limits.
+	Address() string
+	// Adopt makes an authenticated stream without session the connection of se, which is
+	// being resumed (XEP-0198 §5), and reports whether it lives: if not, Session.Lost will not
+	// be called for it.
+	Adopt(se *Session) bool
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// Q1: every request that the server answers for itself or for an account is answered exactly
+// once. dispatch and Query.finish are the only writers of answers.
+
+// iqs finds who answers a request.
+type iqs struct {
+	handlers map[iqKey]*IQHandler
+	err      error // of the registration
+}
+
+type iqKey struct {
+	at   Where
+	typ  stanza.Type
+	name xmlstream.Name
+}
+
+func (x *iqs) add(h IQHandler) {
+	for _, at := range []Where{AtHost, AtAccount} {
+		if h.At&at == 0 {
+			continue
+		}
+		k := iqKey{at, h.Type, h.Name}
+		if x.handlers[k] != nil {
+			x.err = errors.Join(x.err, fmt.Errorf("two modules answer %s %s", h.Type, h.Name))
+		}
+		x.handlers[k] = &h
+	}
+}
+
+// Query is one request being answered.
+type Query struct {
+	*stanza.Stanza
+	// User is the account asked, nil at a host. Its Exists is known.
+	User *User
+
+	// Address is the peer's before login.
+	Address string
+
+	reply    func(*stanza.Stanza) // before login: to a stream that has no session
+	answered bool
+}
+
+// LoggedIn reports whether the request came from an account (IQHandler.BeforeLogin).
+func (q *Query) LoggedIn() bool { return q.reply == nil }
+
+// Own reports whether an account asks itself.
+func (q *Query) Own() bool { return q.User != nil && q.From.Bare() == q.User.JID }
+
+// dispatch answers a request, and drops results and errors that nobody here asked for.
+func (s *Server) dispatch(t *Turn, at Where, st *stanza.Stanza) {
+	if !st.Type.IsRequest() {
+		return
+	}
+	h := s.iqs.find(at, st)
+	if h == nil || (at == AtAccount && !h.Others && st.From.Bare() != st.To.Bare()) {
+		t.Refuse(st, stanza.ServiceUnavailable.Err(""))
+		return
+	}
+	if !h.Blocking && (at == AtHost || st.From.Bare() == st.To.Bare()) {
+		q := &Query{Stanza: st}
+		if at == AtAccount {
+			if q.User = s.users.get(st.To.Bare()); q.User == nil {
+				return // the session that asks has ended in the meantime
+			}
+			defer s.users.release(q.User)
+		}
+		s.answer(t, h, q)
+		return
+	}
+	t.offLoop(st, func(t *Turn, st *stanza.Stanza) {
+		q := &Query{Stanza: st}
+		if at == AtAccount {
+			q.User = s.users.acquire(st.To.Bare())
+			defer s.users.release(q.User)
+			if err := q.User.know(context.Background()); err != nil {
+				q.finish(t, nil, err)
+				return
+			}
+			if !q.User.Exists() {
+				q.finish(t, nil, stanza.ServiceUnavailable.Err(""))
+				return
+			}
+		}
+		s.answer(t, h, q)
+	})
+}
+
+func (x *iqs) find(at Where, st *stanza.Stanza) *IQHandler {
+	i := st.First()
+	if i < 0 {
+		return nil
+	}
+	space, local, _ := st.Child(i)
+	return x.handlers[iqKey{at, st.Type, xmlstream.Name{Space: string(space), Local: string(local)}}]
+}
+
+func (s *Server) answer(t *Turn, h *IQHandler, q *Query) {
+	p, err := h.Do(t, q)
+	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
+		q.finish(t, p, err)
+	}
+}
+
+// finish writes the answer.
+func (q *Query) finish(t *Turn, p stanza.Payload, err error) {
+	if q.answered {
+		panic("server: Q1 broken: a request answered twice")
+	}
+	q.answered = true
+	if err != nil && q.reply == nil {
+		t.refuse(q.Stanza, err)
+		return
+	}
+	r := q.Result(p)
+	if err != nil {
+		e, _ := stanza.AsError(err)
+		r = q.Refuse(e)
+	}
+	if q.reply != nil {
+		q.reply(r)
+		return
+	}
+	if t.Origin != nil && r.To == t.Origin.JID {
+		t.Origin.Send(t, r)
+		return
+	}
+	t.Route(r)
+}
+
+// Answer answers the query now, with p. The handler returns what Answer returned.
+func (q *Query) Answer(t *Turn, p stanza.Payload) error {
+	q.finish(t, p, nil)
+	return errLater
+}
+
+// errLater says that what a handler returned is not the answer.
+var errLater = errors.New("server: not answered by the return")
+
+// After answers the query when p is done: with what then returns, which runs on the store's
+// goroutine and must not wait, or with an error where p failed. The handler returns After's
+// result. The sender's ack waits for the answer.
+func (q *Query) After(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payload, error)) (stanza.Payload, error) {
+	kept := &Query{Stanza: q.Stanza, User: q.User, reply: q.reply}
+	if !t.mayWait {
+		kept.Stanza = q.Retain()
+	}
+	s, origin, receipt := t.server, t.Origin, t.receipt
+	receipt.Hold()
+	if kept.User != nil {
+		s.users.acquire(kept.User.JID)
+	}
+	p.OnDone(func(err error) {
+		t := s.NewTurn()
+		t.Origin = origin
+		if err != nil {
+			kept.finish(t, nil, commitError(s, err))
+		} else {
+			payload, err := then(t)
+			kept.finish(t, payload, err)
+		}
+		receipt.Release(t)
+		t.End()
+		if kept.User != nil {
+			s.users.release(kept.User)
+		}
+	})
+	return nil, errLater
+}
+
+// commitError is what a client is told of a change that was not committed.
+func commitError(s *Server, err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return stanza.ItemNotFound.Err("")
+	case errors.Is(err, store.ErrExists):
+		return stanza.Conflict.Err("")
+	}
+	s.complain("change not stored", "err", err)
+	return stanza.ResourceConstraint.Err("the change could not be stored now")
+}
+
+// AnswersBeforeLogin reports whether e is a request that BeforeLogin takes.
+func (s *Server) AnswersBeforeLogin(e *xmlstream.Element) bool {
+	if string(e.Local) != "iq" || len(e.Children) == 0 {
+		return false
+	}
+	name := xmlstream.Name{Space: string(e.Children[0].Space), Local: string(e.Children[0].Local)}
+	for _, t := range []stanza.Type{stanza.Get, stanza.Set} {
+		if h := s.iqs.handlers[iqKey{AtHost, t, name}]; h != nil && h.BeforeLogin {
+			return true
+		}
+	}
+	return false
+}
+
+// BeforeLogin answers a request that came before login, if a handler takes such: reply gets the
+// answer, perhaps later and on another goroutine, and must flush it. e is borrowed.
+func (s *Server) BeforeLogin(peer Stream, host jid.JID, e *xmlstream.Element, reply func(*stanza.Stanza)) bool {
+	st := new(stanza.Stanza)
+	if err := st.FromElement(e, new(jid.Cache)); err != nil || st.Kind != stanza.IQ || !st.Type.IsRequest() {
+		return false
+	}
+	h := s.iqs.find(AtHost, st)
+	if h == nil || !h.BeforeLogin {
+		return false
+	}
+	st = st.Retain()
+	st.To, st.From = host, jid.JID{}
+	s.workers.do(func() {
+		t := s.NewTurn()
+		t.mayWait = true
+		s.answer(t, h, &Query{Stanza: st, Address: peer.Address(), reply: reply})
+		t.End()
+	})
+	return true
+}

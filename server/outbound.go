@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"github.com/stonechat-im/stonechat/xmpp/sm"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// outbound is the half of a session that faces its client: what is queued, what is sent and not
+// acked, and the stream that writes it. All of it is under one mutex, and it is called from any
+// goroutine. Whoever makes it dirty flushes it at the end of its turn.
+//
+// With stream management, window holds what the client has not acked:
+//
+//	acked             sent
+//	  │                │
+//	  ├──┬──┬──┬──┬──┬─┤ held ▶
+//	  └──┴──┴──┴──┴──┴─┘
+//	       window          what arrived while the session drains its spool
+//
+// Copies of messages that went out without it and whose fate somebody must know are in leaving,
+// until their bytes have left for the socket.
+type outbound struct {
+	mu     sync.Mutex
+	se     *Session
+	stream Stream // nil while the session is detached
+	over   bool   // the session has ended: nothing is taken any more
+	dirty  bool   // some turn will flush
+	armed  bool   // the sweeper watches
+
+	managed  bool   // stream management is on
+	acked    uint32 // h of the client
+	window   []sent
+	leaving  []sent // copies that nobody will ack
+	bytes    int    // in window, leaving and held
+	queued   uint64 // bytes ever queued on stream
+	asked    uint32 // sent count at our last <r/>
+	ackDue   bool   // the client is to be told our h
+	draining bool   // live stanzas wait in held behind what is drained
+	starved  bool   // draining waits until the client has taken more
+	held     []sent
+}
+
+// sent is one stanza on its way to the client.
+type sent struct {
+	b       []byte
+	d       *delivery // the message it is a copy of, where somebody must know its fate
+	request bool      // an IQ that must be answered
+	end     uint64    // outbound.queued behind it
+	at      int64     // unix milliseconds when it was queued
+}
+
+// put queues one stanza. b is copied where it must be kept, unless d keeps it. It reports
+// whether the session took it.
+func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return false
+	}
+	e := sent{b: b, d: d, request: request, at: t.Now.UnixMilli()}
+	if d != nil {
+		d.copied()
+	}
+	if o.draining {
+		if d == nil {
+			e.b = bytes.Clone(b)
+		}
+		o.held = append(o.held, e)
+		o.grow(t, len(b))
+		return true
+	}
+	o.push(t, e)
+	return true
+}
+
+// putDrained queues one message from the spool, ahead of what is held.
+func (o *outbound) putDrained(t *Turn, d *delivery) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return false
+	}
+	d.copied()
+	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
+	return true
+}
+
+// willAck reports whether what was put will be acked soon, if the client lives.
+func (o *outbound) willAck() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.managed && o.stream != nil
+}
+
+// starve reports whether the client has enough to take for now; then makeRoom goes on with the
+// draining.
+func (o *outbound) starve() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.starved = !o.over && len(o.window)+len(o.leaving) > drainPage
+	return o.starved
+}
+
+// makeRoom goes on with draining once the client has taken enough. The caller holds mu.
+func (o *outbound) makeRoom() {
+	if o.starved && len(o.window)+len(o.leaving) <= drainPage/2 {
+		o.starved = false
+		o.se.server.workers.do(o.se.drainPages)
+	}
+}
+
+// push sends e, or keeps it for the stream to come. The caller holds mu.
+func (o *outbound) push(t *Turn, e sent) {
+	if o.stream != nil {
+		o.stream.Queue(e.b)
+		o.queued += uint64(len(e.b))
+		if !o.dirty {
+			o.dirty = true
+			t.dirty = append(t.dirty, o.se)
+		}
+	}
+	switch {
+	case o.managed:
+		if e.d == nil {
+			e.b = bytes.Clone(e.b)
+		}
+		o.window = append(o.window, e)
+		o.grow(t, len(e.b))
+	case e.d != nil:
+		e.end = o.queued
+		o.leaving = append(o.leaving, e)
+		o.grow(t, len(e.b))
+	}
+	if e.d != nil && !o.armed {
+		o.armed = true
+		o.se.server.sweeper.watch(o.se)
+	}
+}
+
+// grow counts n bytes more, and gives up a session that is over its bound: what it has not
+// acked goes to the spool. The caller holds mu.
+func (o *outbound) grow(t *Turn, n int) {
+	o.bytes += n
+	l := &o.se.server.limits
+	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
+		t.server.metrics.overflow.Inc()
+		t.doomed = append(t.doomed, o.se)
+	}
+}
+
+// flush sends what is queued.
+func (o *outbound) flush(t *Turn) {
+	o.mu.Lock()
+	o.dirty = false
+	st := o.stream
+	if st == nil {
+		o.mu.Unlock()
+		return
+	}
+	if o.ackDue {
+		o.ackDue = false
+		o.control((&sm.Ack{H: o.se.in.answer()}).AppendXML(t.scratch()))
+	}
+	if o.managed && o.sentCount()-o.asked >= ackEvery {
+		o.ask()
+	}
+	st.Flush()
+	stuck := st.Queued() > o.se.server.limits.QueueBytes
+	if stuck {
+		// A reader that does not read: the connection goes without the stream's end, so
+		// that a managed session may be resumed.
+		o.se.server.metrics.stalled.Inc()
+	}
+	gone := o.left(nil)
+	o.mu.Unlock()
+	if stuck {
+		st.Abort()
+	}
+	for _, d := range gone {
+		d.acked(t)
+	}
+}
+
+// ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
+// sweeper, so that lone messages cost no extra packet where nobody waits for them.
+const ackEvery = 8
+
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(len(o.window)) }
+
+// ask queues <r/>. The caller holds mu.
+func (o *outbound) ask() {
+	o.asked = o.sentCount()
+	o.control([]byte(sm.RequestXML))
+}
+
+// control queues an element that is not counted. The caller holds mu.
+func (o *outbound) control(b []byte) {
+	o.stream.Queue(b)
+	o.queued += uint64(len(b))
+}
+
+// owe makes the turn tell the client our h.
+func (o *outbound) owe(t *Turn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ackDue = true
+	if !o.dirty && o.stream != nil {
+		o.dirty = true
+		t.dirty = append(t.dirty, o.se)
+	}
+}
+
+// left takes what has left for the socket from leaving. The caller holds mu, and calls
+// delivery.acked on what is returned without it.
+func (o *outbound) left(gone []*delivery) []*delivery {
+	if len(o.leaving) == 0 || o.stream == nil {
+		return gone
+	}
+	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
+	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
+	n := 0
+	for n < len(o.leaving) && o.leaving[n].end <= at {
+		gone = append(gone, o.leaving[n].d)
+		n++
+	}
+	o.leaving = o.pop(o.leaving, n)
+	o.makeRoom()
+	return gone
+}
+
+// pop drops the oldest n of list. The caller holds mu.
+func (o *outbound) pop(list []sent, n int) []sent {
+	for i := range list[:n] {
+		o.bytes -= len(list[i].b)
+		list[i] = sent{}
+	}
+	if n == len(list) {
+		return nil
+	}
+	return list[n:]
+}
+
+// ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was
+// (XEP-0198 §4).
+func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
+	o.mu.Lock()
+	n := h - o.acked
+	if count = o.sentCount(); n > uint32(len(o.window)) {
+		o.mu.Unlock()
+		return count, false
+	}
+	var gone []*delivery
+	for i := range o.window[:n] {
+		if d := o.window[i].d; d != nil {
+			gone = append(gone, d)
+		}
+	}
+	o.window = o.pop(o.window, int(n))
+	o.acked = h
+	o.makeRoom()
+	o.mu.Unlock()
+	for _, d := range gone {
+		d.acked(t)
+	}
+	return count, true
+}
+
+// manage turns stream management on: counting begins with the next stanza.
+func (o *outbound) manage() {
+	o.mu.Lock()
+	o.managed = true
+	o.mu.Unlock()
+}
+
+// detach lets go of the stream st. It reports whether st was the session's.
+func (o *outbound) detach(st Stream) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stream != st {
+		return false
+	}
+	o.stream = nil
+	return true
+}
+
+// attach makes st the session's stream in place of old; first is queued on it, then again what
+// the client has not acked. A nil st only detaches.
+func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old, o.stream = o.stream, st
+	o.queued, o.ackDue = 0, false
+	o.asked = o.acked
+	if st == nil || o.over {
+		return old
+	}
+	st.Queue(first)
+	for i := range o.window {
+		st.Queue(o.window[i].b)
+	}
+	o.dirty = true
+	t.dirty = append(t.dirty, o.se)
+	return old
+}
+
+// drain makes live stanzas wait; drained lets them go.
+func (o *outbound) drain() {
+	o.mu.Lock()
+	o.draining = true
+	o.mu.Unlock()
+}
+
+func (o *outbound) drained(t *Turn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.draining {
+		return
+	}
+	o.draining = false
+	held := o.held
+	o.held = nil
+	for _, e := range held {
+		o.bytes -= len(e.b) // push counts it again
+		if !o.over {
+			o.push(t, e)
+		}
+	}
+}
+
+// close ends the outbound half and returns all that was not acked, in order.
+func (o *outbound) close() (st Stream, rest []sent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
+	rest = slices.Concat(o.leaving, o.window, o.held)
+	st, o.window, o.leaving, o.held, o.bytes = o.stream, nil, nil, nil, 0
+	o.stream = nil
+	return st, rest
+}
+
+// scratch is memory for a few bytes that the turn will copy at once.
+func (t *Turn) scratch() []byte { return t.buf[:0] }
+
+// write serialises s for a stream of our own content namespace.
+func (t *Turn) write(s *stanza.Stanza) []byte {
+	t.buf = s.Append(t.buf[:0], "")
+	return t.buf
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+)
+
+// sent is where a session's stanza begins its way: it is stamped with its sender's address,
+// shown to the Sent hooks and routed. The error ends the sender's stream.
+func (s *Server) sent(t *Turn, se *Session, st *stanza.Stanza) error {
+	s.metrics.received[st.Kind].Inc()
+	// RFC 6120 §8.1.2.1: a client may name itself, nobody else.
+	if !st.From.IsZero() && st.From != se.JID && st.From != se.JID.Bare() {
+		return &stream.Error{Condition: "invalid-from"}
+	}
+	st.From = se.JID
+	if st.Lang == nil && se.lang != "" {
+		st.Lang = []byte(se.lang) // RFC 6120 §4.7.4
+	}
+	handled, err := s.table.runSent(t, st)
+	switch {
+	case err != nil:
+		t.refuse(st, err)
+	case !handled:
+		t.Route(st)
+	}
+	return nil
+}
+
+// Route sends s to where its address says (RFC 6120 §10, RFC 6121 §8). s is stamped already;
+// it is borrowed.
+func (t *Turn) Route(s *stanza.Stanza) {
+	srv := t.server
+	if s.To.IsZero() {
+		// RFC 6120 §10.3: what has no address is for the sender's own account.
+		s.To = s.From.Bare()
+	}
+	switch {
+	case !srv.Serves(s.To.Domain()):
+		t.refuse(s, stanza.RemoteServerNotFound.Err(""))
+	case s.To.IsDomain():
+		srv.toHost(t, s)
+	default:
+		srv.toAccount(t, s)
+	}
+}
+
+// toHost handles what is addressed to a domain of ours (RFC 6120 §10.5.2).
+func (s *Server) toHost(t *Turn, st *stanza.Stanza) {
+	if st.Kind == stanza.IQ && st.To.IsBare() {
+		s.dispatch(t, AtHost, st)
+		return
+	}
+	if st.Kind == stanza.Presence && st.Type != stanza.TypeError {
+		return // nobody at a host takes presence: ignored, as if unavailable
+	}
+	t.Refuse(st, stanza.ServiceUnavailable.Err(""))
+}
+
+// toAccount handles what is addressed to an account of ours. The table has those that are
+// online; whether another one exists takes a read, off the loop.
+func (s *Server) toAccount(t *Turn, st *stanza.Stanza) {
+	if st.Kind == stanza.IQ && st.To.IsBare() {
+		s.dispatch(t, AtAccount, st)
+		return
+	}
+	if u := s.users.get(st.To.Bare()); u != nil {
+		defer s.users.release(u)
+		if u.Online() {
+			s.arrive(t, u, st)
+			return
+		}
+	}
+	t.offLoop(st, func(t *Turn, st *stanza.Stanza) {
+		u := s.users.acquire(st.To.Bare())
+		defer s.users.release(u)
+		if err := u.know(context.Background()); err != nil {
+			t.refuse(st, err)
+			return
+		}
+		s.arrive(t, u, st)
+	})
+}
+
+// arrive runs the Arriving hooks. What nobody takes charge of is refused, where it may be.
+func (s *Server) arrive(t *Turn, u *User, st *stanza.Stanza) {
+	handled, err := s.table.runArriving(t, u, st)
+	switch {
+	case err != nil:
+		t.refuse(st, err)
+	case handled:
+	case st.Kind == stanza.IQ:
+		s.toResource(t, u, st)
+	case st.Kind == stanza.Message && st.Type != stanza.Headline:
+		t.Refuse(st, stanza.ServiceUnavailable.Err(""))
+	}
+}
+
+// toResource gives an IQ to the session it names (RFC 6121 §8.5.3.1, §8.5.3.2.3).
+func (s *Server) toResource(t *Turn, u *User, st *stanza.Stanza) {
+	if se := u.Session(st.To.Resource()); se != nil && se.Send(t, st) {
+		return
+	}
+	t.Refuse(st, stanza.ServiceUnavailable.Err(""))
+}
+
+// refuse answers s with what err says, or logs it where it is none of the peer's business.
+func (t *Turn) refuse(s *stanza.Stanza, err error) {
+	e, told := stanza.AsError(err)
+	if !told {
+		t.server.complain("stanza failed", "jid", s.From.String(), "stanza", s.Kind.String(), "err", err)
+	}
+	t.Refuse(s, e)
+}
+
+// Refuse answers s with an error. Errors and results are never answered (RFC 6120 §8.3.1), nor
+// is presence without a type that asks for something.
+func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error) {
+	switch {
+	case s.Type == stanza.TypeError, s.Kind == stanza.IQ && s.Type == stanza.Result:
+		return
+	case s.Kind == stanza.Presence && (s.Type == stanza.Available || s.Type == stanza.Unavailable):
+		if s.From != originJID(t) {
+			return
+		}
+	}
+	t.server.metrics.refused.WithLabelValues(string(e.Condition)).Inc()
+	r := s.Refuse(e)
+	if t.Origin != nil && s.From == t.Origin.JID {
+		// Straight back, whatever address of its own the client used.
+		t.Origin.Send(t, r)
+		return
+	}
+	if r.To.IsZero() {
+		return
+	}
+	t.Route(r)
+}
+
+func originJID(t *Turn) (j jid.JID) {
+	if t.Origin != nil {
+		j = t.Origin.JID
+	}
+	return j
+}

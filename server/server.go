@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server is the core: sessions, routing, hooks and the answering of requests. What a
+// user of XMPP calls a feature is a module under module/.
+//
+// RFC 6120 §8 and §10, RFC 6121 §8; the counting of XEP-0198, whose elements module sm has
+//
+// How to read this package, following one message from socket to socket:
+//
+//	c2s (or another transport) reads an element      Session.Receive      session.go
+//	its address is stamped, Sent hooks see it        Server.sent          route.go
+//	it goes where its address says                   Turn.Route           route.go
+//	Arriving hooks see it (module message delivers)  Server.arrive        route.go
+//	it is queued for its receivers and followed      Turn.Deliver         delivery.go
+//	it is kept in the window until acked             outbound.put         outbound.go
+//	each receiver is written to once                 Turn.End             turn.go
+//	the sender's ack passes it when it is kept       Receipt.Release      receipt.go
+//
+// Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
+// module.go are what a module sees, user.go the table of accounts, sweeper.go spools what
+// clients do not ack in time.
+//
+// Invariants that other files name: Q1 in iq.go, R1 in receipt.go, U1 in user.go.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// Config is what a Server is made of besides its modules.
+type Config struct {
+	Domains []string // prepared domainparts; the first is the default one
+	Limits  Limits
+	Store   store.Store
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+}
+
+// Server holds the sessions and routes between them. Make it with New, begin with Start.
+type Server struct {
+	domains  []string
+	limits   Limits
+	store    store.Store
+	log      *slog.Logger
+	metrics  serverMetrics
+	users    users
+	sessions atomic.Int64
+	lastRow  atomic.Int64
+	sweeper  sweeper
+	workers  workers
+
+	// Written by New alone.
+	table                   table
+	iqs                     iqs
+	elements                map[xmlstream.Name]ElementHandler
+	features                []feature
+	modules                 []Module
+	userSlots, sessionSlots int
+
+	complaints complaints
+	running    sync.WaitGroup
+	stop       context.CancelFunc
+}
+
+// maxWorkers is how many handlers wait for the store at one time; the store reads with few
+// connections anyway.
+const maxWorkers = 64
+
+// New makes a server of modules, whose hooks run in the order given.
+func New(c Config, modules []Module) (*Server, error) {
+	s := &Server{
+		domains: c.Domains, limits: c.Limits.filled(), store: c.Store, log: c.Log,
+		elements: make(map[xmlstream.Name]ElementHandler),
+		iqs:      iqs{handlers: make(map[iqKey]*IQHandler)},
+		modules:  modules,
+		workers:  workers{make(chan struct{}, maxWorkers)},
+	}
+	if len(s.domains) == 0 {
+		return nil, errors.New("server: no domain to serve")
+	}
+	s.users.server = s
+	s.sweeper = sweeper{server: s, wake: make(chan struct{}, 1)}
+	s.metrics.register(c.Metrics, s)
+	last, err := s.store.LastSpoolID(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("server: last row of the spool: %w", err)
+	}
+	s.lastRow.Store(last)
+	seen := make(map[string]bool)
+	for _, m := range modules {
+		name := m.Name()
+		if seen[name] {
+			return nil, fmt.Errorf("server: module %s is there twice", name)
+		}
+		seen[name] = true
+		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name)}
+		if err := m.Init(h); err != nil {
+			return nil, fmt.Errorf("server: module %s: %w", name, err)
+		}
+		s.table.join(h.Hooks)
+		s.features = append(s.features, h.features...)
+	}
+	return s, s.iqs.err
+}
+
+// Start begins the server's own work and that of its modules. It ends with Stop.
+func (s *Server) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.running.Go(func() { s.sweeper.run(ctx) })
+	for _, m := range s.modules {
+		if r, ok := m.(Runner); ok {
+			s.running.Go(func() {
+				if err := r.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+					s.log.Error("module stopped", "module", m.Name(), "err", err)
+				}
+			})
+		}
+	}
+}
+
+// Stop ends every session with system-shutdown, waits until what they had not acked is in the
+// store or ctx ends, and ends the server's own work. Nothing may be accepted any more before.
+func (s *Server) Stop(ctx context.Context) error {
+	s.users.each(func(u *User) {
+		for _, se := range u.Sessions(nil) {
+			t := s.NewTurn()
+			se.End(t, &stream.Error{Condition: "system-shutdown"})
+			t.End()
+		}
+	})
+	err := s.store.Commit().Wait(ctx)
+	if s.stop != nil {
+		s.stop()
+		s.running.Wait()
+	}
+	return err
+}
+
+// Serves reports whether domain, prepared, is one of ours.
+func (s *Server) Serves(domain string) bool { return slices.Contains(s.domains, domain) }
+
+// Domains are the served ones; the first is the default.
+func (s *Server) Domains() []string { return s.domains }
+
+// Features are what disco#info of a place lists, sorted.
+func (s *Server) Features(at Where) []string {
+	var ns []string
+	for _, f := range s.features {
+		if f.at&at != 0 {
+			ns = append(ns, f.ns)
+		}
+	}
+	slices.Sort(ns)
+	return slices.Compact(ns)
+}
+
+// Lookup returns the account if it is in use now, and what to call when done with it.
+func (s *Server) Lookup(account jid.JID) (u *User, release func(), ok bool) {
+	if u := s.users.get(account.Bare()); u != nil {
+		return u, func() { s.users.release(u) }, true
+	}
+	return nil, nil, false
+}
+
+// Bind makes a session on st, which is logged in as account. resource is what the client asked
+// for, "" where the server chooses (RFC 6120 §7). A session of the same resource ends with
+// conflict (§7.7.2.2). It may wait for the store; the stream must be paused. The error is a
+// *stanza.Error.
+func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, resource, lang string) (*Session, error) {
+	if resource == "" {
+		resource = newID()
+	}
+	full, err := account.WithResource(resource)
+	if err != nil {
+		return nil, stanza.BadRequest.Err("the resource is not valid")
+	}
+	if s.sessions.Load() >= int64(s.limits.Sessions) {
+		return nil, stanza.ResourceConstraint.Err("the server has no room for another session")
+	}
+	u := s.users.acquire(account)
+	if err := u.load(ctx); err != nil {
+		s.users.release(u)
+		s.complain("account not loaded", "jid", account.String(), "err", err)
+		return nil, stanza.InternalServerError.Err("")
+	}
+	if !u.Exists() {
+		s.users.release(u)
+		return nil, stanza.NotAuthorized.Err("the account is gone")
+	}
+	se := &Session{JID: full, User: u, server: s, lang: lang, slots: make([]atomic.Value, s.sessionSlots)}
+	se.out.se, se.out.stream = se, st
+	for {
+		u.mu.Lock()
+		old := u.session(resource)
+		if old == nil {
+			break
+		}
+		u.mu.Unlock()
+		old.End(t, &stream.Error{Condition: "conflict", Text: "the resource was bound again"})
+	}
+	if len(u.sessions) >= s.limits.SessionsPerAccount {
+		u.mu.Unlock()
+		s.users.release(u)
+		return nil, stanza.ResourceConstraint.Err("the account has too many sessions")
+	}
+	u.sessions = append(u.sessions, se)
+	s.sessions.Add(1)
+	u.mu.Unlock()
+	for _, f := range s.table.bound {
+		f(t, se)
+	}
+	return se, nil
+}
+
+// StreamFeatures appends what modules offer on st in its present state.
+func (s *Server) StreamFeatures(dst []byte, st Stream) []byte {
+	for _, f := range s.table.features {
+		dst = f(dst, st)
+	}
+	return dst
+}
+
+// element gives an element that is no stanza to the module that registered its name.
+func (s *Server) element(t *Turn, st Stream, se *Session, e *xmlstream.Element) error {
+	do := s.elements[xmlstream.Name{Space: string(e.Space), Local: string(e.Local)}]
+	if do == nil {
+		return &stream.Error{Condition: "unsupported-stanza-type"} // RFC 6120 §4.9.3.24
+	}
+	return do(t, st, se, e)
+}
+
+// Unbound handles an element on a stream that is logged in and has no session yet. It reports
+// whether the stream may be read on at once; the error ends the stream.
+func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, err error) {
+	t.Origin, t.stream, t.receipt = nil, st, Receipt{}
+	err = s.element(t, st, nil, e)
+	more, t.suspended = !t.suspended, false
+	return more, err
+}
+
+// later runs f on a worker, in a turn of its own that may wait.
+func (s *Server) later(f func(t *Turn)) {
+	s.workers.do(func() {
+		t := s.NewTurn()
+		t.mayWait = true
+		f(t)
+		t.End()
+	})
+}
+
+// complaints keeps a failing disk or a hostile peer from filling the log.
+type complaints struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+	held map[string]int
+}
+
+// complain logs msg, at most once a second for each msg, with the number left out since.
+func (s *Server) complain(msg string, args ...any) {
+	c := &s.complaints
+	c.mu.Lock()
+	if c.last == nil {
+		c.last, c.held = make(map[string]time.Time), make(map[string]int)
+	}
+	now := time.Now()
+	if now.Sub(c.last[msg]) < time.Second {
+		c.held[msg]++
+		c.mu.Unlock()
+		return
+	}
+	n := c.held[msg]
+	c.last[msg], c.held[msg] = now, 0
+	c.mu.Unlock()
+	if n > 0 {
+		args = append(args, "more", n)
+	}
+	s.log.Error(msg, args...)
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// Session is one bound resource. It outlives its stream while it may be resumed (XEP-0198): then
+// it is detached, and what it is sent waits in its window.
+//
+// What comes in is handled by one stream's driver at a time (Receive); what goes out is
+// outbound, which any goroutine may use.
+type Session struct {
+	JID  jid.JID // full
+	User *User
+
+	server *Server
+	slots  []atomic.Value // of modules
+
+	handling  sync.Mutex // held while input is handled, so that resuming waits for it
+	addresses jid.Cache  // guarded by handling
+	lang      string     // default language of its stanzas
+	rate      rate       // guarded by handling
+
+	in  inbound
+	out outbound
+
+	// Guarded by User.mu.
+	presence   Presence
+	ended      bool
+	drains     bool  // the spool is being drained to this session
+	drainAgain bool  // and there is more since
+	drainFrom  int64 // up to this row all is sent; the draining worker's
+
+	resume  atomic.Int64 // nanoseconds that a lost stream may be resumed; 0: it may not
+	managed atomic.Bool
+	expiry  *time.Timer // of a detached session; guarded by handling
+}
+
+// Presence is what a session last said of itself.
+type Presence struct {
+	Available bool
+	Priority  int8
+	Stanza    []byte // as broadcast, without 'to', standing alone; nil while unavailable
+}
+
+// Presence returns the session's presence.
+func (se *Session) Presence() Presence {
+	se.User.mu.Lock()
+	defer se.User.mu.Unlock()
+	return se.presence
+}
+
+// SetPresence changes it and runs the PresenceChanged hooks. A session that becomes able to take
+// messages (available, priority not negative) is sent what is spooled for the account.
+func (se *Session) SetPresence(t *Turn, p Presence) {
+	u := se.User
+	u.mu.Lock()
+	was := se.presence
+	if se.ended {
+		u.mu.Unlock()
+		return
+	}
+	se.presence = p
+	if p.takesMessages() && !was.takesMessages() {
+		se.drain()
+	}
+	u.mu.Unlock()
+	for _, f := range se.server.table.presence {
+		f(t, se, was)
+	}
+}
+
+// takesMessages: RFC 6121 §8.5.2.1.
+func (p Presence) takesMessages() bool { return p.Available && p.Priority >= 0 }
+
+// Managed reports whether the session uses stream management.
+func (se *Session) Managed() bool { return se.managed.Load() }
+
+// Manage turns stream management on, from the next stanza in each direction. A stream that is
+// lost may be resumed for so long; 0 is never. It is called from an element handler of the session.
+func (se *Session) Manage(resume time.Duration) {
+	se.in.mu.Lock()
+	se.in.on = true
+	se.in.mu.Unlock()
+	se.out.manage()
+	se.managed.Store(true)
+	se.resume.Store(int64(resume))
+}
+
+// Requested answers the client's <r/> as soon as the turn ends, and tells it what becomes safe
+// later by itself (XEP-0198 §4).
+func (se *Session) Requested(t *Turn) {
+	se.in.request()
+	se.out.owe(t)
+}
+
+// Acked takes the client's <a h=”/>. The error ends the stream.
+func (se *Session) Acked(t *Turn, h uint32) error {
+	if count, ok := se.out.ackedTo(t, h); !ok {
+		return handledTooHigh(h, count)
+	}
+	return nil
+}
+
+// Received is the h to tell the client: how many of its stanzas are safe.
+func (se *Session) Received() uint32 { return se.in.answer() }
+
+// Send queues s for this session alone, to be lost with it. It reports whether it was taken.
+func (se *Session) Send(t *Turn, s *stanza.Stanza) bool {
+	return se.out.put(t, t.write(s), nil, s.Kind == stanza.IQ && s.Type.IsRequest())
+}
+
+// Attached reports whether the session has a stream.
+func (se *Session) Attached() bool {
+	se.out.mu.Lock()
+	defer se.out.mu.Unlock()
+	return se.out.stream != nil
+}
+
+// Receive handles one element that st read. The caller ends t when Receive reports false, and
+// gives it nothing more before st is resumed: a worker has the stanza. The error ends the stream.
+func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool, err error) {
+	se.handling.Lock()
+	defer se.handling.Unlock()
+	if se.out.serves() != st {
+		return true, nil // resumed on another stream; what comes here now is not counted
+	}
+	t.Origin, t.stream = se, st
+	var s stanza.Stanza
+	switch err := s.FromElement(e, &se.addresses); {
+	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
+		return true, se.server.element(t, st, se, e)
+	case err != nil:
+		t.receipt = se.in.receive(se)
+		refuse, _ := stanza.AsError(err)
+		s.To, s.From = jid.JID{}, se.JID
+		t.Refuse(&s, refuse)
+		t.receipt.Release(t)
+	default:
+		t.receipt = se.in.receive(se)
+		err = se.server.sent(t, se, &s)
+		t.receipt.Release(t)
+		if err != nil {
+			return true, err
+		}
+	}
+	t.receipt = Receipt{}
+	if d := se.rate.take(t.Now, se.server.limits.StanzasPerSecond); d > 0 {
+		se.server.metrics.throttled.Inc()
+		st.Pause()
+		t.suspended = true
+		time.AfterFunc(d, st.Resume)
+	}
+	if se.in.unsafe() > se.server.limits.UnackedStanzas {
+		// The disk is slower than the sender: it waits, nobody else does.
+		se.server.metrics.backPressure.Inc()
+		st.Pause()
+		t.suspended = true
+		time.AfterFunc(backPressurePause, st.Resume)
+	}
+	more, t.suspended = !t.suspended, false
+	return more, nil
+}
+
+// backPressurePause is how long a sender with too many unsafe stanzas is not read.
+const backPressurePause = 20 * time.Millisecond
+
+// serves is the stream that is the session's now.
+func (o *outbound) serves() Stream {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stream
+}
+
+// Lost says that st is gone without its end. The session ends, unless it may be resumed.
+func (se *Session) Lost(t *Turn, st Stream) {
+	se.handling.Lock()
+	mine := se.out.detach(st)
+	stays := mine && se.resume.Load() > 0
+	if stays {
+		se.await()
+		se.server.metrics.detached.Inc()
+	}
+	se.handling.Unlock()
+	if mine && !stays {
+		se.End(t, nil)
+	}
+}
+
+// Resume makes st the session's stream; h is what its client has had. answer makes what st is
+// told, with the h that is its turn to hear, or, with ok false, that the session has ended in
+// the meantime. It is called from an element handler on st, which is logged in as the session's
+// account. The error is Acked's, and leaves the session as it was.
+//
+// The answer waits until all is safe that the session received. The client sends again whatever
+// the answer's h does not cover, so h must cover everything, and it may cover only what is safe.
+// That is at most the time of sm.spool_after and one commit.
+func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok bool) []byte) error {
+	se.handling.Lock()
+	defer se.handling.Unlock()
+	if count, ok := se.out.ackedTo(t, h); !ok {
+		return handledTooHigh(h, count)
+	}
+	se.stopExpiry()
+	// From here nothing that the old stream still brings is handled.
+	if old := se.out.attach(t, nil, nil); old != nil {
+		old.Abort()
+	}
+	st.Pause()
+	t.suspended = true
+	se.in.whenSafe(func() {
+		// On a goroutine of its own: whoever made it safe, perhaps this very input, holds locks.
+		se.server.workers.do(func() {
+			t := se.server.NewTurn()
+			if !se.resumed(t, st, answer) {
+				st.Queue(answer(0, false))
+				st.Flush()
+			}
+			t.End()
+			st.Resume()
+		})
+	})
+	return nil
+}
+
+func (se *Session) resumed(t *Turn, st Stream, answer func(uint32, bool) []byte) bool {
+	se.handling.Lock()
+	defer se.handling.Unlock()
+	se.User.mu.Lock()
+	ended := se.ended
+	se.User.mu.Unlock()
+	if ended {
+		return false
+	}
+	se.out.attach(t, st, answer(se.in.answer(), true))
+	if !st.Adopt(se) { // gone already
+		se.out.detach(st)
+		se.await()
+	}
+	return true
+}
+
+// await gives a detached session its time to be resumed. The caller holds handling.
+func (se *Session) await() {
+	se.expiry = time.AfterFunc(time.Duration(se.resume.Load()), func() {
+		t := se.server.NewTurn()
+		if !se.Attached() {
+			se.End(t, nil)
+		}
+		t.End()
+	})
+}
+
+func (se *Session) stopExpiry() {
+	if se.expiry != nil {
+		se.expiry.Stop()
+		se.expiry = nil
+	}
+}
+
+// End ends the session for good: its stream is closed with e (or nothing), it leaves all tables,
+// what it has not acked goes to the spool or to other sessions of the account, its contacts are
+// told. Ending twice does nothing. The caller holds no lock.
+func (se *Session) End(t *Turn, e *stream.Error) {
+	u := se.User
+	u.mu.Lock()
+	if se.ended {
+		u.mu.Unlock()
+		return
+	}
+	se.ended = true
+	was := se.presence
+	se.presence = Presence{}
+	u.remove(se)
+	st, rest := se.out.close()
+	se.settle(rest)
+	for _, other := range u.sessions {
+		if other.presence.takesMessages() {
+			other.drain()
+			break
+		}
+	}
+	u.mu.Unlock()
+	if st != nil {
+		st.End(e)
+	}
+	se.server.sessions.Add(-1)
+	for _, x := range rest {
+		if x.request {
+			se.unanswered(t, x.b)
+		}
+	}
+	for _, f := range se.server.table.ended {
+		f(t, se, was)
+	}
+	se.server.users.release(u)
+}
+
+// settle puts messages that no other session has into the spool. The caller holds u.mu.
+func (se *Session) settle(rest []sent) {
+	for _, x := range rest {
+		d := x.d
+		if d == nil {
+			continue
+		}
+		d.mu.Lock()
+		d.copies--
+		last := d.copies == 0 && !d.done
+		d.mu.Unlock()
+		if !last {
+			continue
+		}
+		d.spool()
+		se.User.rows.letGo(d.rowID())
+	}
+}
+
+// unanswered answers a request that the client will not (RFC 6120 §8.2.3).
+func (se *Session) unanswered(t *Turn, b []byte) {
+	s, err := stanza.Parse(standalone(b))
+	if err != nil {
+		return
+	}
+	origin := t.Origin
+	t.Origin = nil
+	t.Refuse(s, stanza.RecipientUnavailable.Err("the client has gone"))
+	t.Origin = origin
+}
+
+func (d *delivery) rowID() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.row
+}
+
+// rate is a bucket of stanzas that fills at the permitted rate and holds ten seconds' worth.
+type rate struct {
+	last time.Time
+	used float64 // of the bucket
+}
+
+// take takes one stanza and returns how long to wait before the next.
+func (r *rate) take(now time.Time, perSecond int) time.Duration {
+	if perSecond <= 0 {
+		return 0
+	}
+	r.used = max(0, r.used-now.Sub(r.last).Seconds()*float64(perSecond)) + 1
+	r.last = now
+	if over := r.used - 10*float64(perSecond); over > 0 {
+		return time.Duration(over / float64(perSecond) * float64(time.Second))
+	}
+	return 0
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// sweeper looks after sessions that have copies of messages out which somebody waits for: it
+// asks their clients for acks, and spools what they do not ack in time. It watches only those
+// sessions, and sleeps while there are none.
+type sweeper struct {
+	server *Server
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	watched []*Session
+}
+
+// sweepEvery is how often the sweeper looks. Acks are asked for at half of the time after which
+// a message is spooled, so that an ack in time saves the commit.
+const sweepEvery = 20 * time.Millisecond
+
+// watch makes the sweeper look after se; called under its outbound's mutex.
+func (w *sweeper) watch(se *Session) {
+	w.mu.Lock()
+	w.watched = append(w.watched, se)
+	first := len(w.watched) == 1
+	w.mu.Unlock()
+	if first {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (w *sweeper) run(ctx context.Context) {
+	var look []*Session
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		}
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(sweepEvery):
+			}
+			w.mu.Lock()
+			look, w.watched = w.watched, look[:0]
+			w.mu.Unlock()
+			t := w.server.NewTurn()
+			for i, se := range look {
+				look[i] = nil
+				se.sweep(t)
+			}
+			t.End()
+			w.mu.Lock()
+			idle := len(w.watched) == 0
+			w.mu.Unlock()
+			if idle {
+				break
+			}
+		}
+	}
+}
+
+// sweep looks after one session.
+func (se *Session) sweep(t *Turn) {
+	o, now := &se.out, t.Now.UnixMilli()
+	spoolAfter := se.server.limits.SpoolAfter.Milliseconds()
+	u := se.User
+	u.mu.Lock()
+	o.mu.Lock()
+	var late []*delivery
+	waits := len(o.leaving) > 0
+	for _, list := range [][]sent{o.leaving, o.window, o.held} {
+		for i := range list {
+			e := &list[i]
+			if e.d == nil || !e.d.waits() {
+				continue
+			}
+			waits = true // also while its commit is under way: that may fail
+			if now-e.at >= spoolAfter || o.stream == nil {
+				late = append(late, e.d)
+			}
+		}
+	}
+	if o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount() && now-o.window[0].at >= spoolAfter/2 {
+		o.ask()
+		if !o.dirty {
+			o.dirty = true
+			t.dirty = append(t.dirty, se)
+		}
+	}
+	gone := o.left(nil)
+	o.armed = !o.over && waits
+	if o.armed {
+		se.server.sweeper.watch(se)
+	}
+	o.mu.Unlock()
+	for _, d := range late {
+		d.spool()
+	}
+	u.mu.Unlock()
+	for _, d := range gone {
+		d.acked(t)
+	}
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// Turn is one batch of work: what one read brought, one committed change, one tick. Whatever is
+// sent in it leaves when it ends, with one write per receiver. A Turn belongs to one goroutine
+// and ends with End; it must not be kept.
+type Turn struct {
+	// Origin is the session whose stanza is being handled; nil for the server's own work and
+	// before login.
+	Origin *Session
+	Now    time.Time
+
+	server    *Server
+	stream    Stream  // the one whose input is being handled, paused where work leaves the loop
+	receipt   Receipt // of the stanza being handled
+	mayWait   bool    // this turn runs on a worker
+	suspended bool    // the stanza went to a worker: handle no more input in this turn
+	dirty     []*Session
+	to        []*Session // memory of Takers and Named
+	doomed    []*Session // over a bound: ended with the turn
+	buf       []byte
+}
+
+var turns = sync.Pool{New: func() any { return new(Turn) }} // no state, only memory
+
+// NewTurn begins a turn.
+func (s *Server) NewTurn() *Turn {
+	t := turns.Get().(*Turn)
+	t.server, t.Now = s, time.Now()
+	return t
+}
+
+// End sends what the turn queued and frees the turn.
+func (t *Turn) End() {
+	t.Flush()
+	buf := t.buf
+	if cap(buf) > 64<<10 {
+		buf = nil
+	}
+	*t = Turn{dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0], buf: buf[:0]}
+	turns.Put(t)
+}
+
+// Flush sends what the turn queued so far.
+func (t *Turn) Flush() {
+	for len(t.dirty)+len(t.doomed) > 0 {
+		for i, se := range t.dirty {
+			t.dirty[i] = nil
+			se.out.flush(t)
+		}
+		t.dirty = t.dirty[:0]
+		for i := 0; i < len(t.doomed); i++ { // ending a session may doom another
+			se := t.doomed[i]
+			t.doomed[i] = nil
+			se.End(t, nil)
+		}
+		t.doomed = t.doomed[:0]
+	}
+}
+
+// Await holds the sender's acknowledgement of s, the stanza being handled, until p is done;
+// nobody else waits. If p fails, s is refused.
+func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
+	r, srv := t.receipt, t.server
+	refusal := s.Refuse(stanza.ResourceConstraint.Err("the change could not be stored now")).Retain()
+	r.Hold()
+	p.OnDone(func(err error) {
+		done := srv.NewTurn()
+		if err != nil {
+			srv.complain("change not stored", "stanza", refusal.Kind.String(), "err", err)
+			done.Route(refusal)
+		}
+		r.Release(done)
+		done.End()
+	})
+}
+
+// offLoop runs f where it may wait: here, if this turn is a worker's, else on a worker while
+// the stream whose input is handled pauses. f's s borrows nothing.
+func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
+	if t.mayWait {
+		f(t, s)
+		return
+	}
+	kept, origin, stream, receipt, srv := s.Retain(), t.Origin, t.stream, t.receipt, t.server
+	receipt.Hold()
+	if stream != nil {
+		stream.Pause()
+		t.suspended = true
+	}
+	srv.workers.do(func() {
+		w := srv.NewTurn()
+		w.Origin, w.receipt, w.mayWait = origin, receipt, true
+		f(w, kept)
+		receipt.Release(w)
+		w.End()
+		if stream != nil {
+			stream.Resume()
+		}
+	})
+}
+
+// OffLoop runs f where it may wait for the store, with u held: here, if this turn may wait, else
+// on a worker while the sender pauses. A hook that calls it returns Handled.
+func (t *Turn) OffLoop(u *User, s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
+	if t.mayWait {
+		f(t, s)
+		return
+	}
+	users := &t.server.users
+	users.acquire(u.JID)
+	t.offLoop(s, func(t *Turn, s *stanza.Stanza) {
+		defer users.release(u)
+		f(t, s)
+	})
+}
+
+// workers bounds how many handlers wait for the store at one time. Each session waits for at
+// most one, so that the queue is bounded by the number of sessions.
+type workers struct{ slots chan struct{} }
+
+func (w workers) do(f func()) {
+	go func() {
+		w.slots <- struct{}{}
+		defer func() { <-w.slots }()
+		f()
+	}()
+}

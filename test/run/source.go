@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// formatted fails when gofmt would change a file.
+func formatted(ctx context.Context, _ *report) error {
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (path != "." && strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	out, err := prepare(ctx, "gofmt", append([]string{"-l"}, files...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("gofmt: %w\n%s", err, out)
+	}
+	if len(out) > 0 {
+		fmt.Printf("%s", out)
+		return fmt.Errorf("gofmt would change these files")
+	}
+	return nil
+}
+
+// buildElsewhere compiles parts of the module for platforms that devices and
+// desktops have and this machine may not.
+func buildElsewhere(platforms []string, parts ...string) func(context.Context, *report) error {
+	return func(ctx context.Context, r *report) error {
+		modules, err := goList(ctx, "{{.Path}}", "-m")
+		if err != nil {
+			return err
+		}
+		args := []string{"build"}
+		for _, part := range parts {
+			// A pattern of import paths may match nothing; one of folders may not.
+			args = append(args, modules[0]+"/"+part)
+		}
+		for _, platform := range platforms {
+			goos, goarch, _ := strings.Cut(platform, "/")
+			c := prepare(ctx, "go", args...)
+			c.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+			if out, err := c.CombinedOutput(); err != nil {
+				r.failed++
+				fmt.Printf("FAIL  %s\n%s", platform, out)
+				continue
+			}
+			r.passed++
+			fmt.Printf("ok    %s\n", platform)
+		}
+		if r.failed > 0 {
+			return fmt.Errorf("%d platforms", r.failed)
+		}
+		return nil
+	}
+}

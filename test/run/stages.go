@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "time"
+
+// stages is THE list of what `make check`, `make test` and `make soak` run,
+// in order. To add a stage, add one line, for example
+//
+//	{name: "crash", in: test, run: goTest("./test/crash"), needs: all(linux, debian("strace")), limit: 5 * time.Minute},
+//
+// Stages of check are quick, need nothing but Go, run on any operating system
+// and are part of `make test` too. A stage whose needs this machine does not
+// meet is left out and listed with the reason; with CI=true that, like a
+// skipped test, fails the run.
+func stages() []stage {
+	return []stage{
+		{name: "format", in: check, run: formatted},
+		{name: "vet", in: check, run: command("go", "vet", "./...")},
+		{name: "lint", in: check, run: goTest("./internal/lint", "-count=1")},
+		{name: "staticcheck", in: check, run: command("go", "tool", "-modfile=tools/go.mod", "staticcheck", "./...")},
+		{name: "unit", in: check, run: unitTests()},
+		{name: "race", in: check, run: unitTests("-race"), needs: all(raceDetector), limit: 20 * time.Minute},
+		{name: "fuzz", in: check, run: fuzz(time.Second, 5*time.Second), limit: 20 * time.Minute},
+		{name: "platforms", in: test, run: buildElsewhere(
+			[]string{"linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"},
+			"xmpp/...", "client/...", "thing/...", "component/...", "internal/drive/...")},
+		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
+	}
+}

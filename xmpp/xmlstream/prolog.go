@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xmlstream
+
+import (
+	"bytes"
+	"strings"
+)
+
+// declaration reads an XML declaration up to its end.
+func (s *scanner) declaration(b []byte, i int) int {
+	n := bytes.Index(b[i:], []byte("?>"))
+	if n < 0 {
+		return s.more(inDeclaration, max(i, len(b)-1))
+	}
+	i += n
+	if condition, text := checkDeclaration(string(b[s.mark:i])); condition != "" {
+		return s.fail(condition, text, s.mark)
+	}
+	s.token, s.step = declarationToken, complete
+	return i + len("?>")
+}
+
+// checkDeclaration checks what stands between `<?xml` and `?>`: the version, and
+// then perhaps encoding and standalone. XML 1.0 §2.8, RFC 6120 §11.5 and §11.6.
+func checkDeclaration(s string) (condition, text string) {
+	const malformed = "malformed XML declaration"
+	name, value, rest, ok := cutAttr(s)
+	if !ok || name != "version" {
+		return NotWellFormed, malformed
+	}
+	if value != "1.0" {
+		return NotWellFormed, "XML version is not 1.0"
+	}
+	if name, value, after, ok := cutAttr(rest); ok && name == "encoding" {
+		if !strings.EqualFold(value, "UTF-8") {
+			return UnsupportedEncoding, "encoding is not UTF-8"
+		}
+		rest = after
+	}
+	if name, value, after, ok := cutAttr(rest); ok && name == "standalone" && (value == "yes" || value == "no") {
+		rest = after
+	}
+	if trimSpace(rest) != "" {
+		return NotWellFormed, malformed
+	}
+	return "", ""
+}
+
+// opensStream is where the stream header ends.
+func (s *scanner) opensStream(b []byte, i int, empty bool) int {
+	root := s.root()
+	switch isStream := string(s.at(b, root.space)) == streamNamespace; {
+	case string(b[root.local:root.end]) != "stream":
+		return s.fail(BadFormat, "not a stream header", s.tagStart)
+	case !isStream && !root.isPrefixed():
+		return s.fail(BadNamespacePrefix, "stream header without the stream namespace", s.tagStart)
+	case !isStream:
+		return s.fail(InvalidNamespace, "stream header without the stream namespace", s.tagStart)
+	case empty:
+		return s.fail(BadFormat, "empty stream", s.tagStart)
+	}
+	s.token, s.step = headerToken, complete
+	return i
+}
+
+// newHeader returns what the header in b says, what it declares, in the form of
+// scope.enter, and its name. Its texts share one string, for a stream keeps them.
+func (s *scanner) newHeader(b []byte) (h *Header, declared, name string) {
+	h = new(Header)
+	var text []byte
+	var ends [6]int
+	fields := [...]*string{&h.To, &h.From, &h.ID, &h.Version, &h.Lang, &name}
+	for i, local := range [...]string{"to", "from", "id", "version", "lang"} {
+		from := ref{}
+		if local == "lang" {
+			from = xmlRef
+		}
+		for _, a := range s.attrs[:s.attrBase] {
+			if a.space == from && string(b[a.local:a.end]) == local {
+				text = appendDecoded(text, b[a.value:a.stop], true)
+			}
+		}
+		ends[i] = len(text)
+	}
+	text = append(text, b[s.root().start:s.root().end]...)
+	ends[5] = len(text)
+	add := func(prefix, space []byte) {
+		text = append(append(text, prefix...), 0)
+		text = append(append(text, space...), 0)
+	}
+	add(nil, s.at(b, s.root().def))
+	for _, x := range s.bound {
+		add(s.at(b, x.prefix), s.at(b, x.space))
+	}
+
+	all, start := string(text), 0
+	for i, end := range ends {
+		*fields[i], start = all[start:end], end
+	}
+	declared = all[start:]
+	h.Default, _, _ = strings.Cut(declared[1:], "\x00")
+	return h, declared, name
+}
