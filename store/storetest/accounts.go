@@ -17,6 +17,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
 
+// How to read it: the topic and what all tests use of it, then its tests, then its benchmark.
+// Accounts are the example of the tests that are the same in every topic.
+
 var accounts = topic{
 	name:  "accounts",
 	test:  testAccounts,

@@ -13,6 +13,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read it: testCommit lists what is tested, each part is a function below, in the same order.
+// testDeleteAccount at the end goes over all topics.
+
 // testCommit: operations take effect together or not at all, in order, and each call succeeds or fails by itself.
 func testCommit(t *testing.T, e Engine) {
 	t.Run("all or nothing", func(t *testing.T) { testAtomic(t, e) })

@@ -18,6 +18,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read it: the topic and what its tests use, then the tests in the order of testSpool, then the benchmarks
+// in the order of benchSpool.
+
 var spool = topic{
 	name:  "spool",
 	test:  testSpool,
@@ -194,10 +197,11 @@ func benchSpool(b *testing.B, e Engine) {
 	b.Run("page of 50 while writing", func(b *testing.B) { benchPage(b, e, true) })
 }
 
-var stanza = strings.Repeat("x", 400)
+func stanza() string { return strings.Repeat("x", 400) }
 
 // benchCommit: each committer waits for one call before the next.
 func benchCommit(b *testing.B, e Engine, committers, opsPerCall int) {
+	stanza := stanza()
 	s := e.open(b, "juliet")
 	var next atomic.Int64
 	var left atomic.Int64
@@ -225,6 +229,7 @@ func benchCommit(b *testing.B, e Engine, committers, opsPerCall int) {
 
 // benchPipeline: one committer that does not wait, as a loop of sessions; it holds back at 10,000 operations.
 func benchPipeline(b *testing.B, e Engine) {
+	stanza := stanza()
 	s := e.open(b, "juliet")
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -240,6 +245,7 @@ func benchPipeline(b *testing.B, e Engine) {
 
 // benchAddDelete: the way of a stanza that is spooled and then received.
 func benchAddDelete(b *testing.B, e Engine) {
+	stanza := stanza()
 	s := e.open(b, "juliet")
 	juliet := user("juliet")
 	b.ReportAllocs()
@@ -258,6 +264,7 @@ func benchAddDelete(b *testing.B, e Engine) {
 }
 
 func benchPage(b *testing.B, e Engine, writing bool) {
+	stanza := stanza()
 	s := e.open(b, "juliet", "nurse")
 	const entries = 20_000
 	for i := range int64(entries) {
