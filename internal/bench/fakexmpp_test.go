@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -137,8 +136,6 @@ func (s *fakeStream) next() ([]byte, error) {
 		}
 	}
 }
-
-var errFakeEnd = errors.New("the client ended the stream")
 
 // serve plays the server on one connection.
 func (f *fakeXMPP) serve(conn net.Conn) {

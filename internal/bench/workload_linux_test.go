@@ -179,7 +179,7 @@ func TestRelayInterleaves(t *testing.T) {
 	if len(ratios) != 2 || ratios[0].To != "raw" || ratios[1].To != "fake-mqtt" || ratios[0].Median <= 0 {
 		t.Errorf("ratios %+v; want to raw and to fake-mqtt", ratios)
 	}
-	if wire := rep.Results[2].Figure(WirePerMessage).Median; wire != 2*float64(len(newTemplate(&session{kind: Raw}, "bench1@raw.invalid/abcd", make([]byte, 150)).bytes)) {
+	if wire := rep.Results[2].Figure(WirePerMessage).Median; wire != 2*float64(len(newTemplate(&session{kind: Raw}, "bench1@raw.invalid/abc", make([]byte, 150)).bytes)) {
 		t.Errorf("the raw relay moved %v bytes per message", wire)
 	}
 }
