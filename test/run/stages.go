@@ -26,5 +26,7 @@ func stages() []stage {
 			[]string{"linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"},
 			"xmpp/...", "client/...", "thing/...", "component/...", "internal/drive/...")},
 		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
+		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
+			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
 	}
 }
