@@ -12,6 +12,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
 
 func TestPending(t *testing.T) {
@@ -81,22 +82,22 @@ func TestPendingCallbackMayUseThePending(t *testing.T) {
 
 func TestCheckCall(t *testing.T) {
 	juliet := jid.MustParse("juliet@capulet.example")
-	add := func(n int) store.Op {
-		return store.AddSpool{User: juliet, Entry: store.SpoolEntry{ID: 1, Stanza: make([]byte, n)}}
+	set := func(hash string, salt int) store.Op {
+		return store.SetKeys{User: juliet, Keys: []sasl.Key{{Hash: hash, Salt: make([]byte, salt)}}}
 	}
-	size, err := store.CheckCall([]store.Op{add(1000), add(2000), store.DeleteSpool{User: juliet, IDs: make([]int64, 100)}})
-	if err != nil || size < 3800 || size > 4500 {
-		t.Errorf("size %d, %v; want about 4,000", size, err)
+	size, err := store.CheckCall([]store.Op{set("a", 1000), set("b", 2000), store.DeleteAccount{User: juliet}})
+	if err != nil || size < 3100 || size > 3600 {
+		t.Errorf("size %d, %v; want about 3,300", size, err)
 	}
 	for name, test := range map[string]struct {
 		ops  []store.Op
 		want error
 	}{
 		"nothing":        {nil, nil},
-		"the most":       {slices.Repeat([]store.Op{add(1)}, store.MaxCallOps), nil},
-		"one too many":   {slices.Repeat([]store.Op{add(1)}, store.MaxCallOps+1), store.ErrTooLarge},
-		"too large":      {[]store.Op{add(1), add(store.MaxOpBytes)}, store.ErrTooLarge},
-		"one is invalid": {[]store.Op{add(1), add(0)}, store.ErrInvalid},
+		"the most":       {slices.Repeat([]store.Op{set("a", 1)}, store.MaxCallOps), nil},
+		"one too many":   {slices.Repeat([]store.Op{set("a", 1)}, store.MaxCallOps+1), store.ErrTooLarge},
+		"too large":      {[]store.Op{set("a", 1), set("a", store.MaxOpBytes)}, store.ErrTooLarge},
+		"one is invalid": {[]store.Op{set("a", 1), set("", 1)}, store.ErrInvalid},
 	} {
 		if _, err := store.CheckCall(test.ops); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)

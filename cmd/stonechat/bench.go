@@ -2,6 +2,9 @@
 
 package main
 
+// The face of internal/bench: flags bound to its options, a command per
+// workload. What is measured, and how, is told there.
+
 import (
 	"context"
 	"errors"
@@ -72,18 +75,21 @@ func (s *benchSession) options() bench.Session {
 	return bench.Session{Roster: s.Roster, SM: s.SM, Presence: s.Presence}
 }
 
+// BenchRelay measures what a message costs.
 type BenchRelay struct {
 	benchRun
 	benchRounds
 	benchLoad
 }
 
+// Run implements the command.
 func (b *BenchRelay) Run() error {
 	return b.run(b.Rounds, func(ctx context.Context, r *bench.Run, t []bench.Target) (*bench.Report, error) {
 		return r.Relay(ctx, t, b.options(b.Duration))
 	})
 }
 
+// BenchIdle measures what a silent session holds.
 type BenchIdle struct {
 	benchRun
 	benchSession
@@ -93,12 +99,14 @@ type BenchIdle struct {
 	Rounds   int           `default:"1" help:"Rounds; a server keeps memory of the first."`
 }
 
+// Run implements the command.
 func (b *BenchIdle) Run() error {
 	return b.run(b.Rounds, func(ctx context.Context, r *bench.Run, t []bench.Target) (*bench.Report, error) {
 		return r.Idle(ctx, t, bench.IdleOptions{Sessions: b.Sessions, Session: b.options(), Record: b.Record, Rest: b.Rest})
 	})
 }
 
+// BenchLogin measures what a login costs.
 type BenchLogin struct {
 	benchRun
 	benchRounds
@@ -106,12 +114,14 @@ type BenchLogin struct {
 	Accounts int `default:"100" help:"Accounts that log in, in turn."`
 }
 
+// Run implements the command.
 func (b *BenchLogin) Run() error {
 	return b.run(b.Rounds, func(ctx context.Context, r *bench.Run, t []bench.Target) (*bench.Report, error) {
 		return r.Login(ctx, t, bench.LoginOptions{Parallel: b.Parallel, Accounts: b.Accounts, Duration: b.Duration})
 	})
 }
 
+// BenchGrowth measures how the cost of a message grows with the sessions.
 type BenchGrowth struct {
 	benchRun
 	benchRounds
@@ -120,6 +130,7 @@ type BenchGrowth struct {
 	Rest time.Duration `default:"1m" help:"Before memory is measured with all of them."`
 }
 
+// Run implements the command.
 func (b *BenchGrowth) Run() error {
 	return b.run(b.Rounds, func(ctx context.Context, r *bench.Run, t []bench.Target) (*bench.Report, error) {
 		return r.Growth(ctx, t, bench.GrowthOptions{Relay: b.options(b.Duration), Idle: b.Idle, Rest: b.Rest,
@@ -127,6 +138,7 @@ func (b *BenchGrowth) Run() error {
 	})
 }
 
+// BenchStorm measures how sessions come back.
 type BenchStorm struct {
 	benchRun
 	benchSession
@@ -136,6 +148,7 @@ type BenchStorm struct {
 	Rounds   int           `default:"5" help:"Storms per target, in turn."`
 }
 
+// Run implements the command.
 func (b *BenchStorm) Run() error {
 	return b.run(b.Rounds, func(ctx context.Context, r *bench.Run, t []bench.Target) (*bench.Report, error) {
 		return r.Storm(ctx, t, bench.StormOptions{Sessions: b.Sessions, Session: b.options(), Parallel: b.Parallel, Patience: b.Patience})
@@ -186,10 +199,14 @@ func (b *benchRun) write(rep *bench.Report) error {
 	return rep.WriteText(os.Stdout)
 }
 
+// BenchRawRelay is the yardstick's process.
 type BenchRawRelay struct{}
 
+// Run implements the command.
 func (*BenchRawRelay) Run() error { return bench.RawRelay(os.Stdin, os.Stdout) }
 
+// BenchWorker is a process that holds sessions.
 type BenchWorker struct{}
 
+// Run implements the command.
 func (*BenchWorker) Run() error { return bench.Worker(os.Stdin, os.Stdout) }

@@ -171,7 +171,7 @@ type template struct {
 	bytes    []byte // with the request for an ack
 	plain    int    // length without it
 	id, body int    // offsets; id is 0 when there is none
-	idBinary bool   // two bytes (MQTT) instead of eight digits
+	idBinary bool   // two bytes (MQTT) instead of four digits
 }
 
 func newTemplate(from *session, to string, body []byte) template {
@@ -187,7 +187,7 @@ func newTemplate(from *session, to string, body []byte) template {
 	}
 	t.bytes = append(t.bytes, "<message to='"+to+"' type='chat' id='"...)
 	t.id = len(t.bytes)
-	t.bytes = append(t.bytes, "00000000'><body>"...)
+	t.bytes = append(t.bytes, "0000'><body>"...)
 	t.body = len(t.bytes)
 	t.bytes = append(append(t.bytes, body...), "</body></message>"...)
 	t.plain = len(t.bytes)
@@ -203,7 +203,7 @@ func (t *template) stamp(seq uint32, at time.Duration) {
 		id := seq%0xffff + 1 // 0 is no packet identifier
 		t.bytes[t.id], t.bytes[t.id+1] = byte(id>>8), byte(id)
 	case t.id > 0:
-		putHex(t.bytes[t.id:t.id+8], uint64(seq))
+		putHex(t.bytes[t.id:t.id+4], uint64(seq))
 	}
 	putHex(t.bytes[t.body+seqAt:t.body+stampAt-1], uint64(seq))
 	putHex(t.bytes[t.body+stampAt:t.body+fillerAt-1], uint64(at))

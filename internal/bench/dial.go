@@ -58,19 +58,7 @@ func newDialer(t Target, s Session) *dialer {
 	if t.Kind == XMPP && t.Security == DirectTLS {
 		conf.NextProtos = []string{"xmpp-client"}
 	}
-	return &dialer{target: t, tag: strings.ToLower(rand.Text()[:4]), session: s, ring: new(keyring), tls: conf}
-}
-
-// open logs sessions first, first+1, … in, and hands each to take, which may be
-// called from several goroutines. It ends with the first that fails.
-func (d *dialer) open(ctx context.Context, first, count int, take func(*session)) error {
-	return parallel(ctx, count, connecting, func(i int) error {
-		s, err := d.login(ctx, first+i)
-		if err == nil {
-			take(s)
-		}
-		return err
-	})
+	return &dialer{target: t, tag: strings.ToLower(rand.Text()[:3]), session: s, ring: new(keyring), tls: conf}
 }
 
 // login makes session number index, ready for a loop.

@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -38,6 +37,8 @@ type fakeXMPP struct {
 	edit func(n int, stanza []byte) []byte
 	// ask sends <r/> behind every delivered message.
 	ask bool
+	// deaf leaves every <r/> unanswered.
+	deaf bool
 
 	mu       sync.Mutex
 	accounts map[string]string
@@ -138,8 +139,6 @@ func (s *fakeStream) next() ([]byte, error) {
 	}
 }
 
-var errFakeEnd = errors.New("the client ended the stream")
-
 // serve plays the server on one connection.
 func (f *fakeXMPP) serve(conn net.Conn) {
 	if f.direct {
@@ -217,6 +216,9 @@ func (f *fakeXMPP) stanza(s *fakeSession, user, name string, u []byte) {
 		s.sm, s.h = true, 0
 		s.send("<enabled xmlns='urn:xmpp:sm:3' id='x' resume='true'/>")
 	case "r":
+		if f.deaf {
+			return
+		}
 		s.send(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", s.h))
 	case "a":
 		f.acks.Add(1)

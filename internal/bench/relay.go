@@ -212,20 +212,17 @@ func (w *relay) round(ctx context.Context) (Sample, error) {
 }
 
 // cpu waits for both ends of the measured time and returns what the server and
-// this process used between them.
+// this process used between them. The error is about the server alone.
 func (w *relay) cpu(ctx context.Context, plan plan) (server, generator time.Duration, err error) {
 	for _, at := range []time.Time{plan.from, plan.to} {
 		if err := pause(ctx, time.Until(at)); err != nil {
 			return 0, 0, err
 		}
-		s, err := cpuTime(w.target.PID)
-		if err != nil {
-			return 0, 0, err
-		}
+		s, unknown := cpuTime(w.target.PID)
 		g, _ := cpuTime(os.Getpid()) // for orientation only
-		server, generator = s-server, g-generator
+		server, generator, err = s-server, g-generator, errors.Join(err, unknown)
 	}
-	return server, generator, nil
+	return server, generator, err
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -135,12 +135,22 @@ func TestRelayNotices(t *testing.T) {
 				return b
 			}
 		}, "messages"},
+		{"not acked", func(f *fakeXMPP) { f.deaf = true }, "messages not acked"},
+		{"stream error", func(f *fakeXMPP) {
+			f.edit = func(n int, b []byte) []byte {
+				if n == 40 {
+					return []byte("<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
+				}
+				return b
+			}
+		}, "session 1: bench: the server ended the stream"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := startFakeXMPP(t, Plain, map[string]string{})
 			tt.order(f)
 			o := smallRelay()
+			o.SM = true
 			o.Pairs, o.Duration, o.Drain = 1, 50*time.Millisecond, 300*time.Millisecond
 			run := testRun(t, 1)
 			rep, err := run.Relay(t.Context(), []Target{f.target(Plain)}, o)
@@ -179,7 +189,7 @@ func TestRelayInterleaves(t *testing.T) {
 	if len(ratios) != 2 || ratios[0].To != "raw" || ratios[1].To != "fake-mqtt" || ratios[0].Median <= 0 {
 		t.Errorf("ratios %+v; want to raw and to fake-mqtt", ratios)
 	}
-	if wire := rep.Results[2].Figure(WirePerMessage).Median; wire != 2*float64(len(newTemplate(&session{kind: Raw}, "bench1@raw.invalid/abcd", make([]byte, 150)).bytes)) {
+	if wire := rep.Results[2].Figure(WirePerMessage).Median; wire != 2*float64(len(newTemplate(&session{kind: Raw}, "bench1@raw.invalid/abc", make([]byte, 150)).bytes)) {
 		t.Errorf("the raw relay moved %v bytes per message", wire)
 	}
 }

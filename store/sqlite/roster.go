@@ -13,6 +13,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read it: the tables come first, then the operations, then the reads. Contacts are written once, in the table
+// address, and let go of when nobody has them any more.
+
 var roster = topic{
 	name: "roster",
 	migrations: []string{

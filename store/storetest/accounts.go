@@ -17,9 +17,13 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
 
+// How to read it: the topic and what all tests use of it, then its tests, then its benchmark.
+// Accounts are the example of the tests that are the same in every topic.
+
 var accounts = topic{
-	name: "accounts",
-	test: testAccounts,
+	name:  "accounts",
+	test:  testAccounts,
+	bench: benchAccount,
 	give: func(user jid.JID) []store.Op {
 		return []store.Op{store.SetKeys{User: user, Keys: []sasl.Key{key("SCRAM-SHA-256", 1)}}}
 	},
@@ -192,4 +196,22 @@ func sameKeys(a, b []sasl.Key) bool {
 		return a.Hash == b.Hash && a.Iterations == b.Iterations && bytes.Equal(a.Salt, b.Salt) &&
 			bytes.Equal(a.StoredKey, b.StoredKey) && bytes.Equal(a.ServerKey, b.ServerKey)
 	})
+}
+
+func benchAccount(b *testing.B, e Engine) {
+	s := e.open(b)
+	const n = 1000
+	for i := range n {
+		a := store.Account{JID: user(fmt.Sprint("thing", i))}
+		a.Keys = append(a.Keys, key("SCRAM-SHA-1", 1), key("SCRAM-SHA-256", 2), key("SCRAM-SHA-512", 3))
+		s.Commit(store.CreateAccount{Account: a})
+	}
+	commit(b, s)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if _, err := s.Account(context.Background(), user(fmt.Sprint("thing", i%n))); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read it: testCommit lists what is tested, each part is a function below, in the same order.
+// testDeleteAccount at the end goes over all topics.
+
 // testCommit: operations take effect together or not at all, in order, and each call succeeds or fails by itself.
 func testCommit(t *testing.T, e Engine) {
 	t.Run("all or nothing", func(t *testing.T) { testAtomic(t, e) })
@@ -299,6 +302,19 @@ func testDeleteAccount(t *testing.T, e Engine) {
 	commit(t, s, store.DeleteAccount{User: user("romeo")})
 	check(s, "romeo", false)
 	check(s, "juliet", true)
+	wantGone := func(op store.Op) {
+		t.Helper()
+		if err := outcome(t, s.Commit(op)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%T after the deletion: %v, want %v", op, err, store.ErrNotFound)
+		}
+	}
+	wantGone(store.SetDisabled{User: user("romeo")})
+	wantGone(store.DeleteAccount{User: user("romeo")})
+	for _, topic := range topics {
+		if topic.give != nil {
+			wantGone(topic.give(user("romeo"))[0])
+		}
+	}
 
 	// Deleted and made again in one call: nothing comes back. Undone: nothing is lost.
 	commit(t, s, store.DeleteAccount{User: user("juliet")}, create("juliet"), create("romeo"))

@@ -16,8 +16,9 @@ import (
 )
 
 var roster = topic{
-	name: "roster",
-	test: testRoster,
+	name:  "roster",
+	test:  testRoster,
+	bench: benchRoster,
 	give: func(user jid.JID) []store.Op {
 		return []store.Op{ // one contact all have, and one of its own
 			store.SetRosterItem{User: user, Item: store.RosterItem{Contact: contact("nurse"), Version: 1}},
@@ -178,5 +179,21 @@ func wantRoster(t *testing.T, s store.Store, who string, version int64, items ..
 	want := slices.SortedFunc(slices.Values(items), order)
 	if v != version || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
 		t.Errorf("roster of %s: version %d, %+v; want version %d, %+v", who, v, got, version, want)
+	}
+}
+
+func benchRoster(b *testing.B, e Engine) {
+	s := e.open(b, "juliet")
+	for i := range int64(50) {
+		item := store.RosterItem{Contact: contact(fmt.Sprint("thing", i)), Name: "a thing", Groups: []string{"Things"}, Version: i}
+		s.Commit(store.SetRosterItem{User: user("juliet"), Item: item})
+	}
+	commit(b, s)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if _, _, err := s.Roster(context.Background(), user("juliet")); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

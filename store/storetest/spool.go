@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/fnv"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,12 +18,18 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read it: the topic and what its tests use, then the tests in the order of testSpool, then the benchmarks
+// in the order of benchSpool.
+
 var spool = topic{
-	name: "spool",
-	test: testSpool,
+	name:  "spool",
+	test:  testSpool,
+	bench: benchSpool,
 	give: func(user jid.JID) []store.Op {
-		id := spoolIDs.Add(2)
-		return []store.Op{add(user, id-1, "<message>1</message>"), add(user, id, "<message>2</message>")}
+		h := fnv.New32() // ids are unique among the users
+		h.Write([]byte(user.String()))
+		id := 2*int64(h.Sum32()) + 1
+		return []store.Op{add(user, id, "<message>1</message>"), add(user, id+1, "<message>2</message>")}
 	},
 	has: func(ctx context.Context, s store.Store, user jid.JID) (int, error) {
 		n, bytes, err := s.SpoolSize(ctx, user)
@@ -28,9 +37,6 @@ var spool = topic{
 		return n + int(bytes) + len(page), errors.Join(err, reading)
 	},
 }
-
-// spoolIDs counts on for give, which is called for several accounts of one store.
-var spoolIDs atomic.Int64
 
 func add(user jid.JID, id int64, stanza string) store.Op {
 	at := time.UnixMicro(1_000_000_000_000_000 + id)
@@ -178,4 +184,126 @@ func wantSpool(t *testing.T, s store.Store, user jid.JID, ids ...int64) {
 	if !slices.Equal(got, ids) {
 		t.Errorf("spool of %s: %d, want %d", user, got, ids)
 	}
+}
+
+// benchSpool measures commits too, because entries of the spool are what a server writes most. They have 400 bytes.
+func benchSpool(b *testing.B, e Engine) {
+	b.Run("commit", func(b *testing.B) { benchCommit(b, e, 1, 1) })
+	b.Run("commit by 64", func(b *testing.B) { benchCommit(b, e, 64, 1) })
+	b.Run("commit of 3 by 64", func(b *testing.B) { benchCommit(b, e, 64, 3) })
+	b.Run("pipelined", func(b *testing.B) { benchPipeline(b, e) })
+	b.Run("add and delete", func(b *testing.B) { benchAddDelete(b, e) })
+	b.Run("page of 50", func(b *testing.B) { benchPage(b, e, false) })
+	b.Run("page of 50 while writing", func(b *testing.B) { benchPage(b, e, true) })
+}
+
+func stanza() string { return strings.Repeat("x", 400) }
+
+// benchCommit: each committer waits for one call before the next.
+func benchCommit(b *testing.B, e Engine, committers, opsPerCall int) {
+	stanza := stanza()
+	s := e.open(b, "juliet")
+	var next atomic.Int64
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range committers {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				ops := make([]store.Op, opsPerCall)
+				for i := range ops {
+					ops[i] = add(user("juliet"), next.Add(1), stanza)
+				}
+				if err := s.Commit(ops...).Wait(context.Background()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+}
+
+// benchPipeline: one committer that does not wait, as a loop of sessions; it holds back at 10,000 operations.
+func benchPipeline(b *testing.B, e Engine) {
+	stanza := stanza()
+	s := e.open(b, "juliet")
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		p := s.Commit(add(user("juliet"), int64(i+1), stanza))
+		if i%1000 == 999 && s.Backlog().Ops > 10_000 {
+			wait(b, p)
+		}
+	}
+	commit(b, s)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+}
+
+// benchAddDelete: the way of a stanza that is spooled and then received.
+func benchAddDelete(b *testing.B, e Engine) {
+	stanza := stanza()
+	s := e.open(b, "juliet")
+	juliet := user("juliet")
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		id := int64(i + 1)
+		s.Commit(add(juliet, id, stanza))
+		if id > 500 {
+			s.Commit(store.DeleteSpool{User: juliet, IDs: []int64{id - 500}})
+		}
+		if i%1000 == 999 && s.Backlog().Ops > 10_000 {
+			commit(b, s)
+		}
+	}
+	commit(b, s)
+}
+
+func benchPage(b *testing.B, e Engine, writing bool) {
+	stanza := stanza()
+	s := e.open(b, "juliet", "nurse")
+	const entries = 20_000
+	for i := range int64(entries) {
+		who := "juliet"
+		if i%2 == 0 {
+			who = "nurse"
+		}
+		s.Commit(add(user(who), i+1, stanza))
+	}
+	commit(b, s)
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	if writing {
+		writer.Go(func() {
+			for id := int64(entries + 1); ; id++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if p := s.Commit(add(user("nurse"), id, stanza)); id%64 == 0 {
+					p.Wait(context.Background())
+				}
+			}
+		})
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	var slowest time.Duration
+	for i := range b.N {
+		start := time.Now()
+		page, err := s.Spool(context.Background(), user("juliet"), int64(i*100%entries/2), 50)
+		if err != nil || len(page) != 50 {
+			b.Fatal(len(page), err)
+		}
+		slowest = max(slowest, time.Since(start))
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(slowest.Microseconds()), "slowest-µs")
+	close(stop)
+	writer.Wait()
 }

@@ -4,7 +4,7 @@
 //
 // How to read it: this file has the list of topics and what all tests use. commit.go, pending.go and crash.go test
 // what is the same in every topic, with accounts as their example because everything belongs to one; each topic's own
-// tests are in the file of its name. bench.go measures.
+// tests and benchmarks are in the file of its name.
 package storetest
 
 import (
@@ -31,8 +31,9 @@ type Engine struct {
 
 // topic is one topic's part in the suite.
 type topic struct {
-	name string
-	test func(*testing.T, Engine)
+	name  string
+	test  func(*testing.T, Engine)
+	bench func(*testing.B, Engine) // nil: nothing to measure
 	// give returns operations that give the account some data of the topic; nil: its data belong to no account.
 	give func(user jid.JID) []store.Op
 	// has counts what the account has of the topic.
@@ -56,6 +57,15 @@ func Run(t *testing.T, e Engine) {
 		t.Run(topic.name, func(t *testing.T) { topic.test(t, e) })
 	}
 	t.Run("delete account", func(t *testing.T) { testDeleteAccount(t, e) })
+}
+
+// Bench measures an engine. All writes are durable.
+func Bench(b *testing.B, e Engine) {
+	for _, topic := range topics {
+		if topic.bench != nil {
+			b.Run(topic.name, func(b *testing.B) { topic.bench(b, e) })
+		}
+	}
 }
 
 // open returns a new store that is closed with the test, and the accounts of names in it.

@@ -149,6 +149,13 @@ of the stream. Targets take turns round by round. The generator is one epoll loo
 message is its own write, carries pair, number and time, and is checked to arrive once, whole and in order. What did
 not is listed as FAULT under the table and makes the run fail. "generator" is the generator's own CPU time.
 
+Any server can be measured like this. The number of its process gives the CPU and memory figures; the word raw adds the
+yardstick. Accounts are bench0, bench1, … with one password (--user, --password); --register makes them by in-band
+registration where the server allows that, otherwise they must be there:
+
+    stonechat bench relay --register 'xmpp://127.0.0.1:5222/example.org?pid=4711&name=mine' raw
+    stonechat bench idle --sessions 4000 'xmpp://127.0.0.1:5222/example.org?pid=4711&name=mine'
+
 Mosquitto runs MQTT 3.1.1 with QoS 0, and QoS 1 where XMPP has stream management; its clients log in without a password.
 `
 

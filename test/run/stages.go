@@ -28,5 +28,7 @@ func stages() []stage {
 			"xmpp/...", "client/...", "thing/...", "component/...", "internal/drive/...")},
 		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
 		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
+		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
+			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // MaxPart is the greatest length of a localpart, domainpart or resourcepart in
@@ -84,6 +86,20 @@ func (j JID) Local() string { return j.s[:j.local] }
 func (j JID) Domain() string {
 	start := j.domainStart()
 	return j.s[start : start+int(j.domain)]
+}
+
+// ASCIIDomain returns the domainpart as DNS and TLS want it: A-labels, and an IPv6
+// address without its brackets. RFC 5890 §2.3.2.1
+func (j JID) ASCIIDomain() string {
+	domain := j.Domain()
+	if strings.HasPrefix(domain, "[") {
+		return strings.Trim(domain, "[]")
+	}
+	ascii, err := idna.Punycode.ToASCII(domain)
+	if err != nil {
+		return domain // never: preparation has encoded each label once
+	}
+	return ascii
 }
 
 // Resource returns the resourcepart or "".

@@ -410,3 +410,20 @@ func TestEscape(t *testing.T) {
 		t.Errorf("Unescape of outer spaces = %q", got)
 	}
 }
+
+func TestASCIIDomain(t *testing.T) {
+	for in, want := range map[string]string{
+		"a@example.org/r":    "example.org",
+		"a@BÜCHER.example":   "xn--bcher-kva.example",
+		"xn--bcher-kva.test": "xn--bcher-kva.test",
+		"a@192.0.2.1":        "192.0.2.1",
+		"a@[2001:DB8::1]/r":  "2001:db8::1",
+	} {
+		if got := jid.MustParse(in).ASCIIDomain(); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+	if got := (jid.JID{}).ASCIIDomain(); got != "" {
+		t.Errorf("of no address: %q", got)
+	}
+}

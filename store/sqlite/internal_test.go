@@ -3,9 +3,14 @@
 package sqlite
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"github.com/stonechat-im/stonechat/store"
 )
 
 func TestIDs(t *testing.T) {
@@ -54,4 +59,36 @@ func TestIDsAreBounded(t *testing.T) {
 	if _, ok := c.get("new"); ok {
 		t.Error("what was undone is remembered")
 	}
+}
+
+// TestReadWaitsItsTurn: while all connections are lent, a read waits for one, for its context or for Close.
+func TestReadWaitsItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{pool: &pool{free: make(chan *conn, 1), closed: make(chan struct{})}}
+		read := func(ctx context.Context) chan error {
+			result := make(chan error, 1)
+			go func() { result <- s.read(ctx, "something", func(*conn) error { return nil }) }()
+			synctest.Wait() // it waits
+			return result
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		first := read(ctx)
+		cancel()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled while it waited: %v", err)
+		}
+		second, third := read(t.Context()), read(t.Context())
+		s.pool.free <- nil
+		for _, err := range []error{<-second, <-third} {
+			if err != nil {
+				t.Errorf("a connection was free: %v", err)
+			}
+		}
+		<-s.pool.free
+		fourth := read(t.Context())
+		close(s.pool.closed)
+		if err := <-fourth; !errors.Is(err, store.ErrClosed) {
+			t.Errorf("closed while it waited: %v", err)
+		}
+	})
 }
