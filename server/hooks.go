@@ -26,7 +26,9 @@ const (
 
 // Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
 // further hook of that phase runs; those of Observe do.
-var Handled = errors.New("server: handled") //nolint:errname,staticcheck // a verdict, as io.EOF is
+//
+//lint:ignore ST1012 it is a verdict, as io.EOF is
+var Handled = errors.New("server: handled")
 
 // SentHook sees a stanza that a session of ours sent, before it is routed: Turn.Origin is that
 // session. It must not wait for anything; s is borrowed. nil goes on, a *stanza.Error (or
