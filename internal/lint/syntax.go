@@ -22,7 +22,6 @@ import (
 // tables that nobody writes, and init functions, each with its reason. The key
 // is the package's folder, a dot and the name.
 var globalVars = map[string]string{
-	"store/storetest.spoolIDs": "ids ascend over all tests that share a store",
 }
 
 // sleepers are tests that may call time.Sleep outside a synctest bubble.
