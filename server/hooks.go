@@ -62,8 +62,9 @@ type Hooks struct {
 	Ended func(t *Turn, se *Session, was Presence)
 	// Features appends what a stream offers in its present state (RFC 6120 §4.3.2).
 	Features func(dst []byte, st Stream) []byte
-	// Deleted runs when an account was deleted, after its sessions were ended.
-	Deleted func(t *Turn, account jid.JID)
+	// Deleted runs when an account was deleted, after its sessions were ended. What Load has
+	// attached to u is there still.
+	Deleted func(t *Turn, u *User)
 }
 
 // OnSent attaches f to stanzas that sessions of ours send.
@@ -81,7 +82,7 @@ type table struct {
 	presence []func(*Turn, *Session, Presence)
 	ended    []func(*Turn, *Session, Presence)
 	features []func([]byte, Stream) []byte
-	deleted  []func(*Turn, jid.JID)
+	deleted  []func(*Turn, *User)
 }
 
 func (t *table) join(h *Hooks) {
