@@ -21,8 +21,7 @@ import (
 // globalVars are package-level variables that are neither sentinel errors nor
 // tables that nobody writes, and init functions, each with its reason. The key
 // is the package's folder, a dot and the name.
-var globalVars = map[string]string{
-}
+var globalVars = map[string]string{}
 
 // sleepers are tests that may call time.Sleep outside a synctest bubble.
 var sleepers = map[string]string{}

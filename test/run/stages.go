@@ -26,9 +26,11 @@ func stages() []stage {
 		{name: "platforms", in: test, run: buildElsewhere(
 			[]string{"linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"},
 			"xmpp/...", "client/...", "thing/...", "component/...", "internal/drive/...")},
-		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
-		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
+		{name: "removal", in: test, run: removal("ping", "offline")},
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
+		{name: "load", in: test, run: goTest("./test/load")},
+		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
+		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
 	}
 }
