@@ -150,7 +150,7 @@ func (m matching) element(path string, want, got *node) (_ matching, differences
 		differences = append(differences, path+fmt.Sprintf(format, args...))
 	}
 	if want.XMLName != got.XMLName {
-		differ(": want %s, got %s", want, got)
+		differ(" is another element")
 		return m, differences
 	}
 	ok := true

@@ -34,7 +34,7 @@ func TestMatch(t *testing.T) {
 		{"missing child", `<a><b/></a>`, `<a/>`, `/a: missing <b/>`},
 		{"more", `<a>{more}<b/></a>`, `<a>text<c/><b/><d/></a>`, ""},
 		{"difference deep inside", `<a><b><c x='1'/></b></a>`, `<a><b><c x='2'/></b></a>`, `/a/b/c@x: want "1", got "2"`},
-		{"another element", `<a/>`, `<b/>`, `/a: want <a/>, got <b/>`},
+		{"another element", `<a/>`, `<b/>`, `/a is another element`},
 		{"what errors may add", `<iq type='error'><error type='x'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
 			`<iq type='error'><ping xmlns='urn:xmpp:ping'/><error type='x' by='s'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>t</text></error></iq>`, ""},
 		{"another condition is another error", `<error type='x'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`,
