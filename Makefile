@@ -6,7 +6,7 @@
 GO  = go
 RUN = $(GO) run ./test/run
 
-.PHONY: help run test check build lint fuzz soak bench vuln generate clean
+.PHONY: help run test check build lint fuzz soak bench gobench vuln generate clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-9s %s\n' "$$t" "$$d"; done
@@ -32,7 +32,10 @@ fuzz: ## every fuzz target for FUZZTIME each (default 5m)
 soak: ## the long stages, hours
 	@$(RUN) soak
 
-bench: ## Go benchmarks into bench.txt; compare two with `go tool -modfile=tools/go.mod benchstat`
+bench: ## measure against Prosody, ejabberd and Mosquitto, about an hour; writes docs/benchmarks.md
+	$(GO) run ./test/load
+
+gobench: ## Go benchmarks into bench.txt; compare two with `go tool -modfile=tools/go.mod benchstat`
 	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./... | tee bench.txt
 
 vuln: ## known vulnerabilities in what we depend on; asks the Go vulnerability database

@@ -3,7 +3,7 @@
 // Package server is the core: sessions, routing, hooks and the answering of requests. What a
 // user of XMPP calls a feature is a module under module/.
 //
-// RFC 6120 §8 and §10, RFC 6121 §8, XEP-0198 (the counting; module sm has its elements)
+// RFC 6120 §8 and §10, RFC 6121 §8; the counting of XEP-0198, whose elements module sm has
 //
 // How to read this package, following one message from socket to socket:
 //
@@ -247,7 +247,7 @@ func (s *Server) element(t *Turn, st Stream, se *Session, e *xmlstream.Element) 
 // Unbound handles an element on a stream that is logged in and has no session yet. It reports
 // whether the stream may be read on at once; the error ends the stream.
 func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, err error) {
-	t.stream = st
+	t.Origin, t.stream, t.receipt = nil, st, Receipt{}
 	err = s.element(t, st, nil, e)
 	more, t.suspended = !t.suspended, false
 	return more, err

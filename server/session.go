@@ -142,7 +142,9 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 	case err != nil:
 		t.receipt = se.in.receive(se)
 		refuse, _ := stanza.AsError(err)
-		s.To, s.From = jid.JID{}, se.JID
+		if s.From = se.JID; s.To.IsZero() {
+			s.To = se.User.JID
+		}
 		t.Refuse(&s, refuse)
 		t.receipt.Release(t)
 	default:
@@ -213,7 +215,7 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 	se.stopExpiry()
 	// From here nothing that the old stream still brings is handled.
 	if old := se.out.attach(t, nil, nil); old != nil {
-		old.Abort()
+		old.End(&stream.Error{Condition: stream.Conflict, Text: "the session was resumed on another stream"})
 	}
 	st.Pause()
 	t.suspended = true

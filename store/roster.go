@@ -24,6 +24,7 @@ type Rosters interface {
 type Subscription uint8
 
 // The subscription states, as seen by the user: SubscriptionTo says that the user receives the contact's presence.
+// They are sets of bits: SubscriptionTo|SubscriptionFrom is SubscriptionBoth.
 const (
 	SubscriptionNone Subscription = iota
 	SubscriptionTo

@@ -50,6 +50,7 @@ type Store interface {
 	Close() error
 
 	// The topics, one line each.
+	Accounts
 	Rosters
 	Spools
 	Settings

@@ -17,6 +17,7 @@ import (
 // commands are the program's, each in a file of its name.
 type commands struct {
 	Serve   Serve   `cmd:"" help:"Run the server."`
+	Bench   Bench   `cmd:"" help:"Load any XMPP or MQTT server, and print what that cost it."`
 	Version Version `cmd:"" help:"Print the version, and what is compiled in."`
 }
 

@@ -2,6 +2,9 @@
 
 package main
 
+// How to read this file: Serve.Run is the command, start brings an instance up and
+// stop ends it; what follows turns the configuration into what the parts take.
+
 import (
 	"context"
 	"crypto/rand"
@@ -29,6 +32,7 @@ import (
 // Serve runs the server.
 type Serve struct {
 	Config string `short:"c" placeholder:"FILE" help:"The configuration; without one everything has its default: the embedded store in ./data, the domain localhost, a self-signed certificate."`
+	Driver string `hidden:"" default:"auto" enum:"auto,goroutine" help:"How connections are moved; for measuring one against the other."`
 }
 
 // Run implements the command.
@@ -42,12 +46,16 @@ func (s Serve) Run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	in, err := start(c)
+	in, err := start(c, s.Driver)
 	if err != nil {
 		return err
 	}
 	in.announce(os.Stdout)
 	in.reloadOnHangup(ctx)
+	go keepMemoryLow(ctx)
+	go in.certs.Watch(ctx, certificateCheck, func(err error) {
+		in.log.Error("certificates not reloaded, the old ones stay", "err", err)
+	})
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
 	return in.stop()
@@ -71,7 +79,7 @@ type listen struct {
 }
 
 // start brings everything up, or nothing.
-func start(c *config.Config) (_ *instance, err error) {
+func start(c *config.Config, driver string) (_ *instance, err error) {
 	in := &instance{config: c, log: logger(c.Log)}
 	defer func() {
 		if err != nil && in.store != nil {
@@ -101,8 +109,14 @@ func start(c *config.Config) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var d drive.Driver = &drive.Goroutines{Log: in.log}
+	if driver == "auto" {
+		if d, err = drive.New(in.log); err != nil {
+			return nil, err
+		}
+	}
 	in.clients = c2s.New(c2s.Config{
-		Server: in.server, Store: in.store, Driver: &drive.Goroutines{Log: in.log},
+		Server: in.server, Store: in.store, Driver: d,
 		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
@@ -167,6 +181,9 @@ func (in *instance) reloadOnHangup(ctx context.Context) {
 		}
 	}()
 }
+
+// certificateCheck is how often certificate files are looked at.
+const certificateCheck = time.Minute
 
 // stopTime is how long clients and the disk have for the end.
 const stopTime = 20 * time.Second

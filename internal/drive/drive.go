@@ -4,32 +4,56 @@
 // that a protocol is written without I/O.
 //
 // How to read this package: drive.go has the two contracts, Machine and Conn. goroutine.go is
-// the portable driver, one goroutine a connection; wire.go is the side of a connection that
+// the portable driver, one goroutine a connection; epoll_linux.go the one for many connections;
+// wire.go is the side of a connection that
 // faces the socket, under TLS or not; slots.go bounds the handshakes that compute at one time.
 //
-// A driver reads once, gives the machine what came (Machine.Input), and the machine flushes every
-// receiver it made dirty, each with one write. Drivers mix in one process: all they share is Conn.
+// A driver reads once, gives the machine what came (Machine.Input), and at the end of a batch every
+// receiver that was made dirty is flushed, each with one write. Drivers mix in one process: all they share is Conn.
 package drive
 
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 )
+
+// Driver moves the bytes of accepted connections.
+type Driver interface {
+	// Serve drives nc until it ends. With direct set, the connection begins with a TLS
+	// handshake as the server. start makes the machine; it is called before Serve returns.
+	Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine)
+	// Close aborts all connections and returns when their machines are gone.
+	Close()
+}
 
 // Machine is the protocol of one connection. Its driver calls the methods one at a time, never
 // two at once; the machine must not block in them.
 type Machine interface {
 	// Input takes plaintext. data is the driver's and changes after the return. After
 	// Conn.Resume, Input is called with what is at hand, or with nothing.
-	Input(data []byte)
+	Input(b *Batch, data []byte)
 	// Secured says that TLS is up, after Conn.StartTLS or on a connection that began with it.
 	Secured(tls.ConnectionState)
 	// Expired says that the deadline of Conn.SetDeadline has passed.
-	Expired()
+	Expired(b *Batch)
 	// Gone is the last call: the peer has closed (io.EOF), or err broke the connection.
 	Gone(err error)
+}
+
+// Batch is the work that a driver does between two waits: input of one connection or of many.
+// What it brings about leaves when it ends, so that a receiver to whom much is sent is written to
+// once. Turn is the machines': the first one of a batch puts it there, and the driver calls
+// its End.
+type Batch struct{ Turn interface{ End() } }
+
+func (b *Batch) end() {
+	if t := b.Turn; t != nil {
+		b.Turn = nil
+		t.End()
+	}
 }
 
 // Conn is a connection as its machine sees it. All methods may be called from any goroutine,

@@ -101,7 +101,7 @@ func (c *conn) loop() error {
 		}
 		n, err := c.reader().Read(buf)
 		if n > 0 {
-			if !c.guard(func() { c.machine.Input(buf[:n]) }) {
+			if !c.batch(func(b *Batch) { c.machine.Input(b, buf[:n]) }) {
 				return errPanic
 			}
 			poison(buf[:n])
@@ -116,7 +116,7 @@ func (c *conn) loop() error {
 				return io.EOF
 			}
 			_ = c.wire.Conn.SetReadDeadline(time.Time{})
-			if !c.guard(c.machine.Expired) {
+			if !c.batch(c.machine.Expired) {
 				return errPanic
 			}
 		default:
@@ -138,6 +138,15 @@ func (c *conn) guard(f func()) (ok bool) {
 	return true
 }
 
+// batch runs one call with a batch of its own.
+func (c *conn) batch(f func(*Batch)) (ok bool) {
+	var b Batch
+	return c.guard(func() {
+		f(&b)
+		b.end()
+	})
+}
+
 // awaitResume waits while the connection is paused and lets the machine go on with what it
 // kept. It reports whether the machine panicked.
 func (c *conn) awaitResume() (panicked bool) {
@@ -151,7 +160,7 @@ func (c *conn) awaitResume() (panicked bool) {
 			c.resumed.Wait()
 		}
 		c.mu.Unlock()
-		if !c.guard(func() { c.machine.Input(nil) }) {
+		if !c.batch(func(b *Batch) { c.machine.Input(b, nil) }) {
 			return true
 		}
 	}
@@ -193,7 +202,7 @@ func (c *conn) handshake(cfg *tls.Config) error {
 
 func (c *conn) Queue(p []byte) {
 	c.mu.Lock()
-	c.plain = append(c.plain, p...)
+	c.plain = grow(c.plain, p)
 	c.mu.Unlock()
 }
 
@@ -211,11 +220,8 @@ func (c *conn) Flush() {
 	} else {
 		c.wire.send(c.plain)
 	}
-	if cap(c.plain) > 4096 {
-		c.plain = nil
-	} else {
-		c.plain = c.plain[:0]
-	}
+	giveBack(c.plain)
+	c.plain = nil
 }
 
 func (c *conn) Queued() int {

@@ -70,7 +70,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	w.pending = append(w.pending, p...)
+	w.pending = grow(w.pending, p)
 	if !w.corked {
 		w.push()
 	}
@@ -101,7 +101,7 @@ func (w *wire) send(p []byte) {
 		p = p[w.try(p):]
 	}
 	if len(p) > 0 {
-		w.pending = append(w.pending, p...)
+		w.pending = grow(w.pending, p)
 		w.drain()
 	}
 }
@@ -113,20 +113,12 @@ func (w *wire) push() {
 	}
 	n := w.try(w.pending)
 	if n == len(w.pending) {
-		w.release()
+		giveBack(w.pending)
+		w.pending = nil
 		return
 	}
 	w.pending = append(w.pending[:0], w.pending[n:]...)
 	w.drain()
-}
-
-// release keeps a small buffer for the next write and lets a large one go.
-func (w *wire) release() {
-	if cap(w.pending) > 4096 {
-		w.pending = nil
-		return
-	}
-	w.pending = w.pending[:0]
 }
 
 // try writes what the socket takes now, and returns how much that was.

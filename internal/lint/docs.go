@@ -38,7 +38,7 @@ type Claim struct {
 //	XEP-0198 (partial, 1.6): no resumption on another node
 //
 // An RFC named with sections is claimed in part, and so is an XEP that is
-// "complete but for …".
+// "complete but for …", unless that is obsolete, deprecated or legacy.
 func Document(packages []Package) ([]Documented, []Finding, error) {
 	var documented []Documented
 	var findings []Finding
@@ -93,6 +93,7 @@ func checkDoc(p Package, doc string) []Finding {
 
 var (
 	claimBegin = regexp.MustCompile(`^(RFC \d{4,5}|XEP-\d{4})\b`)
+	obsolete   = regexp.MustCompile(`^ but for .*\b(obsolete|deprecated|legacy)\b`) // what a XEP itself gives up
 	rfcClaim   = regexp.MustCompile(`\bRFC (\d{4,5})\b( §)?`)
 	xepClaim   = regexp.MustCompile(`(?:^|[,;] |\n\s*)XEP-(\d{4})\b(?: \((complete|partial)( [^,()]+)?, (\d+(?:\.\d+)*)\))?`)
 )
@@ -112,7 +113,7 @@ func (d *Documented) readClaims() (wrong []string) {
 			switch {
 			case m[2] == "":
 				wrong = append(wrong, "XEP-"+m[1])
-			case m[3] != "": // "complete but for …"
+			case m[3] != "" && !obsolete.MatchString(m[3]): // "complete but for …"
 				d.XEPs = append(d.XEPs, Claim{m[1], "partial", m[4]})
 			default:
 				d.XEPs = append(d.XEPs, Claim{m[1], m[2], m[4]})

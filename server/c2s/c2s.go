@@ -29,17 +29,11 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// Driver moves the bytes of accepted connections.
-type Driver interface {
-	Serve(nc net.Conn, direct *tls.Config, start func(drive.Conn) drive.Machine)
-	Close()
-}
-
 // Config is what a Service needs.
 type Config struct {
 	Server  *server.Server
 	Store   store.Store
-	Driver  Driver
+	Driver  drive.Driver
 	TLS     *tls.Config // nil: no TLS, for test beds with AllowPlaintext
 	Log     *slog.Logger
 	Metrics *metrics.Registry

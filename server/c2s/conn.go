@@ -2,6 +2,9 @@
 
 package c2s
 
+// How to read this file: first the calls of the driver (Input to Gone), then those of
+// the session (Queue to Address), which may come from any goroutine.
+
 import (
 	"crypto/tls"
 	"crypto/x509"
@@ -51,7 +54,7 @@ func (s *Service) newConn(dc drive.Conn) *conn {
 }
 
 // Input implements drive.Machine.
-func (c *conn) Input(data []byte) {
+func (c *conn) Input(b *drive.Batch, data []byte) {
 	c.in.Lock()
 	defer c.in.Unlock()
 	if c.machine.State() == stream.Closed {
@@ -60,19 +63,29 @@ func (c *conn) Input(data []byte) {
 	if len(data) > 0 {
 		c.machine.Feed(data)
 	}
-	t := c.service.Server.NewTurn()
-	c.run(t)
+	c.run(c.turn(b))
 	c.setDeadline()
-	t.End()
+}
+
+// turn is the batch's.
+func (c *conn) turn(b *drive.Batch) *server.Turn {
+	t, ok := b.Turn.(*server.Turn)
+	if !ok {
+		t = c.service.Server.NewTurn()
+		b.Turn = t
+	}
+	return t
 }
 
 // run takes events until there are none, or until somebody must answer first.
 func (c *conn) run(t *server.Turn) {
+	answered := false // by the machine itself: what the session is sent leaves with the turn
 	for more := true; more; {
 		e := c.machine.Next()
-		c.state.Store(int32(c.machine.State()))
 		if out := c.machine.Out(); len(out) > 0 {
+			c.state.Store(int32(c.machine.State()))
 			c.Queue(out)
+			answered = true
 		}
 		switch e.Kind {
 		case stream.None:
@@ -97,7 +110,9 @@ func (c *conn) run(t *server.Turn) {
 		}
 	}
 	c.machine.Keep()
-	c.Flush()
+	if answered {
+		c.Flush()
+	}
 }
 
 // element gives one element to whom it is for. It reports whether to read on at once.
@@ -168,17 +183,16 @@ func (c *conn) Secured(st tls.ConnectionState) {
 }
 
 // Expired implements drive.Machine.
-func (c *conn) Expired() {
+func (c *conn) Expired(b *drive.Batch) {
 	c.in.Lock()
 	defer c.in.Unlock()
 	if c.machine.State() == stream.Closed {
 		return
 	}
-	t := c.service.Server.NewTurn()
+	t := c.turn(b)
 	c.machine.Expire(t.Now)
 	c.run(t)
 	c.setDeadline()
-	t.End()
 }
 
 // Gone implements drive.Machine.

@@ -47,7 +47,7 @@ func (c *conn) keys(account jid.JID) ([]sasl.Key, error) {
 		s.Log.Error("account not read", "jid", account.String(), "err", err)
 		return nil, err
 	case a.Disabled:
-		return nil, &sasl.Failure{Condition: "account-disabled"}
+		return a.Keys, sasl.ErrDisabled // told to whoever knows the password only
 	}
 	return a.Keys, nil
 }

@@ -83,7 +83,8 @@ func fuzzTargets(ctx context.Context) ([]fuzzTarget, error) {
 // such a run is repeated once.
 func fuzzOne(ctx context.Context, t fuzzTarget, each time.Duration) error {
 	for again := true; ; again = false {
-		c := prepare(ctx, "go", "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each.String(), t.pkg)
+		c := prepare(ctx, "go", "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each.String(),
+			"-fuzzminimizetime="+min(each, time.Minute).String(), t.pkg)
 		out, err := c.CombinedOutput()
 		if err == nil {
 			return nil

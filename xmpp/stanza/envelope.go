@@ -2,6 +2,9 @@
 
 package stanza
 
+// How to read this file: the kinds and types of stanzas, then FromElement, which
+// reads an envelope and says what is wrong with it.
+
 import (
 	"errors"
 

@@ -2,10 +2,10 @@
 
 package stream
 
-// How to read the client's side. This file: configuration, errors and the calls of
-// the driver. client_login.go: the way of an element up to login. client_bind.go:
-// what follows it. What both sides share is in wire.go, header.go, error.go and
-// base64.go.
+// How to read the client's side. This file: configuration, errors, the calls of the
+// driver and the way of an element. client_open.go: the header, the features and
+// STARTTLS. client_login.go: SASL. client_bind.go: what follows it. What both sides
+// share is in wire.go, header.go, error.go and base64.go.
 
 import (
 	"errors"
@@ -189,6 +189,57 @@ func (c *Client) Next() Event {
 		}
 	}
 	return c.last()
+}
+
+// element takes one element its way.
+func (c *Client) element(e *xmlstream.Element) Event {
+	switch {
+	case string(e.Space) == NS && string(e.Local) == "error":
+		c.fail(readError(e.Raw))
+	case c.framed && isFraming(e, "close"):
+		c.closeFrame(e)
+	case c.framed && isFraming(e, "open"):
+		c.header(headerOfOpen(e))
+	case c.state == Bound:
+		return Event{Kind: Element, Element: e}
+	case c.closing:
+	default:
+		return c.negotiate(e)
+	}
+	return Event{}
+}
+
+// closeFrame takes <close/>, which may send us elsewhere. RFC 7395 §3.6.1.
+func (c *Client) closeFrame(e *xmlstream.Element) {
+	for _, a := range e.Attrs {
+		if len(a.Space) == 0 && string(a.Local) == "see-other-uri" {
+			c.fail(&Error{Condition: SeeOtherHost, Host: string(a.Value), Received: true})
+			return
+		}
+	}
+	c.serverClosed()
+}
+
+// negotiate takes an element before Bound.
+func (c *Client) negotiate(e *xmlstream.Element) Event {
+	l := c.login
+	switch {
+	case l.step == atFeatures && string(e.Space) == NS && string(e.Local) == "features":
+		return c.features(e)
+	case l.step == atProceed && string(e.Space) == NSTLS:
+		return c.proceed(e)
+	case l.step == atSASL && string(e.Space) == NSSASL:
+		return c.sasl(e)
+	case l.step == atBind || l.step == atSession:
+		if isAnswer(e, l.id) {
+			return c.answer(e)
+		}
+		return Event{Kind: Element, Element: e}
+	case l.step == atHold || l.step == atChoice:
+		return Event{Kind: Element, Element: e}
+	}
+	c.fail(&Error{Condition: UnsupportedStanzaType, Text: "unexpected in negotiation"})
+	return Event{}
 }
 
 // fail ends the stream with a stream error if err is one, in silence otherwise.

@@ -40,7 +40,7 @@ type Error struct {
 	Condition Condition
 	Text      string // for people, in English unless Lang says otherwise
 	Lang      string // xml:lang of Text
-	Host      string // see-other-host: the domain or address, with port if it is not the default
+	Host      string // see-other-host: the domain or address, with port if it is not the default; of <close/>, the URI
 	App       []byte // an application-specific condition: one self-contained element
 	Received  bool   // the peer sent it; otherwise it was sent to the peer
 }

@@ -17,11 +17,10 @@ type pair struct {
 	client *stream.Client
 	server *stream.Server
 
-	size     int                            // of the pieces in which bytes arrive; 0: whole
-	toClient func(said string) string       // may change what the server says
-	toServer func(said string) string       // may change what the client says
-	bindings [2][]sasl.ChannelBinding       // of the client, of the server
-	onClient func(stream.Event) (done bool) // instead of the usual reaction
+	size     int                      // of the pieces in which bytes arrive; 0: whole
+	toClient func(said string) string // may change what the server says
+	toServer func(said string) string // may change what the client says
+	bindings [2][]sasl.ChannelBinding // of the client, of the server
 
 	said   [2]strings.Builder // by the client, by the server
 	events [2][]string

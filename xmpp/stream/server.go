@@ -22,12 +22,13 @@ import (
 type ServerConfig struct {
 	// Serves reports whether domain, a prepared domainpart, is served here.
 	Serves func(domain string) bool
-	// DefaultDomain is meant by a client whose header names no domain. "" refuses it.
+	// DefaultDomain is meant by a client whose header names no domain, unless it is
+	// logged in. "" refuses it.
 	DefaultDomain string
 	Lang          string // xml:lang of our header; "" is "en"
 
 	TLS         bool // STARTTLS is offered on a stream that has no TLS
-	TLSRequired bool // and nobody logs in without TLS
+	TLSRequired bool // and nothing else is offered or done without TLS
 	Framed      bool // RFC 7395: <open/>, <close/>, an element per WebSocket message
 
 	// SASL is the model of each exchange's configuration; Domain, Bindings and
@@ -189,7 +190,7 @@ func (s *Server) negotiate(e *xmlstream.Element) Event {
 	stanza := isStanza(e)
 	var admitted bool
 	switch {
-	case string(e.Space) == NSSASL || string(e.Space) == NS:
+	case string(e.Space) == NSSASL || string(e.Space) == NS || s.needsTLS():
 		// Never the caller's.
 	case s.config.Admit != nil:
 		admitted = s.config.Admit(s, e)
@@ -231,7 +232,7 @@ func (s *Server) Close(e *Error, now time.Time) {
 	case s.state == Closed:
 	case e != nil:
 		s.fail(e)
-	case !s.opened:
+	case !s.opened || s.mute:
 		s.end(nil)
 	case !s.closing:
 		s.sendEnd()

@@ -55,7 +55,7 @@ func (s *Server) auth(mechanism, text string) Event {
 			return Event{}
 		}
 	}
-	if s.config.TLSRequired && !s.secure {
+	if s.needsTLS() {
 		return s.refuse(&sasl.Failure{Condition: sasl.EncryptionRequired})
 	}
 	data, err := decodeSASL(text)
@@ -168,7 +168,7 @@ func (s *Server) refuse(f *sasl.Failure) Event {
 // countFailure ends the stream at the last failure it allows.
 func (s *Server) countFailure() (last bool) {
 	most := s.config.MaxFailures
-	if most == 0 {
+	if most <= 0 {
 		most = 3
 	}
 	if s.login.failures++; s.login.failures < most {

@@ -38,6 +38,9 @@ func (s *Server) checkHeader(h *header) (from jid.JID, _ *Error) {
 
 func (s *Server) checkTo(to string) *Error {
 	domain := s.config.DefaultDomain
+	if s.state == Authenticated {
+		domain = s.jid.Domain()
+	}
 	if to != "" {
 		j, err := jid.Parse(to)
 		if err != nil || j != j.Host() {
@@ -74,10 +77,14 @@ func (s *Server) checkFrom(from string) (jid.JID, *Error) {
 	return j, nil
 }
 
-// sendHeader sends our header. from is left out while we do not know which of our
-// domains the client wants. RFC 6120 §4.7.
+// sendHeader sends our header. While we do not know which of our domains the client wants it
+// comes from the default one. RFC 6120 §4.7.1, §4.9.1.3.
 func (s *Server) sendHeader(to string) {
-	h := header{from: s.Domain(), to: to, id: randomID(s.config.Rand), lang: s.config.Lang}
+	from := s.Domain()
+	if from == "" {
+		from = s.config.DefaultDomain
+	}
+	h := header{from: from, to: to, id: randomID(s.config.Rand), lang: s.config.Lang}
 	if h.lang == "" {
 		h.lang = "en"
 	}
@@ -99,7 +106,7 @@ func (s *Server) sendFeatures() {
 	case Authenticated:
 		out = append(out, "<bind xmlns='"+NSBind+"'/>"...)
 	}
-	if s.config.Features != nil {
+	if s.config.Features != nil && !s.needsTLS() { // RFC 6120 §5.3.1
 		out = s.config.Features(s, out)
 	}
 	s.wrote(append(out, "</stream:features>"...))
@@ -121,10 +128,13 @@ func (s *Server) offersTLS() bool {
 	return s.config.TLS && s.state == Negotiating && !s.framed
 }
 
+// needsTLS reports whether nothing but STARTTLS may come next.
+func (s *Server) needsTLS() bool { return s.config.TLSRequired && !s.secure }
+
 // appendMechanisms offers logins and what they can be bound to. RFC 6120 §6.4.1, XEP-0440 §2.
 func (s *Server) appendMechanisms(out []byte) []byte {
 	s.login.mechanisms = nil
-	if s.config.TLSRequired && !s.secure {
+	if s.needsTLS() {
 		return out
 	}
 	s.login.mechanisms = sasl.ServerMechanisms(s.secure, s.login.bindings, s.config.SASL.Plain)

@@ -73,6 +73,12 @@ func serverConfig(s *script) *stream.ServerConfig {
 	if s.has("broken-secret") {
 		c.SASL.Secret = nil
 	}
+	if s.has("register-anywhere") {
+		c.Features = func(_ *stream.Server, dst []byte) []byte {
+			return append(dst, "<register xmlns='http://jabber.org/features/iq-register'/>"...)
+		}
+		c.Admit = func(*stream.Server, *xmlstream.Element) bool { return true }
+	}
 	if s.has("register") {
 		c.Features = func(s *stream.Server, dst []byte) []byte {
 			switch s.State() {
@@ -193,4 +199,32 @@ func actAny(p *player, word, rest string) {
 	default:
 		p.t.Fatalf("unknown act %q", word)
 	}
+}
+
+// The caller pauses in the middle of what it has fed, and its buffer is used again.
+func TestKeep(t *testing.T) {
+	s := newServer(&script{with: []string{"bound"}})
+	buf := []byte("<message id='1'/><message id='2'/><message")
+	s.Feed(buf)
+	next := func(want string) {
+		t.Helper()
+		if e := s.Next(); describe(e) != want {
+			t.Fatalf("got %s, want %s", describe(e), want)
+		}
+	}
+	next("Element <message id='1'/>")
+	s.Keep()
+	for i := range buf {
+		buf[i] = '~'
+	}
+	next("Element <message id='2'/>")
+	if s.Started() {
+		t.Error("started, between two elements")
+	}
+	next("None")
+	if !s.Started() {
+		t.Error("not started, within an element")
+	}
+	s.Feed([]byte(" id='3'/>"))
+	next("Element <message id='3'/>")
 }

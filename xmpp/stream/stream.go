@@ -17,14 +17,18 @@
 //
 // Next returns None when all input is consumed, so that the buffer given to Feed
 // may be reused, or while the machine waits for an answer, having copied the rest.
-// Once an answer is given the driver turns again, without Feed.
+// Once an answer is given the driver turns again, without Feed; until then it had
+// better read no more, for little of it is kept, and in Framed mode nothing.
 //
 // After binding a machine is small (under 200 bytes and its parser): what
 // negotiation needed is dropped, elements pass through it, and it only watches
 // for the stream's end. The caller writes stanzas to its connection by itself.
 //
-// RFC 6120 §4–7 and §9, RFC 7395 §3, XEP-0368 (with the caller's TLS),
-// XEP-0440 (complete, 1.0.0).
+// RFC 6120 §4–7, §9
+//
+// RFC 7395 §3
+//
+// XEP-0440 (complete, 1.0.0)
 package stream
 
 import (

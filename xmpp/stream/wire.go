@@ -80,6 +80,10 @@ func (w *wire) wrote(out []byte) {
 // send sends one element.
 func (w *wire) send(element string) { w.wrote(append(w.out, element...)) }
 
+// Started reports whether an element, or the header, has begun and not ended: the
+// caller may want to limit for how long.
+func (w *wire) Started() bool { return w.state != Closed && w.parser.Started() }
+
 // Deadline returns when Expire wants to be called, zero if never. It changes only
 // by calls of other methods.
 func (w *wire) Deadline() time.Time { return w.deadline }

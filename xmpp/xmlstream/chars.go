@@ -5,6 +5,7 @@ package xmlstream
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -14,7 +15,7 @@ const (
 	nameStart = 1 << iota
 	nameChar
 	wide // part of a character outside ASCII
-	space
+	white
 )
 
 var class = func() (t [256]uint8) {
@@ -27,13 +28,13 @@ var class = func() (t [256]uint8) {
 		case b >= utf8.RuneSelf:
 			t[c] = nameStart | nameChar | wide
 		case b == ' ', b == '\t', b == '\n', b == '\r':
-			t[c] = space
+			t[c] = white
 		}
 	}
 	return t
 }()
 
-func isSpace(c byte) bool { return class[c]&space != 0 }
+func isSpace(c byte) bool { return class[c]&white != 0 }
 
 // skipSpace returns the offset of the first byte from i on that is not white space.
 func skipSpace(b []byte, i int) int {
@@ -119,35 +120,32 @@ func isChar(r rune) bool {
 		r >= 0xE000 && r <= 0xFFFD || r >= 0x10000 && r <= 0x10FFFF
 }
 
-// Bytes eight at a time: below and equal set the top bit of some byte iff a byte
-// of x is less than n, or equal to c.
+// For looking at bytes eight at a time.
 const (
 	ones = 0x0101010101010101
 	tops = 0x8080808080808080
 )
 
-func below(x, n uint64) uint64 { return (x - n*ones) &^ x & tops }
-func equal(x, c uint64) uint64 { return below(x^c*ones, 1) }
-
-// isPlain reports whether b is nothing but printable ASCII without `&` and stop,
-// as most text and nearly all attribute values are.
-func isPlain(b []byte, stop uint64) bool {
-	var odd, x uint64
-	i := 0
+// plainEnd returns the offset, from i on, of the first byte that is delimiter,
+// other, `&` or anything but printable ASCII; len(b) if there is none. Most text
+// and nearly all attribute values end where it stops: they need no other check.
+func plainEnd(b []byte, i int, delimiter, other byte) int {
+	delimiters, others := uint64(delimiter)*ones, uint64(other)*ones
 	for ; i+8 <= len(b); i += 8 {
-		x = binary.LittleEndian.Uint64(b[i:])
-		odd |= x&tops | below(x, ' ') | equal(x, '&') | equal(x, stop)
-	}
-	x = ' ' * ones
-	if len(b) >= 8 {
-		x = binary.LittleEndian.Uint64(b[len(b)-8:])
-	} else {
-		for _, c := range b {
-			x = x<<8 | uint64(c)
+		x := binary.LittleEndian.Uint64(b[i:])
+		// A byte's top bit is set by what is not ASCII, and by taking more from
+		// it than it has. The latter falsifies the bytes behind it, not before.
+		odd := x | (x - ' '*ones) | ((x ^ '&'*ones) - ones) | ((x ^ delimiters) - ones) | ((x ^ others) - ones)
+		if odd &= tops; odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
 		}
 	}
-	odd |= x&tops | below(x, ' ') | equal(x, '&') | equal(x, stop)
-	return odd == 0
+	for ; i < len(b); i++ {
+		if c := b[i]; c >= utf8.RuneSelf || c < ' ' || c == '&' || c == delimiter || c == other {
+			break
+		}
+	}
+	return i
 }
 
 // badChar returns the offset of the first byte in b that is not UTF-8, or begins
@@ -170,7 +168,7 @@ func badChar(b []byte) int {
 func isText(b []byte) bool {
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
-		if below(binary.LittleEndian.Uint64(b[i:]), ' ') != 0 {
+		if x := binary.LittleEndian.Uint64(b[i:]); (x-' '*ones)&^x&tops != 0 {
 			break
 		}
 	}

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !race
+
+// The race detector makes all of this cost otherwise.
+
 package xmlstream_test
 
 import (

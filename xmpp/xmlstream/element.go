@@ -18,28 +18,33 @@ type result struct {
 
 // finish makes the Element of the complete token in b.
 func (s *scanner) finish(b []byte) bool {
-	attrs := slices.Grow(s.elemAttrs[:0], s.attrBase)
-	for _, a := range s.attrs[:s.attrBase] {
+	attrs := slices.Grow(s.elemAttrs[:0], s.attrBase)[:s.attrBase]
+	n := 0
+	for i := range attrs {
+		a := &s.attrs[i]
 		if a.isNamespace {
 			continue
 		}
-		value := b[a.value:a.stop]
+		x := &attrs[n]
+		x.Space, x.Local, x.Value = s.at(b, a.space), b[a.local:a.end], b[a.value:a.stop]
 		if !a.isDecoded {
-			n := len(s.side)
-			s.side = appendDecoded(s.side, value, true)
-			value = s.side[n:]
+			at := len(s.side)
+			s.side = appendDecoded(s.side, x.Value, true)
+			x.Value = s.side[at:]
 		}
-		attrs = append(attrs, Attr{s.at(b, a.space), b[a.local:a.end], value})
+		n++
 	}
-	children := slices.Grow(s.elemChilds[:0], len(s.children))
-	for _, c := range s.children {
-		children = append(children, Child{s.at(b, c.space), b[c.local:c.end], Span{int(c.begin), int(c.stop)}})
+	attrs = attrs[:n]
+	children := slices.Grow(s.elemChilds[:0], len(s.children))[:len(s.children)]
+	for i := range children {
+		c, x := &s.children[i], &children[i]
+		x.Space, x.Local, x.Span = s.at(b, c.space), b[c.local:c.end], Span{int(c.begin), int(c.stop)}
 	}
 	s.elemAttrs, s.elemChilds = attrs, children
-	s.elem = Element{
-		Raw: b[:len(b):len(b)], Space: s.at(b, s.root.space), Local: b[s.root.local:s.root.end],
-		Attrs: attrs, Children: children, Content: s.content, HasText: s.hasText,
-	}
+	e, root := &s.elem, s.root()
+	e.Raw, e.Space, e.Local = b[:len(b):len(b)], s.at(b, root.space), b[root.local:root.end]
+	e.Attrs, e.Children, e.Content = attrs, children, s.content
+	e.HasText, e.Rewritten = s.hasText, false
 	return !s.leans || s.rewrite(b)
 }
 
@@ -62,15 +67,16 @@ func takeScanner(declared string) *scanner {
 
 // giveBack returns the scanner to the others, unless an element has made it large.
 func (s *scanner) giveBack() {
-	const most = 32 << 10
-	small := cap(s.buf)+cap(s.canonical)+cap(s.side) <= most &&
-		cap(s.attrs)+cap(s.elemAttrs)+cap(s.open)+cap(s.bound) <= most/64 &&
-		cap(s.children)+cap(s.elemChilds) <= most/64
-	if small {
-		s.elem, s.err = Element{}, nil
-		clear(s.elemAttrs) // they must not keep a reader's buffer alive
-		clear(s.elemChilds)
+	if s.isSmall() {
 		s.buf, s.canonical = s.buf[:0], s.canonical[:0]
 		scanners.Put(s)
 	}
+}
+
+// isSmall reports whether the scanner is worth keeping: what it holds is some
+// 4 KB in the beginning and at most some 64 KB.
+func (s *scanner) isSmall() bool {
+	texts := cap(s.buf) + cap(s.canonical) + cap(s.side)
+	entries := cap(s.attrs) + cap(s.elemAttrs) + cap(s.open) + cap(s.bound) + cap(s.children) + cap(s.elemChilds)
+	return texts <= 32<<10 && entries <= 512
 }

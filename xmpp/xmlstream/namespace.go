@@ -33,14 +33,11 @@ type binding struct{ prefix, space ref }
 // tags, prefixes in a stack that is searched from its top.
 //
 //	bound: │ stream header's │ root's │ child's, its descendants' … │
-//	                        outer    floor                 tagBound
+//	                        outer    floor
 type scope struct {
 	bound    []binding
 	outer    int  // bindings below stand outside the element
 	floor    int  // a child that uses a binding below is not self-contained
-	tagBound int  // bindings from here on are those of the tag being read
-	def      ref  // the default namespace of the tag being read
-	declared bool // by itself
 	outerDef ref  // the default namespace around the element
 	leans    bool // the element is not canonical: it needs something from outside
 
@@ -103,13 +100,13 @@ func (s *scope) begin() {
 // declarations are outside, too.
 func (s *scanner) rootOpened(b []byte) {
 	s.floor = len(s.bound)
-	if s.root.isPrefixed() || !s.declared && string(s.at(b, s.outerDef)) != s.expect.content {
+	if t := s.root(); t.isPrefixed() || !t.declares && string(s.at(b, s.outerDef)) != s.contentSpace {
 		s.leans = true
 	}
 }
 
 // lookup finds the namespace of a name that has a prefix.
-func (s *scope) lookup(b []byte, q qname) (ref, bool) {
+func (s *scope) lookup(b []byte, q *qname) (ref, bool) {
 	prefix := b[q.start : q.local-1]
 	if string(prefix) == "xml" {
 		return xmlRef, true
@@ -125,19 +122,22 @@ func (s *scope) lookup(b []byte, q qname) (ref, bool) {
 	return ref{}, false
 }
 
-// isXMLNS reports whether q is the name of a namespace declaration.
-func isXMLNS(b []byte, q qname) bool {
+// isXMLNS reports whether a is a namespace declaration.
+func isXMLNS(b []byte, a *attribute) bool {
 	const xmlns = "xmlns"
-	end := q.end
-	if q.isPrefixed() {
-		end = q.local - 1
+	end := a.end
+	if a.isPrefixed() {
+		end = a.local - 1
 	}
-	return end-q.start == int32(len(xmlns)) && string(b[q.start:end]) == xmlns
+	return end-a.start == int32(len(xmlns)) && string(b[a.start:end]) == xmlns
 }
+
+// A prefix is always searched from the top, so the number of those in force is
+// limited, too: else many declarations and many uses would cost the square.
 
 // declare puts a namespace declaration of the tag being read into force.
 // Namespaces in XML 1.0 §3 to §5.
-func (s *scanner) declare(b []byte, a attribute) bool {
+func (s *scanner) declare(b []byte, a *attribute) bool {
 	space := ref{a.value, a.stop}
 	if !a.isDecoded {
 		n := len(s.side)
@@ -147,7 +147,8 @@ func (s *scanner) declare(b []byte, a attribute) bool {
 	name := s.at(b, space)
 	isReserved := string(name) == xmlNamespace || string(name) == xmlnsNamespace
 	if !a.isPrefixed() {
-		s.def, s.declared = space, true
+		t := &s.open[len(s.open)-1]
+		t.def, t.declares = space, true
 		if isReserved {
 			s.fail(NotWellFormed, "reserved namespace as default", int(a.start))
 		}

@@ -190,9 +190,9 @@ func (p *Parser) begin() {
 	if p.scan == nil {
 		p.scan = takeScanner(p.declared)
 	}
-	e := expect{limits: p.limits, content: p.content, declaration: p.phase == atStart}
+	e := expect{limits: p.limits, contentSpace: p.content, mayDeclare: p.phase == atStart}
 	if p.mode == Stream {
-		e.header, e.stream = p.phase != inStream, p.name
+		e.wantHeader, e.streamName = p.phase != inStream, p.name
 	}
 	p.scan.begin(e)
 	p.inside, p.start = true, p.base+int64(p.pos)

@@ -41,7 +41,7 @@ func checkDeclaration(s string) (condition, text string) {
 	if name, value, after, ok := cutAttr(rest); ok && name == "standalone" && (value == "yes" || value == "no") {
 		rest = after
 	}
-	if strings.Trim(rest, " \t\r\n") != "" {
+	if trimSpace(rest) != "" {
 		return NotWellFormed, malformed
 	}
 	return "", ""
@@ -49,10 +49,11 @@ func checkDeclaration(s string) (condition, text string) {
 
 // opensStream is where the stream header ends.
 func (s *scanner) opensStream(b []byte, i int, empty bool) int {
-	switch isStream := string(s.at(b, s.root.space)) == streamNamespace; {
-	case string(b[s.root.local:s.root.end]) != "stream":
+	root := s.root()
+	switch isStream := string(s.at(b, root.space)) == streamNamespace; {
+	case string(b[root.local:root.end]) != "stream":
 		return s.fail(BadFormat, "not a stream header", s.tagStart)
-	case !isStream && !s.root.isPrefixed():
+	case !isStream && !root.isPrefixed():
 		return s.fail(BadNamespacePrefix, "stream header without the stream namespace", s.tagStart)
 	case !isStream:
 		return s.fail(InvalidNamespace, "stream header without the stream namespace", s.tagStart)
@@ -82,13 +83,13 @@ func (s *scanner) newHeader(b []byte) (h *Header, declared, name string) {
 		}
 		ends[i] = len(text)
 	}
-	text = append(text, b[s.root.start:s.root.end]...)
+	text = append(text, b[s.root().start:s.root().end]...)
 	ends[5] = len(text)
 	add := func(prefix, space []byte) {
 		text = append(append(text, prefix...), 0)
 		text = append(append(text, space...), 0)
 	}
-	add(nil, s.at(b, s.root.def))
+	add(nil, s.at(b, s.root().def))
 	for _, x := range s.bound {
 		add(s.at(b, x.prefix), s.at(b, x.space))
 	}

@@ -113,6 +113,9 @@ func (r *Reader) LookupAttr(local string) (string, bool) {
 
 // AttrNS returns an attribute with a namespace, "" if absent.
 func (r *Reader) AttrNS(space, local string) string {
+	if space == "" {
+		return r.Attr(local)
+	}
 	for name, value := range r.attrs(r.top()) {
 		p, l, ok := strings.Cut(name, ":")
 		if !ok || l != local || p == "xmlns" {
@@ -287,7 +290,7 @@ func (r *Reader) enter() {
 			r.bound = append(r.bound, prefix{p, decoded(value, true)})
 		}
 	}
-	rest = strings.TrimLeft(rest, " \t\r\n")
+	rest = trimSpace(rest)
 	rest, f.empty = strings.CutPrefix(rest, "/")
 	f.done = f.empty
 	rest, ok := strings.CutPrefix(rest, ">")
@@ -377,11 +380,11 @@ func cutAttr(s string) (name, value, rest string, ok bool) {
 		i++
 	}
 	name = s[start:i]
-	rest = strings.TrimLeft(s[i:], " \t\r\n")
+	rest = trimSpace(s[i:])
 	if start == 0 || name == "" || rest == "" || rest[0] != '=' {
 		return "", "", s, false
 	}
-	rest = strings.TrimLeft(rest[1:], " \t\r\n")
+	rest = trimSpace(rest[1:])
 	if rest == "" || rest[0] != '\'' && rest[0] != '"' {
 		return "", "", s, false
 	}
@@ -390,6 +393,14 @@ func cutAttr(s string) (name, value, rest string, ok bool) {
 		return "", "", s, false
 	}
 	return name, rest[1 : n+1], rest[n+2:], true
+}
+
+// trimSpace returns s without white space before it.
+func trimSpace(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	return s
 }
 
 // decoded returns what s, character data or an attribute's value, stands for.

@@ -148,7 +148,7 @@ func (s *scanner) readerOf(b []byte) *Reader {
 func (s *scanner) appendRootTag(dst []byte, r *Reader) []byte {
 	e := &s.elem
 	dst = append(append(dst, '<'), e.Local...)
-	if string(e.Space) != s.expect.content {
+	if string(e.Space) != s.contentSpace {
 		dst = appendQuoted(append(dst, " xmlns"...), string(e.Space))
 	}
 	for name, value := range r.attrs(r.top()) {

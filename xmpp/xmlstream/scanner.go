@@ -49,6 +49,9 @@ const (
 	complete
 )
 
+// maxElementBytes is what offsets of 32 bits can hold, decoded text included.
+const maxElementBytes = 1 << 30
+
 // The verdicts of a step.
 const (
 	needMore = -1 // the bytes are at an end
@@ -67,11 +70,11 @@ const (
 
 // expect is what the scanner may meet at the top level.
 type expect struct {
-	limits      Limits
-	content     string // the content namespace
-	header      bool   // a start tag is the stream header
-	declaration bool   // an XML declaration may come first
-	stream      string // the name of the stream's end tag as it must stand, "" if none may come
+	limits       Limits
+	contentSpace string // the content namespace
+	mayDeclare   bool   // an XML declaration may come
+	wantHeader   bool   // a start tag is the stream header
+	streamName   string // in the stream's end tag, "" if none may come
 }
 
 type scanner struct {
@@ -87,10 +90,9 @@ type scanner struct {
 	seen  uint8 // likewise
 	quote byte  // of the attribute value being read
 
-	// The tag being read.
+	// The tag being read; its entry in open and the attribute's in attrs are
+	// made when their names are known.
 	tagStart int
-	name     qname
-	attr     qname       // of the attribute being read
 	attrs    []attribute // the root's, then from attrBase on those of the tag being read
 	attrBase int
 	prefixed bool // one of the latter has a prefix
@@ -99,7 +101,6 @@ type scanner struct {
 
 	// The element so far.
 	open     []tag
-	root     tag
 	children []child
 	content  Span
 	hasText  bool
@@ -124,9 +125,10 @@ type attribute struct {
 // tag is an open element.
 type tag struct {
 	qname
-	space ref
-	def   ref // the default namespace within
-	bound int // how many bindings stay when it is closed
+	space    ref
+	def      ref  // the default namespace within
+	bound    int  // how many bindings stay when it is closed
+	declares bool // it declares its default namespace itself
 }
 
 // child is a child of the root; its offsets are int32 because there may be many.
@@ -136,9 +138,13 @@ type child struct {
 	begin, stop int32
 }
 
+// root is the element itself, which stays in the array when it is closed.
+func (s *scanner) root() *tag { return &s.open[:1][0] }
+
 // begin makes the scanner read a token.
 func (s *scanner) begin(e expect) {
 	s.expect, s.err = e, nil
+	s.limits.ElementBytes = min(e.limits.ElementBytes, maxElementBytes)
 	s.step, s.look = atMarkup, 0
 	s.attrs, s.attrBase = s.attrs[:0], 0
 	s.open, s.children = s.open[:0], s.children[:0]
@@ -149,8 +155,8 @@ func (s *scanner) begin(e expect) {
 // run reads on in b, the token's bytes so far. It returns the offset behind the
 // complete token, or a verdict.
 func (s *scanner) run(b []byte) int {
-	whole := len(b) >= s.limits.ElementBytes
-	if whole {
+	atLimit := len(b) >= s.limits.ElementBytes
+	if atLimit {
 		b = b[:s.limits.ElementBytes]
 	}
 	i := s.look
@@ -184,7 +190,7 @@ func (s *scanner) run(b []byte) int {
 			return i
 		}
 	}
-	if i == needMore && whole {
+	if i == needMore && atLimit {
 		return s.fail(PolicyViolation, "element too large", len(b))
 	}
 	return i
@@ -203,19 +209,26 @@ func (s *scanner) fail(condition, text string, i int) int {
 
 // text reads character data up to the next `<`.
 func (s *scanner) text(b []byte, i int) int {
-	n := bytes.IndexByte(b[i:], '<')
-	if n < 0 {
-		return s.more(inText, len(b))
+	isPlain := false
+	if i == s.mark {
+		if end := plainEnd(b, i, '<', ']'); end < len(b) && b[end] == '<' {
+			i, isPlain = end, true
+		}
 	}
-	i += n
-	if t := b[s.mark:i]; len(t) > 0 {
-		if !isPlain(t, ']') && !s.checkText(t) {
+	if !isPlain {
+		n := bytes.IndexByte(b[i:], '<')
+		if n < 0 {
+			return s.more(inText, len(b))
+		}
+		i += n
+		if !s.checkText(b[s.mark:i]) {
 			return failed
 		}
-		s.noteText(t)
 	}
-	s.step = atMarkup
-	return i
+	if i > s.mark {
+		s.noteText(b[s.mark:i])
+	}
+	return s.markup(b, i)
 }
 
 // noteText notes whether t, character data, makes the element have text.
@@ -225,7 +238,7 @@ func (s *scanner) noteText(t []byte) {
 	}
 }
 
-// checkText checks what isPlain did not let pass.
+// checkText checks character data that is not plain.
 func (s *scanner) checkText(t []byte) bool {
 	if n := bytes.Index(t, []byte("]]>")); n >= 0 {
 		s.fail(NotWellFormed, "]]> in character data", s.mark+n)
@@ -273,12 +286,11 @@ func (s *scanner) markup(b []byte, i int) int {
 		if len(s.open) >= s.limits.Depth {
 			return s.fail(PolicyViolation, "elements nested too deeply", i)
 		}
-		s.beginTag()
-		s.step, s.colon, s.seen = inTagName, 0, 0
-		return i + 1
-	case c == '/' && (len(s.open) > 0 || s.stream != ""):
-		s.step, s.mark, s.colon, s.seen = inEndName, i+2, 0, 0
-		return i + 2
+		s.colon, s.seen = 0, 0
+		return s.tagName(b, i+1)
+	case c == '/' && (len(s.open) > 0 || s.streamName != ""):
+		s.mark = i + 2
+		return s.endName(b, i+2)
 	case c == '/':
 		return s.fail(NotWellFormed, "end tag without start tag", i)
 	case c == '!':
@@ -304,8 +316,8 @@ func (s *scanner) exclamation(b []byte, i int) int {
 	case len(s.open) == 0:
 		return s.fail(NotWellFormed, "character data outside an element", i)
 	}
-	s.step, s.mark = inCDATA, i+len(start)
-	return s.mark
+	s.mark = i + len(start)
+	return s.cdata(b, s.mark)
 }
 
 // cdata reads a CDATA section up to its end.
@@ -325,7 +337,7 @@ func (s *scanner) cdata(b []byte, i int) int {
 // question lets the XML declaration pass where it may stand.
 func (s *scanner) question(b []byte, i int) int {
 	const start = "<?xml"
-	if !s.expect.declaration {
+	if !s.mayDeclare {
 		return s.fail(RestrictedXML, "processing instruction", i)
 	}
 	switch head := b[i:min(len(b), i+len(start)+1)]; {
@@ -337,8 +349,8 @@ func (s *scanner) question(b []byte, i int) int {
 	case string(head[:len(start)]) != start || !isSpace(head[len(start)]):
 		return s.fail(RestrictedXML, "processing instruction", i)
 	}
-	s.step, s.mark = inDeclaration, i+len(start)
-	return s.mark
+	s.mark = i + len(start)
+	return s.declaration(b, s.mark)
 }
 
 // endName reads the name in an end tag.
@@ -362,7 +374,7 @@ func (s *scanner) openName(b []byte) []byte {
 	if n := len(s.open); n > 0 {
 		return b[s.open[n-1].start:s.open[n-1].end]
 	}
-	return []byte(s.stream)
+	return []byte(s.streamName)
 }
 
 // endTag reads the end tag behind its name.

@@ -24,9 +24,14 @@ type Name struct{ Space, Local string }
 // Limits bound what a [Parser] accepts; what exceeds one is a policy-violation.
 // Every field must be positive.
 type Limits struct {
-	ElementBytes int // bytes of one first-level element, or of the stream header
-	Depth        int // levels of one first-level element, itself included
-	Attributes   int // attributes and namespace declarations of one start tag
+	// Bytes of one first-level element, as sent and as rewritten, or of the
+	// stream header; at most 1 GB.
+	ElementBytes int
+	// Levels of one first-level element, itself included.
+	Depth int
+	// Attributes and namespace declarations of one start tag, and likewise
+	// declared prefixes in force within one first-level element.
+	Attributes int
 }
 
 // Mode says how elements follow each other on a connection.
@@ -55,9 +60,11 @@ type Span struct{ Start, End int }
 // Element is one first-level element. All slices are valid until the next call
 // of [Parser.Next]; none may be written to.
 //
-// Raw[Content] is canonical and self-contained: no child uses a prefix that is
-// declared outside itself (but `xml`), and the default namespace around it is
-// Space, which for stanzas is the parser's content namespace.
+// Raw is self-contained where the parser's content namespace is the default
+// namespace. Raw[Content] is canonical: no child uses a prefix that is declared
+// outside itself (but `xml`), and the default namespace around it is Space, which
+// for stanzas is the content namespace. What did not come like that is rewritten,
+// which is slow, and seldom needed.
 type Element struct {
 	Raw          []byte // from `<` of the start tag to `>` of the end tag
 	Space, Local []byte

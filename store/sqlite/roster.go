@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlite
+
+// How to read this file: the tables of rosters, then the operations that change
+// them (applyRoster and below), then what reads them (scanRosterItem and below).
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// How to read it: the tables come first, then the operations, then the reads. Contacts are written once, in the table
+// address, and let go of when nobody has them any more.
+
+var roster = topic{
+	name: "roster",
+	migrations: []string{
+		// groups: the names joined by NUL, which no name can contain. flags: see rosterAsk.
+		`CREATE TABLE roster (
+			account INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE,
+			version INTEGER NOT NULL
+		);
+		CREATE TABLE roster_item (
+			account      INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+			contact      INTEGER NOT NULL REFERENCES address,
+			name         TEXT NOT NULL,
+			groups       TEXT NOT NULL,
+			subscription INTEGER NOT NULL,
+			flags        INTEGER NOT NULL,
+			pending_in   BLOB,
+			version      INTEGER NOT NULL,
+			PRIMARY KEY (account, contact)
+		) WITHOUT ROWID;
+		CREATE INDEX roster_item_contact ON roster_item (contact)`,
+	},
+	apply:  applyRoster,
+	forget: forgetRoster,
+}
+
+// Flags of roster_item.
+const (
+	rosterAsk = 1 << iota
+	rosterApproved
+	rosterHidden
+)
+
+func rosterFlags(item store.RosterItem) int {
+	flags := 0
+	if item.Ask {
+		flags |= rosterAsk
+	}
+	if item.Approved {
+		flags |= rosterApproved
+	}
+	if item.Hidden {
+		flags |= rosterHidden
+	}
+	return flags
+}
+
+func applyRoster(t *tx, op store.Op) error {
+	switch op := op.(type) {
+	case store.SetRosterItem:
+		return setRosterItem(t, op.User, op.Item)
+	case store.DeleteRosterItem:
+		return deleteRosterItem(t, op)
+	}
+	return errUnknownOp
+}
+
+func setRosterItem(t *tx, user jid.JID, item store.RosterItem) error {
+	id, err := t.user(user)
+	if err != nil {
+		return err
+	}
+	contact, err := t.address(item.Contact)
+	if err != nil {
+		return err
+	}
+	var in any // NULL
+	if len(item.In) > 0 {
+		in = item.In
+	}
+	_, err = t.exec(`INSERT OR REPLACE INTO roster_item
+		(account, contact, name, groups, subscription, flags, pending_in, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, contact, item.Name, strings.Join(item.Groups, "\x00"), int(item.Subscription), rosterFlags(item), in, item.Version)
+	if err != nil {
+		return err
+	}
+	return setRosterVersion(t, id, item.Version)
+}
+
+func deleteRosterItem(t *tx, op store.DeleteRosterItem) error {
+	id, err := t.user(op.User)
+	if err != nil {
+		return err
+	}
+	if err := setRosterVersion(t, id, op.Version); err != nil {
+		return err
+	}
+	contact, err := t.knownAddress(op.Contact)
+	if err != nil || contact == 0 {
+		return err
+	}
+	n, err := t.exec(`DELETE FROM roster_item WHERE account = ? AND contact = ?`, id, contact)
+	if err != nil || n == 0 {
+		return err
+	}
+	return t.release(contact)
+}
+
+func setRosterVersion(t *tx, account, version int64) error {
+	_, err := t.exec(`INSERT INTO roster (account, version) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET version = max(version, excluded.version)`, account, version)
+	return err
+}
+
+// forgetRoster releases the contacts, which the cascade would leave behind.
+func forgetRoster(t *tx, account int64) error {
+	var contacts []int64
+	const list = `SELECT contact FROM roster_item WHERE account = ?`
+	err := t.each(list, []any{account}, func(scan func(...any) error) (bool, error) {
+		var id int64
+		err := scan(&id)
+		contacts = append(contacts, id)
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM roster_item WHERE account = ?`, account); err != nil {
+		return err
+	}
+	for _, id := range contacts {
+		if err := t.release(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const rosterColumns = `SELECT a.jid, i.name, i.groups, i.subscription, i.flags, i.pending_in, i.version
+	FROM roster_item i JOIN address a ON a.id = i.contact WHERE i.account = ` + accountID
+
+func scanRosterItem(scan func(...any) error) (store.RosterItem, error) {
+	var contact, groups string
+	var flags int
+	var item store.RosterItem
+	err := scan(&contact, &item.Name, &groups, &item.Subscription, &flags, &item.In, &item.Version)
+	if err != nil {
+		return item, err
+	}
+	if groups != "" {
+		item.Groups = strings.Split(groups, "\x00")
+	}
+	item.Ask = flags&rosterAsk != 0
+	item.Approved = flags&rosterApproved != 0
+	item.Hidden = flags&rosterHidden != 0
+	item.Contact, err = jid.Parse(contact)
+	return item, err
+}
+
+// Roster implements [store.Rosters].
+func (s *Store) Roster(ctx context.Context, user jid.JID) (items []store.RosterItem, version int64, err error) {
+	if err := store.CheckUser(user); err != nil {
+		return nil, 0, err
+	}
+	args := []any{user.Domain(), user.Local()}
+	err = s.read(ctx, "roster of "+user.String(), func(c *conn) error {
+		return c.snapshot(func() error {
+			if _, err := c.row(`SELECT version FROM roster WHERE account = `+accountID, args, &version); err != nil {
+				return err
+			}
+			return c.each(rosterColumns, args, func(scan func(...any) error) (bool, error) {
+				item, err := scanRosterItem(scan)
+				items = append(items, item)
+				return true, err
+			})
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return items, version, nil
+}
+
+// RosterItem implements [store.Rosters].
+func (s *Store) RosterItem(ctx context.Context, user, contact jid.JID) (store.RosterItem, error) {
+	if err := store.CheckUser(user); err != nil {
+		return store.RosterItem{}, err
+	}
+	item, found := store.RosterItem{}, false
+	err := s.read(ctx, "roster item of "+user.String(), func(c *conn) error {
+		args := []any{user.Domain(), user.Local(), contact.String()}
+		err := c.each(rosterColumns+` AND a.jid = ?`, args, func(scan func(...any) error) (bool, error) {
+			var err error
+			item, err = scanRosterItem(scan)
+			found = true
+			return false, err
+		})
+		if err == nil && !found {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return store.RosterItem{}, err
+	}
+	return item, nil
+}

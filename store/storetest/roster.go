@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+var roster = topic{
+	name:  "roster",
+	test:  testRoster,
+	bench: benchRoster,
+	give: func(user jid.JID) []store.Op {
+		return []store.Op{ // one contact all have, and one of its own
+			store.SetRosterItem{User: user, Item: store.RosterItem{Contact: contact("nurse"), Version: 1}},
+			store.SetRosterItem{User: user, Item: store.RosterItem{Contact: contact(user.Local()), Version: 2}},
+		}
+	},
+	has: func(ctx context.Context, s store.Store, user jid.JID) (int, error) {
+		items, version, err := s.Roster(ctx, user)
+		return len(items) + int(version), err
+	},
+}
+
+func contact(name string) jid.JID { return jid.MustParse(name + "@montague.example") }
+
+func testRoster(t *testing.T, e Engine) {
+	items := []store.RosterItem{
+		{Contact: contact("romeo"), Name: "Romeo & co", Groups: []string{"Friends", "a\nb", "ж", "Friends"},
+			Subscription: store.SubscriptionBoth, Version: 1},
+		{Contact: contact("mercutio"), Subscription: store.SubscriptionTo, Ask: true, Version: 2},
+		{Contact: contact("tybalt"), Subscription: store.SubscriptionFrom, Approved: true, Version: 3},
+		{Contact: contact("paris"), Hidden: true, In: []byte("<presence type='subscribe'/>"), Version: 4},
+		{Contact: jid.MustParse("montague.example"), Name: "a domain", Version: 5},
+		{Contact: jid.MustParse("romeo@montague.example/orchard"), Name: "a resource", Version: 6},
+	}
+	fill := func(t *testing.T) store.Store {
+		s := e.open(t, "juliet", "nurse")
+		for _, item := range items {
+			commit(t, s, store.SetRosterItem{User: user("juliet"), Item: item})
+		}
+		return s
+	}
+	t.Run("what was written is read", func(t *testing.T) {
+		s := fill(t)
+		wantRoster(t, s, "juliet", 6, items...)
+		wantRoster(t, s, "nurse", 0)
+		wantRoster(t, s, "nobody", 0)
+		for _, want := range items {
+			got := must[store.RosterItem](t)(s.RosterItem(t.Context(), user("juliet"), want.Contact))
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+		wantRoster(t, e.reopen(t, s), "juliet", 6, items...)
+	})
+	t.Run("replace", func(t *testing.T) {
+		s := fill(t)
+		changed := slices.Clone(items)
+		changed[0] = store.RosterItem{Contact: items[0].Contact, Version: 7}
+		changed[3] = store.RosterItem{Contact: items[3].Contact, Subscription: store.SubscriptionFrom, Version: 8}
+		commit(t, s, store.SetRosterItem{User: user("juliet"), Item: changed[0]},
+			store.SetRosterItem{User: user("juliet"), Item: changed[3]})
+		wantRoster(t, s, "juliet", 8, changed...)
+	})
+	t.Run("delete", func(t *testing.T) {
+		s := fill(t)
+		commit(t, s, store.DeleteRosterItem{User: user("juliet"), Contact: contact("romeo"), Version: 7})
+		wantRoster(t, s, "juliet", 7, items[1:]...)
+		if _, err := s.RosterItem(t.Context(), user("juliet"), contact("romeo")); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a deleted item: %v, want %v", err, store.ErrNotFound)
+		}
+		// What is not there is no error, and the version moves on.
+		commit(t, s, store.DeleteRosterItem{User: user("juliet"), Contact: contact("romeo"), Version: 8})
+		commit(t, s, store.DeleteRosterItem{User: user("nurse"), Contact: contact("stranger"), Version: 1})
+		wantRoster(t, s, "juliet", 8, items[1:]...)
+		wantRoster(t, s, "nurse", 1)
+		commit(t, s, store.SetRosterItem{User: user("juliet"), Item: items[0]}) // an old version does not bring it back
+		wantRoster(t, s, "juliet", 8, items...)
+	})
+	t.Run("contacts in common", func(t *testing.T) { testCommonContacts(t, e) })
+	t.Run("errors", func(t *testing.T) {
+		s := e.open(t, "juliet")
+		set := func(j jid.JID, item store.RosterItem) store.Op { return store.SetRosterItem{User: j, Item: item} }
+		romeo := contact("romeo")
+		tests := []struct {
+			op   store.Op
+			want error
+		}{
+			{set(user("nobody"), store.RosterItem{Contact: romeo}), store.ErrNotFound},
+			{store.DeleteRosterItem{User: user("nobody"), Contact: romeo}, store.ErrNotFound},
+			{set(jid.JID{}, store.RosterItem{Contact: romeo}), store.ErrInvalid},
+			{set(user("juliet"), store.RosterItem{}), store.ErrInvalid},
+			{set(user("juliet"), store.RosterItem{Contact: romeo, Subscription: 4}), store.ErrInvalid},
+			{set(user("juliet"), store.RosterItem{Contact: romeo, Groups: []string{""}}), store.ErrInvalid},
+			{set(user("juliet"), store.RosterItem{Contact: romeo, Groups: []string{"a\x00b"}}), store.ErrInvalid},
+			{set(user("juliet"), store.RosterItem{Contact: romeo, Name: strings.Repeat("x", store.MaxOpBytes)}), store.ErrTooLarge},
+			{store.DeleteRosterItem{User: user("juliet")}, store.ErrInvalid},
+		}
+		for i, test := range tests {
+			if err := outcome(t, s.Commit(test.op)); !errors.Is(err, test.want) {
+				t.Errorf("%d, %T: %v, want %v", i, test.op, err, test.want)
+			}
+		}
+		wantRoster(t, s, "juliet", 0)
+		if _, _, err := s.Roster(t.Context(), jid.JID{}); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("roster of nobody: %v, want %v", err, store.ErrInvalid)
+		}
+	})
+}
+
+// testCommonContacts: engines that write an address once must keep it while anybody has it, and undo it with the call.
+func testCommonContacts(t *testing.T, e Engine) {
+	s := e.open(t, "juliet", "nurse")
+	item := func(name string, version int64) store.RosterItem {
+		return store.RosterItem{Contact: contact(name), Name: name, Version: version}
+	}
+	set := func(who, name string, version int64) store.Op {
+		return store.SetRosterItem{User: user(who), Item: item(name, version)}
+	}
+	remove := func(who, name string, version int64) store.Op {
+		return store.DeleteRosterItem{User: user(who), Contact: contact(name), Version: version}
+	}
+	commit(t, s, set("juliet", "romeo", 1), set("nurse", "romeo", 1))
+	commit(t, s, remove("juliet", "romeo", 2))
+	wantRoster(t, s, "nurse", 1, item("romeo", 1))
+	commit(t, s, remove("nurse", "romeo", 2))
+	commit(t, s, set("juliet", "romeo", 3))
+	wantRoster(t, s, "juliet", 3, item("romeo", 3))
+
+	// A call that fails leaves neither its new address nor the end of an old one.
+	fails := create("nurse")
+	for i, ops := range [][]store.Op{
+		{set("juliet", "peter", 4), fails},
+		{remove("juliet", "romeo", 4), fails},
+		{remove("juliet", "romeo", 4), set("juliet", "romeo", 5), set("juliet", "peter", 6), fails},
+		{store.DeleteAccount{User: user("juliet")}, create("juliet"), set("juliet", "gregory", 1), fails},
+	} {
+		if err := outcome(t, s.Commit(ops...)); !errors.Is(err, store.ErrExists) {
+			t.Errorf("call %d: %v, want %v", i, err, store.ErrExists)
+		}
+		wantRoster(t, s, "juliet", 3, item("romeo", 3))
+	}
+	commit(t, s, set("nurse", "sampson", 3), set("nurse", "peter", 4), set("juliet", "gregory", 4))
+	wantRoster(t, s, "nurse", 4, item("peter", 4), item("sampson", 3))
+	wantRoster(t, s, "juliet", 4, item("gregory", 4), item("romeo", 3))
+
+	// The same within one batch behind a slow disk.
+	resume := e.Stall(s)
+	s.Commit(set("nurse", "balthasar", 5))
+	for i := range int64(20) {
+		s.Commit(set("nurse", fmt.Sprint("extra", i), 6+i), fails)
+		s.Commit(remove("nurse", "balthasar", 30+2*i))
+		s.Commit(set("nurse", "balthasar", 31+2*i))
+	}
+	resume()
+	commit(t, s)
+	wantRoster(t, s, "nurse", 69, item("balthasar", 69), item("peter", 4), item("sampson", 3))
+	wantRoster(t, e.reopen(t, s), "nurse", 69, item("balthasar", 69), item("peter", 4), item("sampson", 3))
+}
+
+func wantRoster(t *testing.T, s store.Store, who string, version int64, items ...store.RosterItem) {
+	t.Helper()
+	got, v, err := s.Roster(t.Context(), user(who))
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := func(a, b store.RosterItem) int { return strings.Compare(a.Contact.String(), b.Contact.String()) }
+	slices.SortFunc(got, order)
+	want := slices.SortedFunc(slices.Values(items), order)
+	if v != version || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
+		t.Errorf("roster of %s: version %d, %+v; want version %d, %+v", who, v, got, version, want)
+	}
+}
+
+func benchRoster(b *testing.B, e Engine) {
+	s := e.open(b, "juliet")
+	for i := range int64(50) {
+		item := store.RosterItem{Contact: contact(fmt.Sprint("thing", i)), Name: "a thing", Groups: []string{"Things"}, Version: i}
+		s.Commit(store.SetRosterItem{User: user("juliet"), Item: item})
+	}
+	commit(b, s)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if _, _, err := s.Roster(context.Background(), user("juliet")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// The test bed: servers that are started, made fresh again and stopped. A
+// software says how one of them is configured and run (software.go); a bed
+// holds those that are there. Each lives in a folder of its own under the
+// bed's, where its accounts stay from one start to the next.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/bench"
+)
+
+const (
+	domain    = "bench.test"
+	password  = "bench-secret"
+	startTime = time.Minute // a server has to answer after its start
+	stopTime  = 20 * time.Second
+)
+
+// server is one software in the bed, running or not.
+type server struct {
+	software
+	dir   string
+	ports map[string]int // by the software's own names
+	cmd   *exec.Cmd
+	ended chan error
+}
+
+type bed struct {
+	dir     string
+	servers []*server
+	missing []string // what is not measured, with the reason
+	port    int      // the next that may be free
+}
+
+// newBed prepares those of the named servers that this machine has.
+func newBed(ctx context.Context, dir string, names []string) (*bed, error) {
+	b := &bed{dir: dir}
+	for _, name := range names {
+		i := slices.IndexFunc(known(), func(s software) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no server is called %q", name)
+		}
+		s := &server{software: known()[i], dir: filepath.Join(dir, name), ports: make(map[string]int)}
+		if err := b.prepare(ctx, s); err != nil {
+			b.missing = append(b.missing, fmt.Sprintf("%s: %v", name, err))
+			fmt.Printf("%s is left out: %v\n", name, err)
+			continue
+		}
+		b.servers = append(b.servers, s)
+	}
+	return b, nil
+}
+
+func (b *bed) prepare(ctx context.Context, s *server) error {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	if err := writeCertificate(s.dir); err != nil {
+		return err
+	}
+	for _, name := range s.listens {
+		port, err := b.freePort()
+		if err != nil {
+			return err
+		}
+		s.ports[name] = port
+	}
+	return s.software.prepare(ctx, s)
+}
+
+// freePort is a port that was free a moment ago, another one at each call. It
+// lies below the ephemeral ports, from which the clients' are taken.
+func (b *bed) freePort() (int, error) {
+	if b.port == 0 {
+		b.port = 20000 + os.Getpid()%5000
+	}
+	for b.port++; b.port < 32000; b.port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", b.port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		return b.port, l.Close()
+	}
+	return 0, errors.New("no free port")
+}
+
+// start runs the server and waits until it answers on all its ports.
+func (s *server) start(ctx context.Context) error {
+	command, env := s.command(s)
+	// The shell raises the limit on open files and becomes the server.
+	s.cmd = exec.Command("/bin/sh", append([]string{"-c", `ulimit -n "$(ulimit -Hn)"; exec "$@"`, "sh"}, command...)...)
+	s.cmd.Dir = s.dir
+	s.cmd.Env = append(os.Environ(), env...)
+	log, err := os.OpenFile(filepath.Join(s.dir, "out.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	err = s.cmd.Start()
+	if err = errors.Join(err, log.Close()); err != nil {
+		return fmt.Errorf("starting %s: %w", s.name, err)
+	}
+	s.ended = make(chan error, 1)
+	go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(s.cmd, s.ended)
+	return s.await(ctx)
+}
+
+func (s *server) await(ctx context.Context) error {
+	deadline := time.Now().Add(startTime)
+	for _, port := range s.ports {
+		for {
+			conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+			if err == nil {
+				if err := conn.Close(); err != nil {
+					return err
+				}
+				break
+			}
+			select {
+			case err := <-s.ended:
+				s.cmd = nil
+				return fmt.Errorf("%s ended: %v; its last words: %s", s.name, err, s.lastWords())
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s does not listen on port %d after %s: %s", s.name, port, startTime, s.lastWords())
+			}
+		}
+	}
+	return nil
+}
+
+// lastWords is the end of what the server printed.
+func (s *server) lastWords() string {
+	data, err := os.ReadFile(filepath.Join(s.dir, "out.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(data[max(0, len(data)-500):])
+}
+
+// stop ends the server, by force when it takes too long.
+func (s *server) stop() error {
+	if s.cmd == nil {
+		return nil
+	}
+	defer func() { s.cmd = nil }()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", s.name, err)
+	}
+	select {
+	case <-s.ended: // how it ended does not matter
+		return nil
+	case <-time.After(stopTime):
+	}
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", s.name, err)
+	}
+	<-s.ended
+	return nil
+}
+
+// fresh starts every server anew. One that does not start is left out.
+func (b *bed) fresh(ctx context.Context) error {
+	if err := b.stop(); err != nil {
+		return err
+	}
+	var running []*server
+	for _, s := range b.servers {
+		if err := s.start(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			b.missing = append(b.missing, err.Error())
+			fmt.Println(err)
+			if err := s.stop(); err != nil {
+				return err
+			}
+			continue
+		}
+		running = append(running, s)
+	}
+	b.servers = running
+	return nil
+}
+
+func (b *bed) stop() error {
+	var errs []error
+	for _, s := range b.servers {
+		errs = append(errs, s.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// restart is bench.Run.Restart: a fresh process in the place of a target.
+func (b *bed) restart(ctx context.Context, t *bench.Target) error {
+	for _, s := range b.servers {
+		for _, own := range s.targets(s) {
+			if own.Addr != t.Addr {
+				continue
+			}
+			if err := s.stop(); err != nil {
+				return err
+			}
+			if err := s.start(ctx); err != nil {
+				return err
+			}
+			t.PID = s.cmd.Process.Pid
+			return nil
+		}
+	}
+	return fmt.Errorf("no server for %s", t)
+}
+
+// register makes the accounts bench0 … on every XMPP server.
+func (b *bed) register(ctx context.Context, count int) error {
+	if err := b.fresh(ctx); err != nil {
+		return err
+	}
+	for _, s := range b.servers {
+		t := s.targets(s)[0]
+		if t.Kind != bench.XMPP {
+			continue
+		}
+		began := time.Now()
+		if err := bench.Register(ctx, t, 0, count); err != nil {
+			return err
+		}
+		fmt.Printf("%s: %d accounts in %.0f s\n", s.name, count, time.Since(began).Seconds())
+	}
+	return nil
+}
+
+// targets are the running servers as a row wants them, the raw relay last.
+func (b *bed) targets(r row) []bench.Target {
+	var out []bench.Target
+	for _, s := range b.servers {
+		for _, t := range s.targets(s) {
+			if r.takes(t) {
+				t.PID = s.cmd.Process.Pid
+				out = append(out, t)
+			}
+		}
+	}
+	return append(out, bench.Target{Name: "raw", Kind: bench.Raw, Security: bench.Plain})
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// What is written about a run: the goals beside the figures, then every row
+// whole. What people wrote between the notes' marks of an earlier document is kept.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/bench"
+)
+
+// finding is a row and what it gave.
+type finding struct {
+	row    row
+	report *bench.Report
+}
+
+type document struct {
+	findings []finding
+	missing  []string
+	took     time.Duration
+	rounds   int
+}
+
+const (
+	notesBegin = "<!-- notes: kept when this page is written again -->"
+	notesEnd   = "<!-- end of notes -->"
+)
+
+// columns of the table of goals beside our server.
+var others = []string{"prosody", "ejabberd", "mosquitto", "raw"}
+
+// goals is the table of goals: ours, whether it is met, and the others.
+func (d *document) goals() string {
+	var b strings.Builder
+	b.WriteString("| work | goal | stonechat | met | " + strings.Join(others, " | ") + " |\n|---|--:|--:|:-:|" + strings.Repeat("--:|", len(others)) + "\n")
+	for _, f := range d.findings {
+		for _, g := range f.row.goals {
+			limit := "≤ " + number(g.limit)
+			if g.over != "" {
+				limit += " × " + referenceName(g.over)
+			}
+			value, text := g.read(f.report, g.target)
+			verdict := "–"
+			if text != "–" {
+				verdict = "**no**"
+				if value <= g.limit {
+					verdict = "yes"
+				}
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |", g.what, limit, text, verdict)
+			for _, name := range others {
+				if strings.HasSuffix(g.target, " plain") && name != "raw" {
+					name += " plain"
+				}
+				_, text := g.read(f.report, name)
+				fmt.Fprintf(&b, " %s |", text)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+func referenceName(k bench.Kind) string {
+	if k == bench.MQTT {
+		return "mosquitto"
+	}
+	return "raw"
+}
+
+// read takes a goal's figure, or its ratio, of one target out of a report.
+func (g *goal) read(rep *bench.Report, target string) (value float64, text string) {
+	i := slices.IndexFunc(rep.Results, func(r bench.Result) bool { return r.Target == target })
+	if i < 0 {
+		return 0, "–"
+	}
+	f := rep.Results[i].Figure(g.figure)
+	if f == nil {
+		return 0, "–"
+	}
+	if g.over == "" {
+		return f.Median, f.Range()
+	}
+	if rep.Results[i].Kind == g.over {
+		return 1, "1"
+	}
+	for _, r := range f.Ratios {
+		if r.To == referenceName(g.over) {
+			return r.Median, r.String()
+		}
+	}
+	return 0, "–"
+}
+
+// number writes a limit without needless digits.
+func number(v float64) string { return fmt.Sprintf("%g", v) }
+
+// page is the whole document.
+func (d *document) page(notes string) string {
+	var b strings.Builder
+	b.WriteString(`# Benchmarks
+
+Written by ` + "`make bench`" + ` (test/load); measured by ` + "`stonechat bench`" + ` (internal/bench). Do not edit it but between the marks of the notes.
+
+## Goals
+
+Ratios are of server CPU time per message, round by round within one interleaved run; × raw is over a relay process that
+moves the same bytes between the same number of sockets without looking at them, one write for each read, and without TLS.
+Medians with [least–greatest round]. Absolute figures orient: they are this machine's.
+
+`)
+	b.WriteString(d.goals())
+	b.WriteString("\n" + notesBegin + notes + notesEnd + "\n\n## Where and how\n\n")
+	if len(d.findings) > 0 {
+		m := d.findings[0].report.Machine
+		fmt.Fprintf(&b, "* %s, %d cores, %d GiB, Linux %s, %s, %s; servers and generator share the machine, all traffic on loopback.\n",
+			m.CPU, m.Cores, m.Memory>>30, m.Kernel, m.OS, m.Go)
+		fmt.Fprintf(&b, "* %s, %d rounds of every row, %.0f minutes in all.\n", d.findings[0].report.Started.UTC().Format("2 January 2006"), d.rounds, d.took.Minutes())
+	}
+	for _, v := range d.versions() {
+		b.WriteString("* " + v + "\n")
+	}
+	for _, m := range d.missing {
+		b.WriteString("* Not measured: " + strings.ReplaceAll(m, "\n", " ") + "\n")
+	}
+	b.WriteString(method)
+	for _, f := range d.findings {
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n    %s\n\n", f.row.title, capital(f.report.Summary), f.report.Command)
+		_ = f.report.WriteMarkdown(&b) // a Builder takes everything
+	}
+	return b.String()
+}
+
+const method = `
+Method: CPU time is user and system time of the server's process, all threads, from /proc, over the measured time of a
+round, divided by the messages received in it; resident bytes are Rss of smaps_rollup less the value before the first
+session (after a few warming logins, in a fresh process); a login is TCP, TLS without resumption, SCRAM, bind and the end
+of the stream. Targets take turns round by round. The generator is one epoll loop per core with byte templates; every
+message is its own write, carries pair, number and time, and is checked to arrive once, whole and in order. What did
+not is listed as FAULT under the table and makes the run fail. "generator" is the generator's own CPU time.
+
+Any server can be measured like this. The number of its process gives the CPU and memory figures; the word raw adds the
+yardstick. Accounts are bench0, bench1, … with one password (--user, --password); --register makes them by in-band
+registration where the server allows that, otherwise they must be there:
+
+    stonechat bench relay --register 'xmpp://127.0.0.1:5222/example.org?pid=4711&name=mine' raw
+    stonechat bench idle --sessions 4000 'xmpp://127.0.0.1:5222/example.org?pid=4711&name=mine'
+
+Mosquitto runs MQTT 3.1.1 with QoS 0, and QoS 1 where XMPP has stream management; its clients log in without a password.
+`
+
+// versions are the servers' own names for themselves.
+func (d *document) versions() []string {
+	var out []string
+	for _, f := range d.findings {
+		for _, r := range f.report.Results {
+			line := r.Target + ": " + r.Version
+			if r.Version != "" && !strings.HasSuffix(r.Target, " plain") && !slices.Contains(out, line) {
+				out = append(out, line)
+			}
+		}
+	}
+	if len(out) > 0 {
+		out = append(out, "raw: the raw relay of this tree, "+runtime.Version())
+	}
+	return out
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// writeFile writes the page and keeps the notes of the one that was there.
+func (d *document) writeFile(path string) error {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, []byte(d.page(keptNotes(string(old)))), 0o644)
+}
+
+// keptNotes is what stands between the marks, a line break where there are none.
+func keptNotes(page string) string {
+	_, rest, ok1 := strings.Cut(page, notesBegin)
+	notes, _, ok2 := strings.Cut(rest, notesEnd)
+	if !ok1 || !ok2 {
+		return "\n"
+	}
+	return notes
+}
+
+// writeJSON writes all reports as one array; nothing without a path.
+func writeJSON(path string, found []finding) error {
+	if path == "" {
+		return nil
+	}
+	reports := make([]*bench.Report, 0, len(found))
+	for _, f := range found {
+		reports = append(reports, f.report)
+	}
+	data, err := json.MarshalIndent(reports, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/bench"
+)
+
+// finding of one row in which our server has the given figure.
+func findingOf(g goal, median float64, faults ...string) finding {
+	f := bench.Figure{Name: g.figure, Unit: "µs", Median: 8, Min: 8, Max: 8}
+	if g.over == "" {
+		f.Median, f.Min, f.Max = median, median, median
+	} else {
+		f.Ratios = []bench.Ratio{{To: "raw", Median: median, Min: median - 1, Max: median + 1}}
+	}
+	return finding{row{title: "A row", goals: []goal{g}}, &bench.Report{Summary: "few pairs", Command: "stonechat bench relay", Results: []bench.Result{
+		{Target: g.target, Kind: bench.XMPP, Security: bench.StartTLS, Version: "Stonechat 1", Figures: []bench.Figure{f}, Faults: faults},
+		{Target: "raw", Kind: bench.Raw, Figures: []bench.Figure{{Name: g.figure, Median: 4, Min: 4, Max: 4}}},
+	}}}
+}
+
+func TestGoals(t *testing.T) {
+	ratio := goal{"relay", "stonechat", bench.CPUPerMessage, bench.Raw, 2}
+	value := goal{"wire", "stonechat", bench.WirePerMessage, "", 540}
+	tests := []struct {
+		goal   goal
+		median float64
+		want   string
+	}{
+		{ratio, 1.9, "| relay | ≤ 2 × raw | 1.90 [0.900–2.90] | yes | – | – | – | 1 |"},
+		{ratio, 2.1, "| relay | ≤ 2 × raw | 2.10 [1.10–3.10] | **no** | – | – | – | 1 |"},
+		{value, 540, "| wire | ≤ 540 | 540 | yes | – | – | – | 4.00 |"},
+	}
+	for _, tt := range tests {
+		d := document{findings: []finding{findingOf(tt.goal, tt.median)}}
+		if got := d.goals(); !strings.Contains(got, tt.want+"\n") {
+			t.Errorf("got\n%swant the line\n%s", got, tt.want)
+		}
+	}
+	// What was not measured is neither met nor missed.
+	f := findingOf(ratio, 1)
+	f.report.Results = f.report.Results[1:]
+	if got := (&document{findings: []finding{f}}).goals(); !strings.Contains(got, "| relay | ≤ 2 × raw | – | – | – | – | – | 1 |") {
+		t.Error(got)
+	}
+}
+
+func TestDocumentKeepsNotes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "benchmarks.md")
+	g := goal{"relay", "stonechat", bench.CPUPerMessage, bench.Raw, 2}
+	d := document{findings: []finding{findingOf(g, 3, "7 messages lost")}, missing: []string{"prosody: not\nhere"}, rounds: 5}
+	if err := d.writeFile(path); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"**no**", "FAULT stonechat: 7 messages lost", "Not measured: prosody: not here", "stonechat: Stonechat 1", "    stonechat bench relay\n"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	noted := strings.Replace(string(page), notesBegin+"\n", notesBegin+"\nBecause of the lock.\n", 1)
+	if err := os.WriteFile(path, []byte(noted), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.writeFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := os.ReadFile(path); err != nil || string(again) != noted {
+		t.Errorf("written again (%v):\n%s\nwant\n%s", err, again, noted)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	if got, err := choose("one,relay"); err != nil || len(got) != 2 || got[0].name != "one" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := choose("none"); err == nil {
+		t.Error("a row that does not exist was taken")
+	}
+	if got, err := choose(""); err != nil || len(got) != len(rows()) {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+}
+
+// The configuration that our server is measured with is one that it takes.
+func TestStonechatConfig(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stonechat.yaml")
+	s := &server{software: software{name: "stonechat"}, dir: t.TempDir(), ports: map[string]int{"client": 5222}}
+	if err := os.WriteFile(path, []byte(stonechatConfig(s)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command load is `make bench`: it starts our server, Prosody, ejabberd and
+// Mosquitto, each on a loopback port and in a folder of its own, measures all
+// of them and the raw relay in interleaved rounds, compares with the goals, and
+// writes docs/benchmarks.md. It is for whoever changed something that might
+// cost speed or memory.
+//
+//	go run ./test/load                     the whole, about an hour
+//	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
+//	go run ./test/load -rows relay,sm      some rows, the document left alone
+//
+// Debian's packages are installed if it runs as root, without starting the
+// services that they bring; a server that is missing is left out, and said to be.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/bench"
+)
+
+// options is what the command line says.
+type options struct {
+	rounds   int
+	rows     string
+	peers    string
+	out      string
+	json     string
+	quick    bool
+	duration time.Duration
+	idle     int
+	grow     int
+	rest     time.Duration
+}
+
+func main() {
+	var err error
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "raw-relay":
+		err = bench.RawRelay(os.Stdin, os.Stdout)
+	case len(os.Args) == 2 && os.Args[1] == "worker":
+		err = bench.Worker(os.Stdin, os.Stdout)
+	default:
+		var o options
+		o.flags()
+		err = run(o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func (o *options) flags() {
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of every row")
+	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma: "+strings.Join(rowNames(), ","))
+	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay")
+	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write, when all rows were run; empty: none")
+	flag.StringVar(&o.json, "json", "", "file for all reports as JSON")
+	flag.BoolVar(&o.quick, "quick", false, "few rounds and sessions: to see that it works, not to compare")
+	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of one round of one server")
+	flag.IntVar(&o.idle, "idle", 4000, "sessions of the idle rows")
+	flag.IntVar(&o.grow, "grow", 18800, "silent sessions of the growth row")
+	flag.DurationVar(&o.rest, "rest", time.Minute, "rest before memory is measured")
+	flag.Parse()
+	if o.quick {
+		o.rounds, o.duration, o.idle, o.grow, o.rest = 2, time.Second, 300, 600, 2*time.Second
+	}
+}
+
+func run(o options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	chosen, err := choose(o.rows)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "stonechat-bench-")
+	if err != nil {
+		return err
+	}
+	b, err := newBed(ctx, dir, strings.FieldsFunc(o.peers, func(r rune) bool { return r == ',' }))
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	err = measure(ctx, b, o, chosen)
+	return errors.Join(err, b.stop(), os.RemoveAll(dir))
+}
+
+// measure makes the accounts, runs the rows and writes what was asked for.
+func measure(ctx context.Context, b *bed, o options, chosen []row) error {
+	began := time.Now()
+	accounts := 0
+	for _, r := range chosen {
+		accounts = max(accounts, r.accounts(o))
+	}
+	if err := b.register(ctx, accounts); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var found []finding
+	var faulty error
+	for _, r := range chosen {
+		fmt.Printf("\n== %s\n", r.title)
+		if err := b.fresh(ctx); err != nil {
+			return err
+		}
+		run := &bench.Run{Rounds: o.rounds, Self: []string{self}, Command: r.command(o), Log: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+		if r.memory {
+			run.Restart = b.restart
+		}
+		rep, err := r.run(ctx, run, b.targets(r), o)
+		if rep == nil {
+			return err
+		}
+		faulty = errors.Join(faulty, err)
+		if err := rep.WriteText(os.Stdout); err != nil {
+			return err
+		}
+		found = append(found, finding{row: r, report: rep})
+	}
+	if err := b.stop(); err != nil {
+		return err
+	}
+	doc := document{findings: found, missing: b.missing, took: time.Since(began), rounds: o.rounds}
+	fmt.Printf("\n%s", doc.goals())
+	if err := writeJSON(o.json, found); err != nil {
+		return err
+	}
+	if o.out != "" && o.rows == "" {
+		if err := doc.writeFile(o.out); err != nil {
+			return err
+		}
+	}
+	return faulty
+}
+
+// choose picks rows by name, all when none is named.
+func choose(names string) ([]row, error) {
+	if names == "" {
+		return rows(), nil
+	}
+	var out []row
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(rows(), func(r row) bool { return r.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no row %q; rows are %s", name, strings.Join(rowNames(), ", "))
+		}
+		out = append(out, rows()[i])
+	}
+	return out, nil
+}

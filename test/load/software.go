@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// The servers that are compared, each with what a service of its kind would
+// run with, no limits and no archive. The first target of each is the
+// encrypted one.
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/bench"
+)
+
+// software is one kind of server.
+type software struct {
+	name    string
+	listens []string // its ports, by names of its own
+	// prepare installs and configures it, once.
+	prepare func(ctx context.Context, s *server) error
+	// command is how it runs in the foreground, and what its environment has more.
+	command func(s *server) (command, env []string)
+	targets func(s *server) []bench.Target
+}
+
+func known() []software {
+	return []software{
+		{"stonechat", []string{"client"}, prepareStonechat, func(s *server) ([]string, []string) {
+			return []string{filepath.Join(s.dir, "stonechat"), "serve", "-c", filepath.Join(s.dir, "stonechat.yaml")}, nil
+		}, xmppTargets},
+		{"prosody", []string{"client"}, prepareProsody, func(s *server) ([]string, []string) {
+			return []string{"prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F"}, nil
+		}, xmppTargets},
+		{"ejabberd", []string{"client"}, prepareEjabberd, ejabberdCommand, xmppTargets},
+		{"mosquitto", []string{"tls", "plain"}, prepareMosquitto, func(s *server) ([]string, []string) {
+			return []string{"mosquitto", "-c", filepath.Join(s.dir, "mosquitto.conf")}, nil
+		}, mqttTargets},
+	}
+}
+
+// xmppTargets are STARTTLS and no encryption on one port.
+func xmppTargets(s *server) []bench.Target {
+	t := bench.Target{Name: s.name, Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.addr("client"), Domain: domain,
+		Accounts: bench.Accounts{Pattern: "bench%d", Password: password}}
+	plain := t
+	plain.Name, plain.Security = s.name+" plain", bench.Plain
+	return []bench.Target{t, plain}
+}
+
+func mqttTargets(s *server) []bench.Target {
+	return []bench.Target{
+		{Name: s.name, Kind: bench.MQTT, Security: bench.DirectTLS, Addr: s.addr("tls")},
+		{Name: s.name + " plain", Kind: bench.MQTT, Security: bench.Plain, Addr: s.addr("plain")},
+	}
+}
+
+func (s *server) addr(listen string) string { return fmt.Sprintf("127.0.0.1:%d", s.ports[listen]) }
+
+// write puts a configuration into the server's folder.
+func (s *server) write(file, format string, args ...any) error {
+	return os.WriteFile(filepath.Join(s.dir, file), fmt.Appendf(nil, format, args...), 0o644)
+}
+
+// debian makes sure that packages of Debian's are installed.
+func debian(ctx context.Context, packages ...string) error {
+	var missing []string
+	for _, p := range packages {
+		out, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${Status}", p).Output()
+		if err != nil || string(out) != "install ok installed" {
+			missing = append(missing, p)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("needs Debian's %s; scripts/peers installs them, as root", strings.Join(missing, " "))
+	}
+	install := exec.CommandContext(ctx, "bash", append([]string{"scripts/peers"}, missing...)...)
+	if out, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("could not install Debian's %s: %w: %.300s", strings.Join(missing, " "), err, out)
+	}
+	return nil
+}
+
+func prepareStonechat(ctx context.Context, s *server) error {
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(s.dir, "stonechat"), "./cmd/stonechat")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("does not build: %w: %.500s", err, out)
+	}
+	return s.write("stonechat.yaml", "%s", stonechatConfig(s))
+}
+
+// stonechatConfig is the defaults, without the limits that a stranger on the
+// internet needs and one address with thousands of sessions does not.
+func stonechatConfig(s *server) string {
+	return fmt.Sprintf(`domains: [%s]
+data: %s
+tls: {certificate: %[2]s/cert.pem, key: %[2]s/key.pem}
+listen:
+  client: ["%[3]s"]
+  client_tls: []
+registration: open
+allow_plaintext: true
+limits:
+  unauthenticated_connections_per_address: none
+  unauthenticated_connections: none
+  failed_logins_per_minute: none
+  registrations_per_hour: none
+  stanzas_per_second: none
+log: {level: warn}
+`, domain, s.dir, s.addr("client"))
+}
+
+func prepareProsody(ctx context.Context, s *server) error {
+	if err := debian(ctx, "prosody", "lua-sec"); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, "data"), 0o755); err != nil {
+		return err
+	}
+	return s.write("prosody.cfg.lua", `daemonize = false
+run_as_root = true
+pidfile = "%[1]s/prosody.pid"
+data_path = "%[1]s/data"
+network_backend = "epoll"
+modules_enabled = { "roster", "saslauth", "tls", "disco", "carbons", "pep", "private", "blocklist", "vcard4", "vcard_legacy",
+	"version", "uptime", "time", "ping", "register", "smacks", "csi_simple" }
+modules_disabled = { "s2s" }
+allow_registration = true
+c2s_require_encryption = false
+authentication = "internal_hashed"
+storage = "internal"
+limits = { }
+log = { warn = "%[1]s/prosody.log" }
+interfaces = { "127.0.0.1" }
+c2s_ports = { %[2]d }
+s2s_ports = { }
+ssl = { key = "%[1]s/key.pem", certificate = "%[1]s/cert.pem" }
+VirtualHost "%[3]s"
+`, s.dir, s.ports["client"], domain)
+}
+
+func prepareEjabberd(ctx context.Context, s *server) error {
+	if err := debian(ctx, "ejabberd"); err != nil {
+		return err
+	}
+	for _, sub := range []string{"db", "log"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	return s.write("ejabberd.yml", `hosts: [%[3]s]
+loglevel: warning
+certfiles: [%[1]s/both.pem]
+auth_password_format: scram
+registration_timeout: infinity
+listen:
+  - {port: %[2]d, ip: "127.0.0.1", module: ejabberd_c2s, starttls: true, max_stanza_size: 262144, shaper: none, access: all, backlog: 1024}
+acl: {}
+access_rules: {}
+modules:
+  mod_blocking: {}
+  mod_caps: {}
+  mod_carboncopy: {}
+  mod_client_state: {}
+  mod_disco: {}
+  mod_last: {}
+  mod_offline: {}
+  mod_ping: {}
+  mod_privacy: {}
+  mod_pubsub: {plugins: [flat, pep], last_item_cache: false}
+  mod_register: {ip_access: all}
+  mod_roster: {versioning: true}
+  mod_stream_mgmt: {}
+  mod_vcard: {}
+  mod_version: {}
+`, s.dir, s.ports["client"], domain)
+}
+
+// ejabberdCommand starts ejabberd without distribution, and so without the
+// port mapper that would go on running after it.
+func ejabberdCommand(s *server) (command, env []string) {
+	command = []string{"erl", "-noinput", "+K", "true", "+P", "2000000"}
+	for _, pattern := range []string{"/usr/lib/*/ejabberd*/ebin", "/usr/lib/*-linux-gnu*/ebin"} {
+		found, _ := filepath.Glob(pattern) // the pattern is well formed
+		for _, dir := range found {
+			command = append(command, "-pa", dir)
+		}
+	}
+	command = append(command, "-mnesia", "dir", `"`+s.dir+`/db"`, "-ejabberd", "config", `"`+s.dir+`/ejabberd.yml"`,
+		"log_path", `"`+s.dir+`/log/ejabberd.log"`, "-s", "ejabberd")
+	return command, []string{"ERL_MAX_PORTS=200000", "HOME=" + s.dir}
+}
+
+func prepareMosquitto(ctx context.Context, s *server) error {
+	if err := debian(ctx, "mosquitto"); err != nil {
+		return err
+	}
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root\n"
+	}
+	return s.write("mosquitto.conf", `listener %d 127.0.0.1
+certfile %s/cert.pem
+keyfile %[2]s/key.pem
+allow_anonymous true
+listener %[3]d 127.0.0.1
+allow_anonymous true
+persistence false
+max_queued_messages 0
+%[4]s`, s.ports["tls"], s.dir, s.ports["plain"], user)
+}
+
+// writeCertificate makes cert.pem, key.pem and both.pem, self-signed for the domain.
+func writeCertificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	t := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: domain}, DNSNames: []string{domain},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o644),
+		os.WriteFile(filepath.Join(dir, "key.pem"), private, 0o600),
+		os.WriteFile(filepath.Join(dir, "both.pem"), bytes.Join([][]byte{cert, private}, nil), 0o600))
+}
