@@ -119,7 +119,7 @@ func TestWhere(t *testing.T) {
 			dns: dns{hosts: map[string][]string{"example.org": {"192.0.2.1", "2001:db8::1", "2001:db8::2"}}},
 			answer: func(ctx context.Context, address string) (net.Conn, error) {
 				if strings.HasPrefix(address, "192") {
-					time.Sleep(10 * time.Millisecond)
+					<-time.After(10 * time.Millisecond)
 					ours, theirs := net.Pipe()
 					_ = ours.Close()
 					return theirs, nil
