@@ -144,7 +144,7 @@ func (o operator) call(method, path string, in, out any) error {
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(context.Background(), method, "http://stonechat"+path, &body)
+	req, err := http.NewRequestWithContext(context.Background(), method, "http://localhost"+path, &body)
 	if err != nil {
 		return err
 	}
