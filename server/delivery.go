@@ -95,12 +95,13 @@ func (d *delivery) spool() {
 		ID: row, At: d.at, Stanza: standalone(d.bytes),
 	}})
 	p.OnDone(func(err error) {
-		t := s.NewTurn()
-		if err == nil {
-			d.kept(t)
-		} else {
-			d.notSpooled(t, row, err)
+		if err != nil {
+			// Perhaps at once, with the caller's locks held: a refusal must not need them.
+			s.later(func(t *Turn) { d.notSpooled(t, row, err) })
+			return
 		}
+		t := s.NewTurn()
+		d.kept(t)
 		t.End()
 	})
 }

@@ -179,10 +179,14 @@ func (l *loop) run() {
 		n, waitErr = unix.EpollWait(int(fd), events, 0)
 		return n > 0 || waitErr != nil && waitErr != unix.EINTR
 	}
+	ticking := false
 	for !l.closed || len(l.conns) > 0 {
-		if len(l.timed) > 0 {
+		switch {
+		case len(l.timed) > 0:
+			ticking = true
 			_ = l.file.SetReadDeadline(time.Now().Add(tick))
-		} else {
+		case ticking:
+			ticking = false
 			_ = l.file.SetReadDeadline(time.Time{})
 		}
 		n = 0
