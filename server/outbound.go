@@ -130,11 +130,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window.push(sentLists, e)
+		o.window.push(&sentLists, e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving.push(sentLists, e)
+		o.leaving.push(&sentLists, e)
 		o.grow(t, len(e.b))
 	}
 	if e.d != nil && !o.armed {
@@ -240,7 +240,7 @@ func (o *outbound) pop(q *queue[sent], n int) {
 	for i := range n {
 		o.bytes -= len(q.at(i).b)
 	}
-	q.pop(sentLists, n)
+	q.pop(&sentLists, n)
 }
 
 // ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was

@@ -60,6 +60,6 @@ const (
 
 // Memory for queues; no state.
 var (
-	sentLists = &sync.Pool{New: func() any { l := make([]sent, 0, pooled); return &l }}
-	openLists = &sync.Pool{New: func() any { l := make([]uint16, 0, pooled); return &l }}
+	sentLists = sync.Pool{New: func() any { l := make([]sent, 0, pooled); return &l }}
+	openLists = sync.Pool{New: func() any { l := make([]uint16, 0, pooled); return &l }}
 )

@@ -42,7 +42,7 @@ func (in *inbound) receive(se *Session) Receipt {
 		return Receipt{}
 	}
 	n := in.base + uint32(in.open.len())
-	in.open.push(openLists, 1)
+	in.open.push(&openLists, 1)
 	return Receipt{se, n}
 }
 
@@ -71,7 +71,7 @@ func (r Receipt) Release(t *Turn) {
 	}
 	if passed > 0 {
 		in.base += uint32(passed)
-		in.open.pop(openLists, passed)
+		in.open.pop(&openLists, passed)
 	}
 	// Whoever asked for more than was safe then is told now (XEP-0198 §4).
 	due := passed > 0 && int32(in.asked-in.told) > 0
