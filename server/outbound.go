@@ -73,6 +73,7 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 		}
 		o.held = append(o.held, e)
 		o.grow(t, len(b))
+		o.follow(e)
 		return true
 	}
 	o.push(t, e)
@@ -137,6 +138,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		o.leaving = append(o.leaving, e)
 		o.grow(t, len(e.b))
 	}
+	o.follow(e)
+}
+
+// follow makes the sweeper look after e, if somebody must know its fate. The caller holds mu.
+func (o *outbound) follow(e sent) {
 	if e.d != nil && !o.armed {
 		o.armed = true
 		o.se.server.sweeper.watch(o.se)

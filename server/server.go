@@ -213,6 +213,11 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 		u.mu.Unlock()
 		old.End(t, &stream.Error{Condition: "conflict", Text: "the resource was bound again"})
 	}
+	if u.deleted.Load() {
+		u.mu.Unlock()
+		s.users.release(u)
+		return nil, stanza.NotAuthorized.Err("the account is gone")
+	}
 	if len(u.sessions) >= s.limits.SessionsPerAccount {
 		u.mu.Unlock()
 		s.users.release(u)

@@ -105,7 +105,7 @@ func (se *Session) sweep(t *Turn) {
 	}
 	o.mu.Unlock()
 	for _, d := range late {
-		d.spool()
+		d.spool(t)
 	}
 	u.mu.Unlock()
 	for _, d := range gone {
