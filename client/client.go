@@ -214,12 +214,11 @@ func (c *Client) Close() error {
 	}
 	c.end(ErrClosed)
 	c.work.Wait()
-	return c.over()
+	return c.over(c.Err())
 }
 
 // over ends what still waits for the server.
-func (c *Client) over() error {
-	cause := c.Err()
+func (c *Client) over(cause error) error {
 	c.calls.end(cause)
 	if n := c.out.end(cause); n > 0 {
 		return fmt.Errorf("client: closed with %d stanzas that the server has not acknowledged", n)
@@ -253,8 +252,8 @@ func (c *Client) supervise(ctx context.Context, first chan<- error) {
 			return
 		case isFinal(err):
 			c.log.Error("gave up", "jid", c.config.Account.String(), "err", err)
+			_ = c.over(err) // Err tells why
 			c.end(err)
-			_ = c.over() // Err tells why
 			return
 		}
 		failures++

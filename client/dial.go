@@ -2,6 +2,9 @@
 
 package client
 
+// How to read this file: attempt goes through the targets that resolve.go found; try makes a
+// connection at one of them, by connect (race, over its addresses), handshake, and login.go.
+
 import (
 	"context"
 	"crypto/tls"

@@ -249,7 +249,7 @@ func TestInboxIsBounded(t *testing.T) {
 		}
 		p.Say("<r xmlns='urn:xmpp:sm:3'/>")
 		synctest.Wait()
-		time.Sleep(10 * time.Minute) // and nobody takes that for silence
+		<-time.After(10 * time.Minute) // and nobody takes that for silence
 		release <- true
 		// Only now the server's question is read; the answer to it may be ahead of ours.
 		m := p.Expect("(<a xmlns='urn:xmpp:sm:3' h='0'/>)|<iq to='romeo@example.net/orchard' id='([^']+)' .*")

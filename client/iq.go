@@ -152,20 +152,16 @@ func (cs *calls) take(account jid.JID, s *stanza.Stanza) *call {
 	return k
 }
 
-// answered takes s if it is the answer to a request.
-func (c *Client) answered(s *stanza.Stanza) bool {
-	if s.Kind != stanza.IQ || s.Type.IsRequest() {
-		return false
-	}
+// answered takes an answer.
+func (c *Client) answered(s *stanza.Stanza) {
 	if c.out.pong(s) {
-		return true
+		return
 	}
 	if k := c.calls.take(c.config.Account.Bare(), s); k != nil {
 		k.answer <- reply{stanza: s}
 	} else {
 		c.log.Debug("answer to nothing that was asked", "from", s.From.String())
 	}
-	return true
 }
 
 // renew looks at the requests whose answer a former session would have got.

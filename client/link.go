@@ -191,8 +191,9 @@ func (l *link) arrived(e *xmlstream.Element) {
 		if refused := (*stanza.Error)(nil); errors.As(err, &refused) && s.Type.IsRequest() && len(s.ID) > 0 {
 			c.reply(s.Refuse(refused))
 		}
-	case c.answered(s):
-		c.in.skip(l.managed)
+	case s.Kind == stanza.IQ && !s.Type.IsRequest():
+		c.in.skip(l.managed) // first, so that whoever waits finds it counted
+		c.answered(s)
 	case c.in.wait(l.bye, c.life.Done()):
 		c.in.push(arrival{stanza: s, counted: l.managed})
 	}

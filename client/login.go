@@ -2,6 +2,10 @@
 
 package client
 
+// How to read this file: negotiate takes the events of the stream's machine. After login it goes
+// on with the old session (resume) or makes a new one (bound, enable). What the server says in
+// between is read by nextElement.
+
 import (
 	"context"
 	"errors"

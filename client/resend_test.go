@@ -142,7 +142,7 @@ func TestDelay(t *testing.T) {
 		p.Ack()
 		p.Drop()
 		l.send("early")
-		time.Sleep(20 * time.Second)
+		<-time.After(20 * time.Second)
 		l.send("late")
 		p = l.Accept()
 		p.Resume("s1", 0, 1)
