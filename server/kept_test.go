@@ -35,3 +35,18 @@ func TestOwedWhileFlushing(t *testing.T) {
 		}
 	})
 }
+
+// TestSpooledInOrder: what came after a connection broke is spooled at once, what came just before
+// it a little later; both are drained in the order in which they came.
+func TestSpooledInOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		a.send(chat("b@d", "1"))
+		r.lose()
+		a.send(chat("b@d", "2"))
+		time.Sleep(2 * time.Minute) // spooled; then the session expires
+		a.send(chat("b@d", "3"))
+		b.online("b/2").gets("id='1'", "id='2'", "id='3'")
+	})
+}

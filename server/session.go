@@ -317,7 +317,7 @@ func (se *Session) settle(t *Turn, rest []sent) {
 			continue
 		}
 		d.spool(t)
-		se.User.rows.letGo(d.rowID())
+		se.User.rows.letGo(d.id)
 	}
 }
 
@@ -331,12 +331,6 @@ func (se *Session) unanswered(t *Turn, b []byte) {
 	t.Origin = nil
 	t.Refuse(s, stanza.RecipientUnavailable.Err("the client has gone"))
 	t.Origin = origin
-}
-
-func (d *delivery) rowID() int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.row
 }
 
 // rate is a bucket of stanzas that fills at the permitted rate and holds ten seconds' worth.
