@@ -17,9 +17,7 @@ func TestOwedWhileFlushing(t *testing.T) {
 		a, c, r := b.managed("a/1"), b.online("c/1"), b.online("b/1")
 		release := b.store.stall() // nothing but its leaving makes the message safe
 		defer release()
-		r.st.mu.Lock()
-		r.st.stuck = true
-		r.st.mu.Unlock()
+		r.st.stick()
 		a.send(chat("b@d", "1") + ask)
 		a.gets("h='1'")
 		r.st.mu.Lock()
@@ -49,4 +47,89 @@ func TestSpooledInOrder(t *testing.T) {
 		a.send(chat("b@d", "3"))
 		b.online("b/2").gets("id='1'", "id='2'", "id='3'")
 	})
+}
+
+// TestLeftOrSpooled: to a client without stream management a message either leaves or waits for
+// the next session, never both and never neither.
+func TestLeftOrSpooled(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stuck bool
+		ends  func(r *peer)
+		taken bool // by the session that ends
+	}{
+		{"queued in another turn, then closed", false, (*peer).end, true},
+		{"not read, then closed", true, (*peer).end, false},
+		{"not read, then lost", true, func(r *peer) { r.st.Abort() }, false},
+		{"lost before it was queued", false, func(r *peer) { r.st.Abort() }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBench(t, DefaultLimits(), "a b")
+				a, r := b.managed("a/1"), b.online("b/1")
+				if c.stuck {
+					r.st.stick()
+				}
+				if c.name == "lost before it was queued" {
+					r.st.mu.Lock()
+					r.st.aborted = true // and nobody has told the session yet
+					r.st.mu.Unlock()
+					a.send(chat("b@d", "1"))
+					r.st.mu.Lock()
+					r.st.aborted = false
+					r.st.mu.Unlock()
+					c.ends(r)
+				} else {
+					turn := b.NewTurn()
+					a.in.Feed([]byte(chat("b@d", "1")))
+					if _, err := a.in.Next(); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := a.se.Receive(turn, a.st, a.in.Element()); err != nil {
+						t.Fatal(err)
+					}
+					c.ends(r)
+					turn.End()
+				}
+				if c.taken {
+					r.gets("id='1'")
+				}
+				r.st.unstick()
+				r.gets()
+				next := b.online("b/2")
+				if c.taken {
+					next.gets()
+				} else {
+					next.gets("<delay ")
+				}
+				a.send(ask)
+				a.gets("h='2'")
+			})
+		})
+	}
+}
+
+// TestNothingToResume: what had not left when stream management was turned on is not counted, so
+// that a resumption could not bring it.
+func TestNothingToResume(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, DefaultLimits(), "a b")
+			a, r := b.managed("a/1"), b.online("b/1")
+			r.st.stick()
+			a.send(chat("b@d", "1"))
+			r.se.Manage(time.Minute)
+			a.send(chat("b@d", "2"))
+			if lost {
+				r.st.Abort()
+				r.settle()
+			}
+			n, err := r.resume(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.gets("<failed")
+			b.online("b/2").gets("id='1'", "id='2'")
+		})
+	}
 }

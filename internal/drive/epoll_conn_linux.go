@@ -40,7 +40,8 @@ type econn struct {
 	events   uint32 // as epoll has them
 	closing  bool   // shut our direction when all is sent
 	closed   bool   // the descriptor is not ours any more
-	broken   bool   // a write failed; reading tells why
+	broken   bool   // a write failed, and reading tells why; or aborted
+	lost     int    // bytes that will never leave
 }
 
 // interest is what the loop wants to hear of now. The caller holds wire, or has not shared c yet.
@@ -220,6 +221,7 @@ func (c *econn) closedFD() (already bool) {
 	if c.shake != nil {
 		c.shake.end()
 	}
+	c.lost += len(c.plain) + len(c.pending)
 	giveBack(c.plain)
 	giveBack(c.pending)
 	c.plain, c.pending, c.left = nil, nil, nil
@@ -249,7 +251,11 @@ func (c *econn) flush() {
 	}
 	c.plain = nil
 	if c.tls != nil {
-		_, _ = c.tls.Write(p) // into send, which takes everything
+		if n, err := c.tls.Write(p); err != nil { // send takes everything: our direction is closed
+			c.wire.Lock()
+			c.lost += len(p) - n
+			c.wire.Unlock()
+		}
 	} else {
 		c.send(p)
 	}
@@ -261,6 +267,7 @@ func (c *econn) send(p []byte) {
 	c.wire.Lock()
 	defer c.wire.Unlock()
 	if c.broken || c.closed {
+		c.lost += len(p)
 		return
 	}
 	if len(c.pending) == 0 {
@@ -297,7 +304,7 @@ func (c *econn) write(p []byte) int {
 
 // push sends what was refused before. The caller holds wire.
 func (c *econn) push() {
-	if c.closed || len(c.pending) == 0 {
+	if c.closed || c.broken || len(c.pending) == 0 {
 		return
 	}
 	n := c.write(c.pending)
@@ -305,6 +312,7 @@ func (c *econn) push() {
 		c.since = time.Now()
 	}
 	if c.broken || n == len(c.pending) {
+		c.lost += len(c.pending) - n
 		giveBack(c.pending)
 		c.pending = nil
 		if c.closing {
@@ -322,7 +330,7 @@ func (c *econn) Queued() int {
 	defer c.mu.Unlock()
 	c.wire.Lock()
 	defer c.wire.Unlock()
-	return len(c.plain) + len(c.pending)
+	return len(c.plain) + len(c.pending) + c.lost
 }
 
 // StartTLS implements Conn.
@@ -388,7 +396,12 @@ func (c *econn) Close() {
 }
 
 // Abort implements Conn.
-func (c *econn) Abort() { c.loop.post(func() { c.loop.remove(c, ErrAborted) }) }
+func (c *econn) Abort() {
+	c.wire.Lock()
+	c.broken = true
+	c.wire.Unlock()
+	c.loop.post(func() { c.loop.remove(c, ErrAborted) })
+}
 
 // Remote implements Conn.
 func (c *econn) Remote() netip.AddrPort { return c.remote }

@@ -66,6 +66,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	plain   []byte // queued and not sealed yet
+	lost    int    // bytes that TLS did not take any more
 	paused  int
 	resumed sync.Cond
 	aborted bool
@@ -215,7 +216,9 @@ func (c *conn) Flush() {
 	if t := c.tls.Load(); t != nil {
 		// Corked, all records of the batch leave with one write.
 		c.wire.cork()
-		_, _ = t.Write(c.plain) // the wire never fails but for good; then the reader ends
+		if n, err := t.Write(c.plain); err != nil { // the wire never fails but for good; then the reader ends
+			c.lost += len(c.plain) - n
+		}
 		c.wire.uncork()
 	} else {
 		c.wire.send(c.plain)
@@ -226,7 +229,7 @@ func (c *conn) Flush() {
 
 func (c *conn) Queued() int {
 	c.mu.Lock()
-	n := len(c.plain)
+	n := len(c.plain) + c.lost
 	c.mu.Unlock()
 	return n + c.wire.queued()
 }
@@ -272,7 +275,7 @@ func (c *conn) Abort() {
 	c.aborted = true
 	c.resumed.Signal()
 	c.mu.Unlock()
-	_ = c.wire.Conn.Close()
+	c.wire.abort()
 }
 
 func (c *conn) Remote() netip.AddrPort {

@@ -25,6 +25,7 @@ type wire struct {
 	draining bool   // the drainer runs
 	closing  bool   // close when all is sent
 	err      error  // of the first write that failed; sticky
+	lost     int    // bytes that will never leave, besides those pending when err came
 	served   *tls.Certificate
 
 	raw     syscall.RawConn // nil: no non-blocking write on this platform
@@ -68,6 +69,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
+		w.lost += len(p)
 		return 0, w.err
 	}
 	w.pending = grow(w.pending, p)
@@ -95,6 +97,7 @@ func (w *wire) send(p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
+		w.lost += len(p)
 		return
 	}
 	if len(w.pending) == 0 {
@@ -163,6 +166,9 @@ func (w *wire) drainer() {
 				w.err = err
 				_ = w.Conn.Close()
 			}
+			if w.err != nil {
+				w.lost += len(chunk)
+			}
 		}
 	}
 	w.flying = 0
@@ -176,7 +182,17 @@ func (w *wire) drainer() {
 func (w *wire) queued() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.pending) + w.flying
+	return len(w.pending) + w.flying + w.lost
+}
+
+// abort closes the socket; nothing leaves any more, but for what the drainer is writing just now.
+func (w *wire) abort() {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = ErrAborted
+	}
+	w.mu.Unlock()
+	_ = w.Conn.Close()
 }
 
 // finish closes the socket for writing when all is sent, and altogether after lingerTime.
