@@ -86,13 +86,12 @@ func (d *delivery) kept(t *Turn) {
 func (d *delivery) spool(t *Turn) {
 	u := d.user
 	d.mu.Lock()
+	defer d.mu.Unlock() // until the commit is queued: an ack's deletion must come behind it
 	if d.spooled || d.done {
-		d.mu.Unlock()
 		return
 	}
 	d.spooled = true
 	u.rows.add(d.id)
-	d.mu.Unlock()
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: d.id, At: d.at, Stanza: standalone(d.bytes),
 	}})

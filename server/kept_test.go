@@ -3,6 +3,7 @@
 package server
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -132,4 +133,30 @@ func TestNothingToResume(t *testing.T) {
 			b.online("b/2").gets("id='1'", "id='2'")
 		})
 	}
+}
+
+// TestAckedWhileSpooling: a row whose message is acked just when it is spooled is deleted behind
+// its making, not before.
+func TestAckedWhileSpooling(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		acked := func() {
+			go func() {
+				if err := r.batch(ack("1")); err != nil {
+					t.Error(err)
+				}
+			}()
+			for range 1000 {
+				runtime.Gosched()
+			}
+		}
+		b.store.adding.Store(&acked)
+		a.send(chat("b@d", "1"))
+		time.Sleep(time.Second)
+		if n := b.spooled("b"); n != 0 {
+			t.Errorf("%d rows of an acked message", n)
+		}
+		b.store.adding.Store(nil)
+	})
 }
