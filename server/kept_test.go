@@ -160,3 +160,64 @@ func TestAckedWhileSpooling(t *testing.T) {
 		b.store.adding.Store(nil)
 	})
 }
+
+// TestDrainKeepsOrder: what a session is sent while it drains, and what comes while it does not
+// want messages for a moment, are in the order in which they came.
+func TestDrainKeepsOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		r.send("<presence type='unavailable'/>")
+		a.send(chat("b@d", "1"))
+		release := b.store.stall() // the drain waits
+		r.send("<presence/>")
+		a.send(chat("b@d", "2")) // held
+		r.send("<presence type='unavailable'/>")
+		a.send(chat("b@d", "3"))
+		r.send("<presence/>")
+		a.send(chat("b@d", "4"))
+		release()
+		r.gets("id='1'", "id='2'", "id='3'", "id='4'")
+	})
+}
+
+// TestDrainStops: a session that does not want messages any more gets no more of them, and what
+// it was about to get comes behind what had been there before.
+func TestDrainStops(t *testing.T) {
+	for _, managed := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, DefaultLimits(), "a b")
+			a := b.online("a/1")
+			r := b.bind("b/1")
+			if managed {
+				r.se.Manage(time.Minute)
+			}
+			a.send(chat("b@d", "1"))
+			release := b.store.stall()
+			r.send("<presence/>")
+			a.send(chat("b@d", "2"))
+			r.send("<presence type='unavailable'/>")
+			release()
+			r.gets()
+			a.send(chat("b@d", "3"))
+			r.end()
+			b.online("b/2").gets("id='1'", "id='2'", "id='3'")
+		})
+	}
+}
+
+// TestHeldNobodyWaitsFor: a message between clients without stream management, held behind a
+// drain, survives the session that drains.
+func TestHeldNobodyWaitsFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.online("a/1")
+		a.send(chat("b@d", "1"))
+		release := b.store.stall()
+		r := b.online("b/1")
+		a.send(chat("b@d", "2"))
+		r.end()
+		release()
+		b.online("b/2").gets("id='1'", "id='2'")
+	})
+}

@@ -80,16 +80,39 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 	return true
 }
 
-// putDrained queues one message from the spool, ahead of what is held.
+// putDrained queues one message from the spool, ahead of what is held, but for messages that were
+// given to the account before it (D1).
 func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over {
 		return false
 	}
+	older := 0
+	for i, e := range o.held {
+		if e.d != nil && e.d.id > d.id {
+			break
+		}
+		if e.d != nil {
+			older = i + 1
+		}
+	}
+	o.release(t, older)
 	d.copied()
 	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
 	return true
+}
+
+// release lets the oldest n go that are held. The caller holds mu.
+func (o *outbound) release(t *Turn, n int) {
+	free := o.held[:n]
+	if o.held = o.held[n:]; len(o.held) == 0 {
+		o.held = nil
+	}
+	for _, e := range free {
+		o.bytes -= len(e.b) // push counts it again
+		o.push(t, e)
+	}
 }
 
 // willAck reports whether what was put will be acked soon, if the client lives.
@@ -341,14 +364,31 @@ func (o *outbound) drained(t *Turn) {
 		return
 	}
 	o.draining = false
+	if !o.over {
+		o.release(t, len(o.held))
+	}
+}
+
+// undrained is drained where draining has stopped before its end: messages stand behind what was
+// not drained, so that they are returned, to be settled.
+func (o *outbound) undrained(t *Turn) (rest []sent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.draining || o.over {
+		return nil
+	}
+	o.draining = false
 	held := o.held
 	o.held = nil
 	for _, e := range held {
-		o.bytes -= len(e.b) // push counts it again
-		if !o.over {
+		o.bytes -= len(e.b)
+		if e.d != nil {
+			rest = append(rest, e)
+		} else {
 			o.push(t, e)
 		}
 	}
+	return rest
 }
 
 // cut makes sure that what is in leaving from now on never leaves, and returns what has left. The
