@@ -242,6 +242,9 @@ const drainPage = 64
 func (se *Session) drainPages() {
 	u := se.User
 	for more := true; more; {
+		if u.server.stopping.Load() {
+			return // what is held is settled with the session
+		}
 		u.mu.Lock()
 		more = se.presence.takesMessages()
 		u.mu.Unlock()

@@ -4,6 +4,7 @@ package server
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -219,5 +220,40 @@ func TestHeldNobodyWaitsFor(t *testing.T) {
 		r.end()
 		release()
 		b.online("b/2").gets("id='1'", "id='2'")
+	})
+}
+
+// TestLastAcks: who is there when the server stops is asked for its acks, so that nothing comes
+// twice; new stanzas are not taken.
+func TestLastAcks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c")
+		a, r, silent := b.managed("a/1"), b.managed("b/1"), b.managed("c/1")
+		a.send(chat("b@d", "1") + chat("c@d", "2"))
+		r.gets("id='1'")
+		silent.gets("id='2'")
+		stopped := make(chan error)
+		go func() { stopped <- b.Stop(t.Context()) }()
+		time.Sleep(100 * time.Millisecond)
+		r.gets(asks)
+		a.send(chat("b@d", "3") + ask)
+		if _, err := b.tryBind("a/2"); err == nil {
+			t.Error("bound while stopping")
+		}
+		r.send(ack("1"))
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		if r.st.ended == nil || r.st.ended.Condition != "system-shutdown" {
+			t.Errorf("ended with %v", r.st.ended)
+		}
+		if b, c := b.spooled("b"), b.spooled("c"); b != 0 || c != 1 {
+			t.Errorf("%d rows of who acked, %d of who did not", b, c)
+		}
+		for _, e := range a.got() {
+			if strings.Contains(e, "h='4'") {
+				t.Error("acked what came while stopping")
+			}
+		}
 	})
 }

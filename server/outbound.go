@@ -144,10 +144,7 @@ func (o *outbound) push(t *Turn, e sent) {
 	if o.stream != nil {
 		o.stream.Queue(e.b)
 		o.queued += uint64(len(e.b))
-		if !o.dirty {
-			o.dirty = true
-			t.dirty = append(t.dirty, o.se)
-		}
+		o.soil(t)
 	}
 	switch {
 	case o.managed:
@@ -226,6 +223,28 @@ func (o *outbound) ask() {
 	o.control([]byte(sm.RequestXML))
 }
 
+// askLast asks, once, for an ack of all that was sent, and reports whether one is to be expected.
+func (o *outbound) askLast(t *Turn) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.managed || o.stream == nil || len(o.window) == 0 {
+		return false
+	}
+	if o.asked != o.sentCount() {
+		o.ask()
+		o.soil(t)
+	}
+	return true
+}
+
+// soil makes the turn flush. The caller holds mu.
+func (o *outbound) soil(t *Turn) {
+	if !o.dirty && o.stream != nil {
+		o.dirty = true
+		t.dirty = append(t.dirty, o.se)
+	}
+}
+
 // control queues an element that is not counted. The caller holds mu.
 func (o *outbound) control(b []byte) {
 	o.stream.Queue(b)
@@ -237,10 +256,7 @@ func (o *outbound) owe(t *Turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ackDue = true
-	if !o.dirty && o.stream != nil {
-		o.dirty = true
-		t.dirty = append(t.dirty, o.se)
-	}
+	o.soil(t)
 }
 
 // left takes what has left for the socket from leaving. The caller holds mu, and calls

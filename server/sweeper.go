@@ -93,10 +93,7 @@ func (se *Session) sweep(t *Turn) {
 	}
 	if o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount() && now-o.window[0].at >= spoolAfter/2 {
 		o.ask()
-		if !o.dirty {
-			o.dirty = true
-			t.dirty = append(t.dirty, se)
-		}
+		o.soil(t)
 	}
 	gone := o.left(t.gone[:0])
 	o.armed = !o.over && waits
