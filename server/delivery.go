@@ -155,19 +155,19 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	if d != nil {
 		b = d.bytes
 	}
-	taken, acks := false, false
+	taken, answers := false, false
 	for _, se := range to {
 		if se.out.put(t, b, d, request) {
 			taken = true
-			acks = acks || se.out.willAck()
+			answers = answers || se.out.answers()
 		}
 	}
 	switch {
 	case d == nil:
 	case !taken:
 		t.receipt.Release(t)
-	case !acks && d.waited:
-		d.spool(t) // it cannot be kept by an ack
+	case !answers && d.waited:
+		d.spool(t) // the sweeper would find nothing to wait for
 	}
 	return taken
 }

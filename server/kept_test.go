@@ -257,3 +257,19 @@ func TestLastAcks(t *testing.T) {
 		}
 	})
 }
+
+// TestLeavingCostsNoCommit: a message that leaves at once for a client without stream management
+// is not written to the disk and deleted again.
+func TestLeavingCostsNoCommit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.online("b/1")
+		adding := func() { t.Error("spooled") }
+		b.store.adding.Store(&adding)
+		a.send(chat("b@d", "1") + ask)
+		a.gets("h='2'")
+		r.gets("id='1'")
+		time.Sleep(time.Second)
+		b.store.adding.Store(nil)
+	})
+}

@@ -115,11 +115,12 @@ func (o *outbound) release(t *Turn, n int) {
 	}
 }
 
-// willAck reports whether what was put will be acked soon, if the client lives.
-func (o *outbound) willAck() bool {
+// answers reports whether the fate of what was put will be known soon, if the client lives: it is
+// acked, or it leaves.
+func (o *outbound) answers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.managed && o.stream != nil
+	return o.stream != nil
 }
 
 // starve reports whether the client has enough to take for now; then makeRoom goes on with the
