@@ -79,7 +79,7 @@ func tracedSender(c chance, srv *server, name string, to []string, n int) error 
 		m := message{name, to[r.IntN(len(to))], 0}
 		m.n = next[m.to]
 		next[m.to]++
-		if err := s.send(m.xml(m.to+"@"+domain, r.IntN(1500)), nil); err != nil {
+		if err := s.send(m.xml(m.to+"@"+domain, r.IntN(4000)), nil); err != nil {
 			return err
 		}
 		if r.IntN(5) == 0 {
