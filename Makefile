@@ -11,11 +11,8 @@ RUN = $(GO) run ./test/run
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-9s %s\n' "$$t" "$$d"; done
 
-run: build ## build and start a server on this machine; says how to log in
-	@echo "A server for the domain localhost, with its data in ./data. Log in with any XMPP client:"
-	@echo "  make a new account NAME@localhost in the client; server 127.0.0.1, port 5222; accept the certificate"
-	@echo "Make two, and write to each other. Control-C ends it."
-	bin/stonechat serve -c deploy/try.yaml
+run: build ## build and start the demo; it says what to look at and how to log in
+	bin/stonechat demo
 
 test: ## everything that can run here; as root on Debian it installs the peers it needs
 	@$(RUN) test

@@ -78,17 +78,6 @@ func loadExample(t *testing.T, packages []Package, e Example) {
 	}
 }
 
-// TestDeployConfigurations loads the configurations that are not in documents.
-func TestDeployConfigurations(t *testing.T) {
-	_, files := files(t)
-	_, packages := tree(t)
-	for _, f := range files {
-		if path.Ext(f.Path) == ".yaml" && strings.HasPrefix(f.Path, "deploy/") {
-			loadExample(t, packages, Example{Where: f.Path, Text: string(f.Data)})
-		}
-	}
-}
-
 // buildExample compiles a program as if it stood in a folder of this module.
 func buildExample(t *testing.T, root string, e Example) {
 	box := t.TempDir()
