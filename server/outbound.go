@@ -35,14 +35,14 @@ type outbound struct {
 
 	managed  bool   // stream management is on
 	acked    uint32 // h of the client
-	window   []sent
-	leaving  []sent // copies that nobody will ack
-	bytes    int    // in window, leaving and held
-	queued   uint64 // bytes ever queued on stream
-	asked    uint32 // sent count at our last <r/>
-	ackDue   bool   // the client is to be told our h
-	draining bool   // live stanzas wait in held behind what is drained
-	starved  bool   // draining waits until the client has taken more
+	window   queue[sent]
+	leaving  queue[sent] // copies that nobody will ack
+	bytes    int         // in window, leaving and held
+	queued   uint64      // bytes ever queued on stream
+	asked    uint32      // sent count at our last <r/>
+	ackDue   bool        // the client is to be told our h
+	draining bool        // live stanzas wait in held behind what is drained
+	starved  bool        // draining waits until the client has taken more
 	held     []sent
 }
 
@@ -104,13 +104,13 @@ func (o *outbound) willAck() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && len(o.window)+len(o.leaving) > drainPage
+	o.starved = !o.over && o.window.len()+o.leaving.len() > drainPage
 	return o.starved
 }
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && len(o.window)+len(o.leaving) <= drainPage/2 {
+	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -131,11 +131,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window = append(o.window, e)
+		o.window.push(&sentLists, e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving = append(o.leaving, e)
+		o.leaving.push(&sentLists, e)
 		o.grow(t, len(e.b))
 	}
 	o.follow(e)
@@ -154,7 +154,7 @@ func (o *outbound) follow(e sent) {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := &o.se.server.limits
-	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
+	if o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
 	}
@@ -183,21 +183,19 @@ func (o *outbound) flush(t *Turn) {
 		// that a managed session may be resumed.
 		o.se.server.metrics.stalled.Inc()
 	}
-	gone := o.left(nil)
+	gone := o.left(t.gone[:0])
 	o.mu.Unlock()
 	if stuck {
 		st.Abort()
 	}
-	for _, d := range gone {
-		d.acked(t)
-	}
+	t.reached(gone)
 }
 
 // ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
 // sweeper, so that lone messages cost no extra packet where nobody waits for them.
 const ackEvery = 8
 
-func (o *outbound) sentCount() uint32 { return o.acked + uint32(len(o.window)) }
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.len()) }
 
 // ask queues <r/>. The caller holds mu.
 func (o *outbound) ask() {
@@ -225,31 +223,30 @@ func (o *outbound) owe(t *Turn) {
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
 // delivery.acked on what is returned without it.
 func (o *outbound) left(gone []*delivery) []*delivery {
-	if len(o.leaving) == 0 || o.stream == nil {
+	if o.leaving.len() == 0 || o.stream == nil {
 		return gone
 	}
 	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
 	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
 	n := 0
-	for n < len(o.leaving) && o.leaving[n].end <= at {
-		gone = append(gone, o.leaving[n].d)
+	for n < o.leaving.len() && o.leaving.at(n).end <= at {
+		gone = append(gone, o.leaving.at(n).d)
 		n++
 	}
-	o.leaving = o.pop(o.leaving, n)
+	o.pop(&o.leaving, n)
 	o.makeRoom()
 	return gone
 }
 
-// pop drops the oldest n of list. The caller holds mu.
-func (o *outbound) pop(list []sent, n int) []sent {
-	for i := range list[:n] {
-		o.bytes -= len(list[i].b)
-		list[i] = sent{}
+// pop drops the oldest n of one of the queues. The caller holds mu.
+func (o *outbound) pop(q *queue[sent], n int) {
+	if n == 0 {
+		return
 	}
-	if n == len(list) {
-		return nil
+	for i := range n {
+		o.bytes -= len(q.at(i).b)
 	}
-	return list[n:]
+	q.pop(&sentLists, n)
 }
 
 // ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was
@@ -257,23 +254,21 @@ func (o *outbound) pop(list []sent, n int) []sent {
 func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.mu.Lock()
 	n := h - o.acked
-	if count = o.sentCount(); n > uint32(len(o.window)) {
+	if count = o.sentCount(); n > uint32(o.window.len()) {
 		o.mu.Unlock()
 		return count, false
 	}
-	var gone []*delivery
-	for i := range o.window[:n] {
-		if d := o.window[i].d; d != nil {
+	gone := t.gone[:0]
+	for i := range int(n) {
+		if d := o.window.at(i).d; d != nil {
 			gone = append(gone, d)
 		}
 	}
-	o.window = o.pop(o.window, int(n))
+	o.pop(&o.window, int(n))
 	o.acked = h
 	o.makeRoom()
 	o.mu.Unlock()
-	for _, d := range gone {
-		d.acked(t)
-	}
+	t.reached(gone)
 	return count, true
 }
 
@@ -307,8 +302,8 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
 		return old
 	}
 	st.Queue(first)
-	for i := range o.window {
-		st.Queue(o.window[i].b)
+	for i := range o.window.len() {
+		st.Queue(o.window.at(i).b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
@@ -344,8 +339,9 @@ func (o *outbound) close() (st Stream, rest []sent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.over = true
-	rest = slices.Concat(o.leaving, o.window, o.held)
-	st, o.window, o.leaving, o.held, o.bytes = o.stream, nil, nil, nil, 0
+	rest = slices.Concat(o.leaving.all(), o.window.all(), o.held)
+	st, o.held, o.bytes = o.stream, nil, 0
+	o.window, o.leaving = queue[sent]{}, queue[sent]{}
 	o.stream = nil
 	return st, rest
 }

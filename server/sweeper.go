@@ -78,8 +78,8 @@ func (se *Session) sweep(t *Turn) {
 	u.mu.Lock()
 	o.mu.Lock()
 	var late []*delivery
-	waits := len(o.leaving) > 0
-	for _, list := range [][]sent{o.leaving, o.window, o.held} {
+	waits := o.leaving.len() > 0
+	for _, list := range [][]sent{o.leaving.all(), o.window.all(), o.held} {
 		for i := range list {
 			e := &list[i]
 			if e.d == nil || !e.d.waits() {
@@ -91,24 +91,22 @@ func (se *Session) sweep(t *Turn) {
 			}
 		}
 	}
-	if o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount() && now-o.window[0].at >= spoolAfter/2 {
+	if o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount() && now-o.window.at(0).at >= spoolAfter/2 {
 		o.ask()
 		if !o.dirty {
 			o.dirty = true
 			t.dirty = append(t.dirty, se)
 		}
 	}
-	gone := o.left(nil)
+	gone := o.left(t.gone[:0])
 	o.armed = !o.over && waits
 	if o.armed {
 		se.server.sweeper.watch(se)
 	}
 	o.mu.Unlock()
 	for _, d := range late {
-		d.spool(t)
+		d.spool()
 	}
 	u.mu.Unlock()
-	for _, d := range gone {
-		d.acked(t)
-	}
+	t.reached(gone)
 }

@@ -217,7 +217,7 @@ var _ error = ErrX
 //go:embed x
 var page []byte
 func build() [4]bool { var b [4]bool; b[1] = true; return b }
-func f(table map[string]int) { table["own"] = 1; written["x"]++ }
+func f(table map[string]int) { table["own"] = 1; written["x"]++; use(&pool) }
 func init() {}
 `
 	tests := `package a

@@ -21,8 +21,7 @@ import (
 // globalVars are package-level variables that are neither sentinel errors nor
 // tables that nobody writes, and init functions, each with its reason. The key
 // is the package's folder, a dot and the name.
-var globalVars = map[string]string{
-}
+var globalVars = map[string]string{}
 
 // sleepers are tests that may call time.Sleep outside a synctest bubble.
 var sleepers = map[string]string{}
@@ -131,7 +130,9 @@ func globals(fset *token.FileSet, dir string, files []*ast.File, excepted map[st
 						if name.Name == "_" {
 							continue
 						}
-						vars[name.Name] = v
+						if !isPool(v, i) {
+							vars[name.Name] = v
+						}
 						if why := made(v, i); why != "" {
 							object(name.Pos(), name.Name, "has the global variable "+name.Name+": "+why,
 								"state lives in a value that somebody owns; exceptions are in internal/lint/syntax.go")
@@ -159,6 +160,16 @@ func isEmbedded(d *ast.GenDecl, v *ast.ValueSpec) bool {
 		}
 	}
 	return false
+}
+
+// isPool reports whether a variable is a sync.Pool: what is in it belongs to
+// nobody, and its address is how it is used.
+func isPool(v *ast.ValueSpec, i int) bool {
+	if i >= len(v.Values) {
+		return false
+	}
+	lit, ok := v.Values[i].(*ast.CompositeLit)
+	return ok && lit.Type != nil && types.ExprString(lit.Type) == "sync.Pool"
 }
 
 // made says what is wrong with how a variable is made, or "".
