@@ -49,8 +49,9 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 			se.End(t, &stream.Error{Condition: stream.NotAuthorized, Text: "the account was deleted"})
 		}
 		for _, f := range s.table.deleted {
-			f(t, account)
+			f(t, u)
 		}
+		s.users.drop(u)
 	})
 }
 
@@ -58,6 +59,11 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 func (s *Server) changeAccount(ctx context.Context, account jid.JID, op store.Op, then func(*User)) error {
 	u := s.users.acquire(account)
 	defer s.users.release(u)
+	if then != nil {
+		if err := u.load(ctx); err != nil { // read before it is gone: modules still need it
+			return err
+		}
+	}
 	if err := s.store.Commit(op).Wait(ctx); err != nil {
 		return fmt.Errorf("server: account %s: %w", account, err)
 	}

@@ -78,8 +78,8 @@ func (d *delivery) kept(t *Turn) {
 
 // spool gives the message a row, unless it has one or needs none any more. The commit is
 // ordered behind all that was spooled for this account before. It must be called with the
-// user's mutex held, which orders rows as deliveries.
-func (d *delivery) spool() {
+// user's mutex held, which orders rows as deliveries; the turn hears of the outcome without it.
+func (d *delivery) spool(t *Turn) {
 	u := d.user
 	s := u.server
 	d.mu.Lock()
@@ -94,12 +94,24 @@ func (d *delivery) spool() {
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: row, At: d.at, Stanza: standalone(d.bytes),
 	}})
-	p.OnDone(func(err error) {
-		t := s.NewTurn()
+	t.commits = append(t.commits, spooling{d, row, p})
+}
+
+// spooling is a row on its way to the disk.
+type spooling struct {
+	d   *delivery
+	row int64
+	p   *store.Pending
+}
+
+// follow has the outcome told. It may be known, so that the caller holds no locks.
+func (x spooling) follow() {
+	x.p.OnDone(func(err error) {
+		t := x.d.user.server.NewTurn()
 		if err == nil {
-			d.kept(t)
+			x.d.kept(t)
 		} else {
-			d.notSpooled(t, row, err)
+			x.d.notSpooled(t, x.row, err)
 		}
 		t.End()
 	})
@@ -155,7 +167,7 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	case !taken:
 		t.receipt.Release(t)
 	case !acks && d.waited:
-		d.spool() // it cannot be kept by an ack
+		d.spool(t) // it cannot be kept by an ack
 	}
 	return taken
 }
@@ -184,9 +196,10 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	t.receipt.Hold()
 	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
 	u.mu.Lock()
-	d.spool()
-	u.mu.Unlock()
-	u.rows.letGo(d.row)
+	defer u.mu.Unlock()
+	d.spool(t)
+	u.rows.letGo(d.rowID())
+	u.drainToTaker() // if one has come since there was none
 	return nil
 }
 
@@ -208,6 +221,17 @@ func (se *Session) drain() {
 	u.server.store.Commit().OnDone(func(error) { u.server.workers.do(se.drainPages) })
 }
 
+// drainToTaker drains to the first session that takes messages, if there is one. The caller holds
+// mu.
+func (u *User) drainToTaker() {
+	for _, se := range u.sessions {
+		if se.presence.takesMessages() {
+			se.drain()
+			return
+		}
+	}
+}
+
 // drainPage is how many rows are read at one time.
 const drainPage = 64
 
@@ -216,6 +240,7 @@ const drainPage = 64
 func (se *Session) drainPages() {
 	s, u := se.server, se.User
 	for {
+		u.rows.beginRead()
 		rows, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
 		if err != nil {
 			// The rows stay for the next session.
@@ -226,6 +251,7 @@ func (se *Session) drainPages() {
 			se.drainFrom = row.ID
 			se.drainRow(t, row)
 		}
+		u.rows.endRead()
 		t.End()
 		if len(rows) == 0 {
 			break
@@ -271,7 +297,10 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 type rows struct {
 	mu   sync.Mutex
 	all  int            // rows there are, committed or on their way
-	held map[int64]bool // in some window
+	held map[int64]bool // in some window, or delivered and perhaps not deleted yet
+
+	reading   int     // pages being drained, which may show rows deleted since they were read
+	delivered []int64 // deleted since, held until no page is being drained
 }
 
 // add counts a new row, held by whoever made it.
@@ -307,7 +336,44 @@ func (r *rows) letGo(row int64) {
 	r.mu.Unlock()
 }
 
-// remove says that there is no such row any more.
+// deliver says that a row is not there for anybody any more, but perhaps on the disk still.
+func (r *rows) deliver() {
+	r.mu.Lock()
+	r.all--
+	r.mu.Unlock()
+}
+
+// deleted says that a delivered row is not on the disk any more.
+func (r *rows) deleted(row int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading > 0 {
+		r.delivered = append(r.delivered, row)
+		return
+	}
+	delete(r.held, row)
+}
+
+// beginRead and endRead stand around the reading and taking of a page.
+func (r *rows) beginRead() {
+	r.mu.Lock()
+	r.reading++
+	r.mu.Unlock()
+}
+
+func (r *rows) endRead() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading--; r.reading > 0 {
+		return
+	}
+	for _, row := range r.delivered {
+		delete(r.held, row)
+	}
+	r.delivered = nil
+}
+
+// remove says that there is no such row, and was none.
 func (r *rows) remove(row int64) {
 	r.mu.Lock()
 	delete(r.held, row)

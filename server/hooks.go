@@ -26,7 +26,9 @@ const (
 
 // Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
 // further hook of that phase runs; those of Observe do.
-var Handled = errors.New("server: handled") //nolint:errname,staticcheck // a verdict, as io.EOF is
+//
+//lint:ignore ST1012 it is a verdict, as io.EOF is
+var Handled = errors.New("server: handled")
 
 // SentHook sees a stanza that a session of ours sent, before it is routed: Turn.Origin is that
 // session. It must not wait for anything; s is borrowed. nil goes on, a *stanza.Error (or
@@ -60,8 +62,9 @@ type Hooks struct {
 	Ended func(t *Turn, se *Session, was Presence)
 	// Features appends what a stream offers in its present state (RFC 6120 §4.3.2).
 	Features func(dst []byte, st Stream) []byte
-	// Deleted runs when an account was deleted, after its sessions were ended.
-	Deleted func(t *Turn, account jid.JID)
+	// Deleted runs when an account was deleted, after its sessions were ended. What Load has
+	// attached to u is there still.
+	Deleted func(t *Turn, u *User)
 }
 
 // OnSent attaches f to stanzas that sessions of ours send.
@@ -79,7 +82,7 @@ type table struct {
 	presence []func(*Turn, *Session, Presence)
 	ended    []func(*Turn, *Session, Presence)
 	features []func([]byte, Stream) []byte
-	deleted  []func(*Turn, jid.JID)
+	deleted  []func(*Turn, *User)
 }
 
 func (t *table) join(h *Hooks) {

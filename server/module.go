@@ -122,14 +122,15 @@ func (s SessionSlot[T]) SetOnce(se *Session, v *T) *T {
 
 // SetOnce sets it unless one is set, and returns the one that is.
 func (s UserSlot[T]) SetOnce(u *User, v *T) *T {
-	if u.slots[s.i].CompareAndSwap(nil, v) {
-		return v
+	slot := &u.slots[s.i]
+	for {
+		if slot.CompareAndSwap(nil, v) || slot.CompareAndSwap((*T)(nil), v) { // never set, or cleared
+			return v
+		}
+		if old := s.Of(u); old != nil {
+			return old
+		}
 	}
-	if old := s.Of(u); old != nil {
-		return old
-	}
-	s.Set(u, v) // it was cleared
-	return v
 }
 
 // Clear forgets v, if it is the module's value still.

@@ -35,14 +35,14 @@ type outbound struct {
 
 	managed  bool   // stream management is on
 	acked    uint32 // h of the client
-	window   []sent
-	leaving  []sent // copies that nobody will ack
-	bytes    int    // in window, leaving and held
-	queued   uint64 // bytes ever queued on stream
-	asked    uint32 // sent count at our last <r/>
-	ackDue   bool   // the client is to be told our h
-	draining bool   // live stanzas wait in held behind what is drained
-	starved  bool   // draining waits until the client has taken more
+	window   queue[sent]
+	leaving  queue[sent] // copies that nobody will ack
+	bytes    int         // in window, leaving and held
+	queued   uint64      // bytes ever queued on stream
+	asked    uint32      // sent count at our last <r/>
+	ackDue   bool        // the client is to be told our h
+	draining bool        // live stanzas wait in held behind what is drained
+	starved  bool        // draining waits until the client has taken more
 	held     []sent
 }
 
@@ -73,6 +73,7 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 		}
 		o.held = append(o.held, e)
 		o.grow(t, len(b))
+		o.follow(e)
 		return true
 	}
 	o.push(t, e)
@@ -137,6 +138,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		o.leaving = append(o.leaving, e)
 		o.grow(t, len(e.b))
 	}
+	o.follow(e)
+}
+
+// follow makes the sweeper look after e, if somebody must know its fate. The caller holds mu.
+func (o *outbound) follow(e sent) {
 	if e.d != nil && !o.armed {
 		o.armed = true
 		o.se.server.sweeper.watch(o.se)
@@ -177,14 +183,12 @@ func (o *outbound) flush(t *Turn) {
 		// that a managed session may be resumed.
 		o.se.server.metrics.stalled.Inc()
 	}
-	gone := o.left(nil)
+	gone := o.left(t.gone[:0])
 	o.mu.Unlock()
 	if stuck {
 		st.Abort()
 	}
-	for _, d := range gone {
-		d.acked(t)
-	}
+	t.reached(gone)
 }
 
 // ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
@@ -229,21 +233,20 @@ func (o *outbound) left(gone []*delivery) []*delivery {
 		gone = append(gone, o.leaving[n].d)
 		n++
 	}
-	o.leaving = o.pop(o.leaving, n)
+	o.pop(&o.leaving, n)
 	o.makeRoom()
 	return gone
 }
 
-// pop drops the oldest n of list. The caller holds mu.
-func (o *outbound) pop(list []sent, n int) []sent {
-	for i := range list[:n] {
-		o.bytes -= len(list[i].b)
-		list[i] = sent{}
+// pop drops the oldest n of one of the queues. The caller holds mu.
+func (o *outbound) pop(q *queue[sent], n int) {
+	if n == 0 {
+		return
 	}
-	if n == len(list) {
-		return nil
+	for i := range n {
+		o.bytes -= len((*q)[i].b)
 	}
-	return list[n:]
+	q.pop(n)
 }
 
 // ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was
@@ -255,19 +258,17 @@ func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 		o.mu.Unlock()
 		return count, false
 	}
-	var gone []*delivery
-	for i := range o.window[:n] {
+	gone := t.gone[:0]
+	for i := range int(n) {
 		if d := o.window[i].d; d != nil {
 			gone = append(gone, d)
 		}
 	}
-	o.window = o.pop(o.window, int(n))
+	o.pop(&o.window, int(n))
 	o.acked = h
 	o.makeRoom()
 	o.mu.Unlock()
-	for _, d := range gone {
-		d.acked(t)
-	}
+	t.reached(gone)
 	return count, true
 }
 
@@ -301,7 +302,7 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
 		return old
 	}
 	st.Queue(first)
-	for i := range o.window {
+	for i := range len(o.window) {
 		st.Queue(o.window[i].b)
 	}
 	o.dirty = true
@@ -339,7 +340,8 @@ func (o *outbound) close() (st Stream, rest []sent) {
 	defer o.mu.Unlock()
 	o.over = true
 	rest = slices.Concat(o.leaving, o.window, o.held)
-	st, o.window, o.leaving, o.held, o.bytes = o.stream, nil, nil, nil, 0
+	st, o.held, o.bytes = o.stream, nil, 0
+	o.window, o.leaving = nil, nil
 	o.stream = nil
 	return st, rest
 }

@@ -19,10 +19,10 @@ type inbound struct {
 	mu    sync.Mutex
 	on    bool
 	base  uint32
-	open  []uint16 // a queue: holds of stanza base+i
-	asked uint32   // what had been received when the client last asked
-	told  uint32   // the h it was told last
-	calm  func()   // called once when all is safe
+	open  queue[uint16] // holds of stanza base+i
+	asked uint32        // what had been received when the client last asked
+	told  uint32        // the h it was told last
+	calm  func()        // called once when all is safe
 }
 
 // Receipt is one stanza's place in its sender's count. Its zero value belongs to a sender that
@@ -71,9 +71,7 @@ func (r Receipt) Release(t *Turn) {
 	}
 	if passed > 0 {
 		in.base += uint32(passed)
-		if in.open = in.open[passed:]; len(in.open) == 0 && cap(in.open) > 64 {
-			in.open = nil
-		}
+		in.open.pop(passed)
 	}
 	// Whoever asked for more than was safe then is told now (XEP-0198 §4).
 	due := passed > 0 && int32(in.asked-in.told) > 0

@@ -213,6 +213,11 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 		u.mu.Unlock()
 		old.End(t, &stream.Error{Condition: "conflict", Text: "the resource was bound again"})
 	}
+	if u.deleted.Load() {
+		u.mu.Unlock()
+		s.users.release(u)
+		return nil, stanza.NotAuthorized.Err("the account is gone")
+	}
 	if len(u.sessions) >= s.limits.SessionsPerAccount {
 		u.mu.Unlock()
 		s.users.release(u)
@@ -251,16 +256,6 @@ func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, e
 	err = s.element(t, st, nil, e)
 	more, t.suspended = !t.suspended, false
 	return more, err
-}
-
-// later runs f on a worker, in a turn of its own that may wait.
-func (s *Server) later(f func(t *Turn)) {
-	s.workers.do(func() {
-		t := s.NewTurn()
-		t.mayWait = true
-		f(t)
-		t.End()
-	})
 }
 
 // complaints keeps a failing disk or a hostile peer from filling the log.

@@ -135,19 +135,21 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		return true, nil // resumed on another stream; what comes here now is not counted
 	}
 	t.Origin, t.stream = se, st
-	var s stanza.Stanza
+	s := &t.received
 	switch err := s.FromElement(e, &se.addresses); {
 	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
 		return true, se.server.element(t, st, se, e)
 	case err != nil:
 		t.receipt = se.in.receive(se)
 		refuse, _ := stanza.AsError(err)
-		s.To, s.From = jid.JID{}, se.JID
-		t.Refuse(&s, refuse)
+		if s.From = se.JID; s.To.IsZero() {
+			s.To = se.User.JID
+		}
+		t.Refuse(s, refuse)
 		t.receipt.Release(t)
 	default:
 		t.receipt = se.in.receive(se)
-		err = se.server.sent(t, se, &s)
+		err = se.server.sent(t, se, s)
 		t.receipt.Release(t)
 		if err != nil {
 			return true, err
@@ -213,7 +215,7 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 	se.stopExpiry()
 	// From here nothing that the old stream still brings is handled.
 	if old := se.out.attach(t, nil, nil); old != nil {
-		old.Abort()
+		old.End(&stream.Error{Condition: stream.Conflict, Text: "the session was resumed on another stream"})
 	}
 	st.Pause()
 	t.suspended = true
@@ -282,13 +284,8 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	se.presence = Presence{}
 	u.remove(se)
 	st, rest := se.out.close()
-	se.settle(rest)
-	for _, other := range u.sessions {
-		if other.presence.takesMessages() {
-			other.drain()
-			break
-		}
-	}
+	se.settle(t, rest)
+	u.drainToTaker()
 	u.mu.Unlock()
 	if st != nil {
 		st.End(e)
@@ -306,7 +303,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 }
 
 // settle puts messages that no other session has into the spool. The caller holds u.mu.
-func (se *Session) settle(rest []sent) {
+func (se *Session) settle(t *Turn, rest []sent) {
 	for _, x := range rest {
 		d := x.d
 		if d == nil {
@@ -319,7 +316,7 @@ func (se *Session) settle(rest []sent) {
 		if !last {
 			continue
 		}
-		d.spool()
+		d.spool(t)
 		se.User.rows.letGo(d.rowID())
 	}
 }

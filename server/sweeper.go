@@ -98,17 +98,15 @@ func (se *Session) sweep(t *Turn) {
 			t.dirty = append(t.dirty, se)
 		}
 	}
-	gone := o.left(nil)
+	gone := o.left(t.gone[:0])
 	o.armed = !o.over && waits
 	if o.armed {
 		se.server.sweeper.watch(se)
 	}
 	o.mu.Unlock()
 	for _, d := range late {
-		d.spool()
+		d.spool(t)
 	}
 	u.mu.Unlock()
-	for _, d := range gone {
-		d.acked(t)
-	}
+	t.reached(gone)
 }

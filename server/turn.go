@@ -25,9 +25,12 @@ type Turn struct {
 	mayWait   bool    // this turn runs on a worker
 	suspended bool    // the stanza went to a worker: handle no more input in this turn
 	dirty     []*Session
-	to        []*Session // memory of Takers and Named
-	doomed    []*Session // over a bound: ended with the turn
+	to        []*Session  // memory of Takers and Named
+	doomed    []*Session  // over a bound: ended with the turn
+	gone      []*delivery // memory of reached
+	commits   []spooling  // to be followed with the turn
 	buf       []byte
+	received  stanza.Stanza // memory of the one being handled
 }
 
 var turns = sync.Pool{New: func() any { return new(Turn) }} // no state, only memory
@@ -46,13 +49,31 @@ func (t *Turn) End() {
 	if cap(buf) > 64<<10 {
 		buf = nil
 	}
-	*t = Turn{dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0], buf: buf[:0]}
+	*t = Turn{
+		dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0],
+		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
+	}
 	turns.Put(t)
+}
+
+// reached says that copies of messages have reached their clients. The list is the turn's memory,
+// filled by the caller, who holds no lock.
+func (t *Turn) reached(gone []*delivery) {
+	for i, d := range gone {
+		gone[i] = nil
+		d.acked(t)
+	}
+	t.gone = gone[:0]
 }
 
 // Flush sends what the turn queued so far.
 func (t *Turn) Flush() {
-	for len(t.dirty)+len(t.doomed) > 0 {
+	for len(t.dirty)+len(t.doomed)+len(t.commits) > 0 {
+		for i, x := range t.commits {
+			t.commits[i] = spooling{}
+			x.follow()
+		}
+		t.commits = t.commits[:0]
 		for i, se := range t.dirty {
 			t.dirty[i] = nil
 			se.out.flush(t)

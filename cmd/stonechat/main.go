@@ -17,6 +17,10 @@ import (
 // commands are the program's, each in a file of its name.
 type commands struct {
 	Serve   Serve   `cmd:"" help:"Run the server."`
+	Demo    Demo    `cmd:"" help:"Run a server with a person and a thing in it, to look at."`
+	User    User    `cmd:"" help:"Administer the accounts of a running server."`
+	Send    Send    `cmd:"" help:"Send messages."`
+	Listen  Listen  `cmd:"" help:"Print what arrives."`
 	Bench   Bench   `cmd:"" help:"Load any XMPP or MQTT server, and print what that cost it."`
 	Version Version `cmd:"" help:"Print the version, and what is compiled in."`
 }

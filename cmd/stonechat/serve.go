@@ -24,6 +24,7 @@ import (
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/server/c2s"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
@@ -69,7 +70,18 @@ type instance struct {
 	certs   *tlsconfig.Certificates
 	server  *server.Server
 	clients *c2s.Service
+	admin   *admin.Service
 	listens []listen
+}
+
+// address is where clients of that key connect to.
+func (in *instance) address(key string) string {
+	for _, l := range in.listens {
+		if l.key == key {
+			return l.address.String()
+		}
+	}
+	return ""
 }
 
 // listen is one address that clients may connect to.
@@ -122,6 +134,12 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	})
 	ls, err := in.bind()
 	if err != nil {
+		return nil, err
+	}
+	if in.admin, err = admin.Listen(in.server, in.store, c.Data); err != nil {
+		for _, l := range ls {
+			err = errors.Join(err, l.Close())
+		}
 		return nil, err
 	}
 	in.server.Start()
@@ -194,7 +212,7 @@ func (in *instance) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	in.clients.StopListening()
-	err := in.server.Stop(ctx)
+	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel := context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()

@@ -18,7 +18,7 @@ func testRun(t *testing.T, rounds int) *Run {
 }
 
 func smallRelay() RelayOptions {
-	return RelayOptions{Pairs: 3, Window: 4, Body: 150, AckEvery: 8, Warmup: 20 * time.Millisecond, Duration: 100 * time.Millisecond}
+	return RelayOptions{Pairs: 3, Window: 4, Body: 150, AckEvery: 8, Warmup: 100 * time.Millisecond, Duration: time.Second}
 }
 
 func positive(t *testing.T, rep *Report, names ...string) {
@@ -151,7 +151,7 @@ func TestRelayNotices(t *testing.T) {
 			tt.order(f)
 			o := smallRelay()
 			o.SM = true
-			o.Pairs, o.Duration, o.Drain = 1, 50*time.Millisecond, 300*time.Millisecond
+			o.Pairs, o.Duration, o.Drain = 1, time.Second, time.Second
 			run := testRun(t, 1)
 			rep, err := run.Relay(t.Context(), []Target{f.target(Plain)}, o)
 			if !errors.Is(err, ErrFaults) {

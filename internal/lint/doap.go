@@ -27,6 +27,8 @@ type Doap struct {
 var spoken = map[string]string{
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0198": "a stream feature",
+	"0335": "things and clients speak it, past the server",
+	"0432": "things and clients speak it, past the server",
 	"0440": "a stream feature",
 }
 

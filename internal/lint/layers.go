@@ -49,6 +49,7 @@ var aside = []struct {
 	{"internal/lint", 3, "house rules look at the tree from outside"},
 	{"internal/gen/...", 3, "generators run before what they generate compiles"},
 	{"internal/xmpptest", 2, "a test helper for protocol packages and the core"},
+	{"internal/testserver", 2, "the other side of a client's connection, for the tests of clients"},
 	{"store/storetest", 3, "the suite that every store passes knows none of them"},
 	{"cluster/clustertest", 3, "the suite that every cluster passes knows none of them"},
 }

@@ -181,10 +181,12 @@ func TestCheckSource(t *testing.T) {
 		{Path: "a/documented.go", Data: []byte(licence + "\npackage a\n\n// x is\n// one.\nvar x = 1\n" + long)},
 		{Path: "a/opened.go", Data: []byte(licence + "\npackage a\n\n// How to read this file:\n// from above.\n\nimport \"fmt\"\n" + long)},
 		{Path: "a/endless.go", Data: []byte(licence + "\n// Package a is long.\n// Very.\npackage a\n" + long + long)},
+		{Path: "a/excepted.go", Data: []byte(licence + "\n// Package a is long.\n// Very.\npackage a\n" + long + long)},
 		{Path: "a/testdata/x.sh", Data: []byte("no licence\n")},
 		{Path: "run", Data: []byte("#!/bin/sh\n# " + spdx + "\n")},
 	}
-	expect(t, "source", CheckSource(files), "a/bare.go: has no line", "a/closed.go", "a/endless.go: has 505 lines")
+	expect(t, "source", checkSource(files, map[string]string{"a/excepted.go": "a table", "a/short.go": "was long"}),
+		"a/bare.go: has no line", "a/closed.go", "a/endless.go: has 505 lines", "a/short.go: needs its row")
 }
 
 func TestCheckNames(t *testing.T) {
@@ -204,6 +206,7 @@ var re = regexp.MustCompile("x")
 var table = map[string]int{"a": 1}
 var written = map[string]int{}
 var counter int
+var excepted int
 var mu sync.Mutex
 var once = sync.Mutex{}
 var pool = sync.Pool{New: func() any { return nil }}
@@ -214,7 +217,7 @@ var _ error = ErrX
 //go:embed x
 var page []byte
 func build() [4]bool { var b [4]bool; b[1] = true; return b }
-func f(table map[string]int) { table["own"] = 1; written["x"]++ }
+func f(table map[string]int) { table["own"] = 1; written["x"]++; use(&pool) }
 func init() {}
 `
 	tests := `package a
@@ -222,9 +225,10 @@ import ("time"; "testing"; "testing/synctest")
 func TestA(t *testing.T) { time.Sleep(1) }
 func TestB(t *testing.T) { synctest.Test(t, func(t *testing.T) { time.Sleep(1) }) }
 `
-	expect(t, "syntax", CheckSyntax([]File{{Path: "a/a.go", Data: []byte(source)}, {Path: "a/a_test.go", Data: []byte(tests)}}),
-		"variable client", "variable pointer", "writes the global variable written", "init function",
-		"variable counter", "variable mu", "variable once", "a/a_test.go:3: calls time.Sleep")
+	expect(t, "syntax", checkSyntax([]File{{Path: "a/a.go", Data: []byte(source)}, {Path: "a/a_test.go", Data: []byte(tests)}},
+		map[string]string{"a.excepted": "it is needed", "a.gone": "it was needed"}, nil),
+		"a.gone: needs its row", "variable once", "variable client", "variable pointer", "writes the global variable written",
+		"init function", "variable counter", "variable mu", "a/a_test.go:3: calls time.Sleep")
 }
 
 func TestCheckModules(t *testing.T) {

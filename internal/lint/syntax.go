@@ -31,7 +31,9 @@ var steady = regexp.MustCompile(`^(errors\.New|fmt\.Errorf|(\w+\.)?Must\w*|strin
 	`sync\.OnceValues?|time\.Date|reflect\.Type(For|Of)|\w+\.(Std|URL|RawStd|RawURL)Encoding\.\w+)$`)
 
 // CheckSyntax reports init functions, global variables and time.Sleep in tests.
-func CheckSyntax(files []File) []Finding {
+func CheckSyntax(files []File) []Finding { return checkSyntax(files, globalVars, sleepers) }
+
+func checkSyntax(files []File, globalVars, sleepers map[string]string) []Finding {
 	var findings []Finding
 	used := map[string]bool{}
 	fset := token.NewFileSet()
@@ -46,14 +48,14 @@ func CheckSyntax(files []File) []Finding {
 			continue
 		}
 		if f.isTest() || strings.HasPrefix(f.Path, "test/") {
-			findings = append(findings, sleeps(fset, parsed, used)...)
+			findings = append(findings, sleeps(fset, parsed, sleepers, used)...)
 		}
 		if !f.isTest() {
 			packages[path.Dir(f.Path)] = append(packages[path.Dir(f.Path)], parsed)
 		}
 	}
 	for dir, parsed := range packages {
-		findings = append(findings, globals(fset, dir, parsed, used)...)
+		findings = append(findings, globals(fset, dir, parsed, globalVars, used)...)
 	}
 	for _, table := range []map[string]string{globalVars, sleepers} {
 		for key := range table {
@@ -67,7 +69,7 @@ func CheckSyntax(files []File) []Finding {
 
 // sleeps reports calls of time.Sleep that are not lexically inside the bubble
 // of a synctest.Test, where the clock is a false one.
-func sleeps(fset *token.FileSet, f *ast.File, used map[string]bool) []Finding {
+func sleeps(fset *token.FileSet, f *ast.File, sleepers map[string]string, used map[string]bool) []Finding {
 	var findings []Finding
 	for _, d := range f.Decls {
 		ast.Inspect(d, func(n ast.Node) bool {
@@ -96,11 +98,11 @@ func sleeps(fset *token.FileSet, f *ast.File, used map[string]bool) []Finding {
 
 // globals reports the init functions and the package-level variables of one
 // package that are not allowed.
-func globals(fset *token.FileSet, dir string, files []*ast.File, used map[string]bool) []Finding {
+func globals(fset *token.FileSet, dir string, files []*ast.File, excepted map[string]string, used map[string]bool) []Finding {
 	var findings []Finding
 	object := func(pos token.Pos, name, what, why string) {
 		key := dir + "." + name
-		if globalVars[key] != "" {
+		if excepted[key] != "" {
 			used[key] = true
 			return
 		}
@@ -128,7 +130,9 @@ func globals(fset *token.FileSet, dir string, files []*ast.File, used map[string
 						if name.Name == "_" {
 							continue
 						}
-						vars[name.Name] = v
+						if !isPool(v, i) {
+							vars[name.Name] = v
+						}
 						if why := made(v, i); why != "" {
 							object(name.Pos(), name.Name, "has the global variable "+name.Name+": "+why,
 								"state lives in a value that somebody owns; exceptions are in internal/lint/syntax.go")
@@ -156,6 +160,16 @@ func isEmbedded(d *ast.GenDecl, v *ast.ValueSpec) bool {
 		}
 	}
 	return false
+}
+
+// isPool reports whether a variable is a sync.Pool: what is in it belongs to
+// nobody, and its address is how it is used.
+func isPool(v *ast.ValueSpec, i int) bool {
+	if i >= len(v.Values) {
+		return false
+	}
+	lit, ok := v.Values[i].(*ast.CompositeLit)
+	return ok && lit.Type != nil && types.ExprString(lit.Type) == "sync.Pool"
 }
 
 // made says what is wrong with how a variable is made, or "".

@@ -22,6 +22,7 @@ var thirdParty = []confined{
 	{"golang.org/x/sys", []string{"internal/drive/..."}, "epoll"},
 	{"github.com/goccy/go-yaml", []string{"config"}, "YAML is read in one place, strictly"},
 	{"github.com/alecthomas/kong", []string{"cmd/..."}, "command lines"},
+	{"golang.org/x/term", []string{"cmd/..."}, "a password that is typed is not shown"},
 	{"modernc.org/sqlite", []string{"store/sqlite"}, "the embedded store, without cgo"},
 	{"github.com/jackc/pgx", []string{"store/postgres"}, "the large store"},
 	{"github.com/pressly/goose", []string{"store/postgres"}, "migrations of the large store"},

@@ -460,7 +460,7 @@ func TestWatch(t *testing.T) {
 		if reports.Load() != 0 {
 			t.Fatal("too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if reports.Load() != 1 || name() != "a.example" {
 			t.Fatalf("%d reports, %s", reports.Load(), name())

@@ -41,7 +41,14 @@ func (*Module) deliver(t *server.Turn, u *server.User, s *stanza.Stanza) error {
 		if to := t.Named(u, s.To.Resource()); len(to) > 0 && t.Deliver(u, to, s, Kept(s)) {
 			return server.Handled
 		}
-		// §8.5.3.2.1: no such resource; from here as to the bare address.
+		// §8.5.3.2.1: only a chat goes on, from here as to the bare address; the others are
+		// meant for that resource alone.
+		switch s.Type {
+		case stanza.Normal:
+			return stanza.ServiceUnavailable.Err("")
+		case stanza.Headline:
+			return server.Handled
+		}
 	}
 	switch s.Type {
 	case stanza.Groupchat:

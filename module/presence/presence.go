@@ -66,6 +66,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.server = h.Server
 	m.directed = server.NewSessionSlot[directed](h)
 	h.OnSent(server.Handle, m.sent)
+	h.OnArriving(server.Guard, m.guard)
 	h.OnArriving(server.Handle, m.arriving)
 	h.Ended = m.ended
 	return nil
@@ -298,6 +299,32 @@ func (m *Module) ended(t *server.Turn, se *server.Session, was server.Presence) 
 	s := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{})
 	s.From = se.JID
 	m.tell(t, se, was, s)
+}
+
+// guard keeps requests from sessions whose presence the sender may not see: an answer, even a
+// refusal by the client, would tell that it is there (RFC 6121 §8.5.3.1).
+func (m *Module) guard(_ *server.Turn, u *server.User, s *stanza.Stanza) error {
+	if s.Kind != stanza.IQ || !s.Type.IsRequest() || m.sees(u, s.From.Bare()) || m.hasDirected(u, s) {
+		return nil
+	}
+	return stanza.ServiceUnavailable.Err("")
+}
+
+// hasDirected reports whether the session that s is for has sent its presence to s's sender.
+func (m *Module) hasDirected(u *server.User, s *stanza.Stanza) bool {
+	se := u.Session(s.To.Resource())
+	if se == nil {
+		return false
+	}
+	d := m.directed.Of(se)
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, full := d.to[s.From]
+	_, bare := d.to[s.From.Bare()]
+	return full || bare
 }
 
 // arriving takes presence addressed to an account of ours.

@@ -52,7 +52,7 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 	if item.Subscription == roster.Remove {
 		return m.remove(t, q, b, contact)
 	}
-	p, err := m.update(q.User, b, contact, func(it *store.RosterItem) bool {
+	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
 		it.Hidden = false
 		it.Name, it.Groups = item.Name, item.Groups
 		return true
@@ -66,7 +66,7 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 // remove deletes a contact and the subscriptions both ways (RFC 6121 §2.5.2).
 func (m *Module) remove(t *server.Turn, q *server.Query, b *book, contact jid.JID) (stanza.Payload, error) {
 	var was store.RosterItem
-	p, err := m.update(q.User, b, contact, func(it *store.RosterItem) bool {
+	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
 		was = *it
 		*it = store.RosterItem{Contact: contact, Hidden: true}
 		return !was.Hidden
@@ -79,17 +79,29 @@ func (m *Module) remove(t *server.Turn, q *server.Query, b *book, contact jid.JI
 	}
 	account := q.User.JID
 	return q.After(t, p, func(t *server.Turn) (stanza.Payload, error) {
-		if was.Subscription&store.SubscriptionTo != 0 || was.Ask {
-			t.Route(subscription(stanza.Unsubscribe, account, contact))
-		}
-		if was.Subscription&store.SubscriptionFrom != 0 || was.In != nil {
-			t.Route(subscription(stanza.Unsubscribed, account, contact))
-		}
+		cancel(t, account, was)
 		if m.lost != nil && was.Subscription&store.SubscriptionFrom != 0 {
 			m.lost(t, account, contact)
 		}
 		return nil, nil
 	})
+}
+
+// cancel ends the subscriptions between an account and a contact, both ways.
+func cancel(t *server.Turn, account jid.JID, it store.RosterItem) {
+	if it.Subscription&store.SubscriptionTo != 0 || it.Ask {
+		t.Route(subscription(stanza.Unsubscribe, account, it.Contact))
+	}
+	if it.Subscription&store.SubscriptionFrom != 0 || it.In != nil {
+		t.Route(subscription(stanza.Unsubscribed, account, it.Contact))
+	}
+}
+
+// deleted cancels the subscriptions of an account that is gone (XEP-0077 §3.2).
+func (m *Module) deleted(t *server.Turn, u *server.User) {
+	for _, it := range m.Each(u) {
+		cancel(t, u.JID, it)
+	}
 }
 
 func subscription(typ stanza.Type, from, to jid.JID) *stanza.Stanza {

@@ -13,6 +13,7 @@ package roster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -64,6 +65,7 @@ func (m *Module) Init(h *server.Host) error {
 		return err
 	}
 	name := xmlstream.Name{Space: roster.NS, Local: "query"}
+	h.Deleted = m.deleted
 	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Get, Name: name, Do: m.get})
 	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Set, Name: name, Do: m.set})
 	return nil
@@ -143,14 +145,17 @@ func (m *Module) Update(u *server.User, contact jid.JID, change func(*store.Rost
 	if err != nil {
 		return nil, err
 	}
-	return m.update(u, b, contact, change)
+	return m.update(u, b, contact, false, change)
 }
 
-func (m *Module) update(u *server.User, b *book, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error) {
+// update is Update for a book at hand. With told set sessions hear of it even if they see no
+// difference.
+func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, change func(*store.RosterItem) bool) (*store.Pending, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	was, existed := b.items[contact]
-	it := b.item(contact)
+	was := b.item(contact)
+	_, existed := b.items[contact]
+	it := was
 	if !change(&it) {
 		return nil, nil //nolint:nilnil // documented: nothing changed
 	}
@@ -182,11 +187,20 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, change func(*s
 			m.books.Clear(u, b)
 			return
 		}
-		if !it.Hidden || existed && !was.Hidden {
+		if told || !looksLike(was, it) {
 			m.push(u, it, version)
 		}
 	})
 	return p, nil
+}
+
+// looksLike reports whether clients see no difference between two states of an item.
+func looksLike(a, b store.RosterItem) bool {
+	if a.Hidden || b.Hidden {
+		return a.Hidden == b.Hidden
+	}
+	return a.Name == b.Name && slices.Equal(a.Groups, b.Groups) && a.Subscription == b.Subscription &&
+		a.Ask == b.Ask && a.Approved == b.Approved
 }
 
 // push tells the sessions that asked for the roster of one item (RFC 6121 §2.1.6). It runs on the

@@ -12,18 +12,22 @@ import (
 // moves all there is at once, so slices come from doing it often: a step moves about slicePages and the batch that
 // went over it. A log that has been moved is begun again from its start by the next commit, unless a reader still
 // needs it; then it grows. Reads of this package are short, but two of them in turn could keep it growing, so beyond
-// longPages a step waits for the readers. Readers that come in the meantime read the file alone and are not waited for.
+// longPages a step takes the connections of the readers, which waits for the reads that run, and begins the log anew.
 type checkpoint struct {
 	conn    *conn
+	readers *pool
 	log     *slog.Logger
-	waited  int  // length of the log when it last waited for readers in vain
+	// slicePages and longPages, or less in tests
+	slice, long int
+
+	waited  int  // length of the log when it was last not begun anew, because others needed it
 	trouble bool // the last step failed, and the log was told
 }
 
 const (
 	slicePages = 500 // 2 MB: 6 ms at most on the machine where this was measured
 	longPages  = 16 * slicePages
-	waitMillis = 200 // for readers; ours take less, and an operator's shell may take longer than we want to wait
+	waitMillis = 20 // for the end of what an operator's shell reads, which may take longer than we want to wait
 )
 
 // step does what is due.
@@ -46,25 +50,26 @@ func (c *checkpoint) move() (due bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	if log-moved < slicePages {
+	if log-moved < c.slice {
 		return false, nil
 	}
 	if log, _, err = c.pragma(`PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
 		return true, err
 	}
-	if log < longPages {
+	if log < c.long {
 		c.waited = 0
 		return true, nil
 	}
-	if log < c.waited+slicePages {
+	if log < c.waited+c.slice {
 		return false, nil // not so soon again
 	}
 	return true, c.wait()
 }
 
-// wait empties the log when no reader needs it any more, and fails when one does for long. The timeouts are set by
-// scripts, because preparing such a statement already carries it out and running it again does nothing.
+// wait begins the log anew when nobody needs it, and fails when somebody else does. The timeouts are set by scripts,
+// because preparing such a statement already carries it out and running it again does nothing.
 func (c *checkpoint) wait() error {
+	defer c.readers.give(c.readers.takeAll())
 	if err := c.conn.script(fmt.Sprintf(`PRAGMA busy_timeout(%d)`, waitMillis)); err != nil {
 		return err
 	}

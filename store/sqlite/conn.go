@@ -172,9 +172,24 @@ func openPool(path string, n, cacheBytes int) (*pool, error) {
 // close waits for the reads that run. It is called once.
 func (p *pool) close() {
 	close(p.closed)
-	for range cap(p.free) {
-		c := <-p.free
+	for _, c := range p.takeAll() {
 		c.close()
+	}
+}
+
+// takeAll waits for the reads that run and keeps others from beginning. Only one may do this at a time: the writer's
+// goroutine, and close after its end.
+func (p *pool) takeAll() []*conn {
+	var all []*conn
+	for range cap(p.free) {
+		all = append(all, <-p.free)
+	}
+	return all
+}
+
+func (p *pool) give(all []*conn) {
+	for _, c := range all {
+		p.free <- c
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -100,4 +103,62 @@ func grow(t *testing.T, disk string) {
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=32m"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// limitedFolder makes this test program one whose writes fail in between; see TestWriteError.
+const limitedFolder = "STONECHAT_TEST_LIMITED"
+
+// TestWriteError has the operating system refuse writes with an error that is not a full disk, by the limit on the size
+// of files, which holds for a process and so needs one of its own.
+func TestWriteError(t *testing.T) {
+	if folder := os.Getenv(limitedFolder); folder != "" {
+		testWriteError(t, folder)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWriteError$", "-test.v")
+	cmd.Env = append(os.Environ(), limitedFolder+"="+t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func testWriteError(t *testing.T, folder string) {
+	signal.Ignore(syscall.SIGXFSZ)
+	limit := func(soft uint64) {
+		t.Helper()
+		var l syscall.Rlimit
+		err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l)
+		if err == nil {
+			l.Cur = min(soft, l.Max)
+			err = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := mustOpen(t, folder)
+	commit(t, s, add(1, 10))
+	info, err := os.Stat(filepath.Join(folder, "stonechat.db-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit(uint64(info.Size()) + 5000) // in the middle of the next commit
+	for id := range int64(3) {
+		err := s.Commit(add(10+id, 20_000)).Wait(t.Context())
+		if err == nil || errors.Is(err, store.ErrNoSpace) {
+			t.Errorf("a write was refused: %v", err)
+		}
+		t.Log(err)
+	}
+	if got := kept(t, s); !slices.Equal(got, []int64{1}) {
+		t.Errorf("accounts %d, want 1", got)
+	}
+	limit(math.MaxUint64)
+	commit(t, s, add(20, 20_000))
+	mustClose(t, s)
+	s = mustOpen(t, folder)
+	if got := kept(t, s); !slices.Equal(got, []int64{1, 20}) {
+		t.Errorf("accounts %d, want 1 and 20", got)
+	}
+	mustClose(t, s)
 }

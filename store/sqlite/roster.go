@@ -2,6 +2,9 @@
 
 package sqlite
 
+// How to read this file: the tables of rosters, then the operations that change
+// them (applyRoster and below), then what reads them (scanRosterItem and below).
+
 import (
 	"context"
 	"strings"

@@ -123,7 +123,7 @@ func (s *Store) start(w *conn, o Options) error {
 	if s.pool, err = openPool(w.path, readers, o.CacheBytes/8); err != nil {
 		return err
 	}
-	s.writer = newWriter(w, release, o)
+	s.writer = newWriter(w, s.pool, release, o)
 	return nil
 }
 

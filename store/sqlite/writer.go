@@ -52,12 +52,12 @@ const (
 // errAgain asks for a second try of a batch, with savepoints.
 var errAgain = errors.New("sqlite: a call failed after it had written")
 
-func newWriter(c *conn, releaseSQL string, o Options) *writer {
+func newWriter(c *conn, readers *pool, releaseSQL string, o Options) *writer {
 	return &writer{
 		tx:           newTx(c, releaseSQL),
 		log:          o.Log,
 		beforeCommit: o.BeforeCommit,
-		checkpoint:   checkpoint{conn: c, log: o.Log},
+		checkpoint:   checkpoint{conn: c, readers: readers, log: o.Log, slice: slicePages, long: longPages},
 		limit:        store.Backlog{Ops: o.MaxBacklogOps, Bytes: o.MaxBacklogBytes},
 		wake:         make(chan struct{}, 1),
 		ended:        make(chan struct{}),

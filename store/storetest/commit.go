@@ -2,6 +2,9 @@
 
 package storetest
 
+// How to read this file: testCommit lists what Commit promises in the order of the
+// contract; a part too long for one line is a function of its own below it.
+
 import (
 	"context"
 	"errors"

@@ -35,6 +35,30 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestStages(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range stages() {
+		if seen[s.name] {
+			t.Errorf("two stages are called %s", s.name)
+		}
+		seen[s.name] = true
+		if s.run == nil || s.in != check && s.in != test && s.in != soak {
+			t.Errorf("stage %s lacks what it runs, or when", s.name)
+		}
+		if s.in == check && s.needs != nil && s.name != "race" {
+			t.Errorf("stage %s has needs; what is in check runs everywhere", s.name)
+		}
+	}
+}
+
+func TestWithoutModule(t *testing.T) {
+	wire := "import (\n\t\"x/module/ping\"\n\t\"x/module/pinger\"\n)\n\n\tw.add(ping.New())\n\tw.add(pinger.New(ping.NS))\n"
+	want := "import (\n\t\"x/module/pinger\"\n)\n\n\tw.add(pinger.New(ping.NS))\n"
+	if got := withoutModule(wire, "ping"); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestCountTests(t *testing.T) {
 	events := `{"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}

@@ -20,11 +20,17 @@ func stages() []stage {
 		{name: "lint", in: check, run: goTest("./internal/lint", "-count=1")},
 		{name: "staticcheck", in: check, run: command("go", "tool", "-modfile=tools/go.mod", "staticcheck", "./...")},
 		{name: "unit", in: check, run: unitTests()},
-		{name: "race", in: check, run: unitTests("-race"), needs: all(raceDetector), limit: 20 * time.Minute},
+		{name: "race", in: check, run: unitTests("-race", "-short", "-tags=invariants"), needs: all(raceDetector), limit: 20 * time.Minute},
 		{name: "fuzz", in: check, run: fuzz(time.Second, 5*time.Second), limit: 20 * time.Minute},
+		{name: "tidy", in: test, run: command("go", "mod", "tidy", "-diff")},
 		{name: "platforms", in: test, run: buildElsewhere(
 			[]string{"linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"},
 			"xmpp/...", "client/...", "thing/...", "component/...", "internal/drive/...")},
+		{name: "removal", in: test, run: removal("ping", "offline")},
+		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
+			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
+		{name: "load", in: test, run: goTest("./test/load")},
+		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
 		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
 	}
 }

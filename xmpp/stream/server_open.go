@@ -77,10 +77,14 @@ func (s *Server) checkFrom(from string) (jid.JID, *Error) {
 	return j, nil
 }
 
-// sendHeader sends our header. from is left out while we do not know which of our
-// domains the client wants. RFC 6120 §4.7.
+// sendHeader sends our header. While we do not know which of our domains the client wants it
+// comes from the default one. RFC 6120 §4.7.1, §4.9.1.3.
 func (s *Server) sendHeader(to string) {
-	h := header{from: s.Domain(), to: to, id: randomID(s.config.Rand), lang: s.config.Lang}
+	from := s.Domain()
+	if from == "" {
+		from = s.config.DefaultDomain
+	}
+	h := header{from: from, to: to, id: randomID(s.config.Rand), lang: s.config.Lang}
 	if h.lang == "" {
 		h.lang = "en"
 	}

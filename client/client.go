@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client is a connection to an XMPP server for programs: it logs in, sends, receives, and
+// stays. A program that uses it notices a broken network only by the clock.
+//
+//	c, err := client.Dial(ctx, client.Config{Account: juliet, Password: "…"})
+//	err = c.Send(ctx, stanza.Text(stanza.Chat, romeo, "Good night, good night!"))
+//	err = c.Sync(ctx) // the server has it
+//	err = c.Close()
+//
+// # What it does by itself
+//
+// It finds the server (SRV records of STARTTLS and direct TLS, or an address), verifies its
+// certificate for the account's domain, and logs in by the strongest SCRAM both sides have, with
+// channel binding where TLS allows. What one login used, all later ones must reach.
+//
+// Every stanza sent is kept until the server has acknowledged it. When a connection breaks, the
+// next is made after a random, growing time; the session is resumed where the server still has
+// it, else a new one is bound, and what was not acknowledged is sent again, in order. So each
+// stanza arrives at least once; it arrives twice only where the server lost the session together
+// with the news of what it had taken, and then bears the same id.
+//
+// What arrives is acknowledged when its handler has returned: what a killed program had not
+// handled, the server still has.
+//
+// # How to use it
+//
+// [Dial] is for programs that want to know at once whether they can log in. [New], then Handle…,
+// then [Client.Connect] or [Client.Start] is for programs that receive: nothing arrives before
+// its handler is there. Handlers run one at a time, in the order of arrival. All methods are safe
+// for concurrent use.
+//
+// RFC 6120 §3, §8.2.3 and §13.9, RFC 6121 §2 to §5, RFC 8305 §5
+//
+// # How to read it
+//
+// client.go: the client's life. config.go: what a program may choose. The way of a connection:
+// resolve.go, dial.go, login.go, link.go. outbox.go: what is sent and not acknowledged. inbox.go:
+// what arrived and is not handled. handle.go, iq.go, presence.go, roster.go: what programs use.
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+)
+
+// Client is one account's session with its server, over as many connections as it takes.
+type Client struct {
+	config Config
+	log    *slog.Logger
+	tls    *tls.Config // for every connection
+
+	out   outbox
+	in    inbox
+	calls calls
+	table handlers
+
+	// life ends with Close, or with an error that no further try would mend.
+	life context.Context
+	end  context.CancelCauseFunc
+	work sync.WaitGroup // the supervisor and the dispatcher
+
+	mu      sync.Mutex
+	started bool
+	link    *link   // nil while offline
+	full    jid.JID // of the last session
+
+	// The supervisor's own.
+	keys   sasl.KeyCache
+	pinned string // the weakest mechanism of the next login
+	resume resumption
+}
+
+// New makes a client that is not connected yet. It fails if the configuration cannot work.
+func New(config Config) (*Client, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	c := &Client{config: config, log: config.Log, tls: config.tls(), pinned: config.Mechanism}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.out.init(&c.config)
+	c.in.init(&c.config)
+	c.calls.init()
+	c.table.init(c)
+	return c, nil
+}
+
+// Dial makes a client and connects it.
+func Dial(ctx context.Context, config Config) (*Client, error) {
+	c, err := New(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Connect(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Connect logs in, and returns when there is a session or when there cannot be one: the first
+// failure is returned, and the client is closed. From then on the client keeps itself connected;
+// ctx counts for this call only.
+func (c *Client) Connect(ctx context.Context) error {
+	first := make(chan error, 1)
+	if err := c.start(ctx, first); err != nil {
+		return err
+	}
+	err := <-first
+	if err != nil {
+		_ = c.Close() // what it would report lost is lost by err
+	}
+	return err
+}
+
+// Start connects in the background and tries again for as long as it takes. What is sent
+// meanwhile waits in the queue. Done tells when it is pointless: the server refuses the password,
+// say.
+func (c *Client) Start() error { return c.start(c.life, nil) }
+
+// start starts the client's goroutines. The first attempt is made under ctx. With first its
+// outcome goes there, and a failure is final.
+func (c *Client) start(ctx context.Context, first chan<- error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if c.started {
+		return errors.New("client: it is started already")
+	}
+	c.started = true
+	c.work.Go(func() { c.supervise(ctx, first) })
+	c.work.Go(func() { c.in.dispatch(c.life) })
+	return nil
+}
+
+// Done is closed when the client will not connect any more: it was closed, or Err says what no
+// further try would mend.
+func (c *Client) Done() <-chan struct{} { return c.life.Done() }
+
+// Err is nil while the client lives, ErrClosed after Close, else why it gave up.
+func (c *Client) Err() error { return context.Cause(c.life) }
+
+// JID returns the full address of the session, or of the last one; before the first it is the
+// account's.
+func (c *Client) JID() jid.JID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full.IsZero() {
+		return c.config.Account
+	}
+	return c.full
+}
+
+// Online reports whether there is a connection with a session now.
+func (c *Client) Online() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link != nil
+}
+
+// Send queues a stanza, and returns nil when it is queued: from then on it is the client's task
+// to bring it to the server, whatever happens to the connection. If the queue is full it waits for
+// room until ctx is over; the error then wraps ErrFull. A handler, given its own context, never
+// waits. A message or presence without id gets one. s is copied.
+func (c *Client) Send(ctx context.Context, s *stanza.Stanza) error {
+	return c.SendAcked(ctx, s, nil)
+}
+
+// SendAcked is Send, and calls acked once when the server has acknowledged the stanza (nil), or
+// when it never will: the client has ended, or the server ends streams because of it. acked must
+// not block.
+func (c *Client) SendAcked(ctx context.Context, s *stanza.Stanza, acked func(error)) error {
+	it, err := newItem(s, c.config.MaxStanza)
+	if err != nil {
+		return err
+	}
+	it.acked = acked
+	return c.out.put(ctx, it)
+}
+
+// Sync waits until the server has acknowledged all that was sent before.
+func (c *Client) Sync(ctx context.Context) error { return c.out.sync(ctx) }
+
+// Unacked is how many stanzas wait for the server's acknowledgement.
+func (c *Client) Unacked() int { return c.out.len() }
+
+// Close waits up to Config.CloseTime until the server has acknowledged what was sent, closes the
+// stream and ends the client's goroutines. Its error tells how much was not acknowledged; without
+// a connection nothing is waited for. Handlers must not call it: they would wait for themselves.
+func (c *Client) Close() error {
+	c.out.shut()
+	ctx, cancel := context.WithTimeout(c.life, c.config.CloseTime)
+	defer cancel()
+	if c.Online() {
+		_ = c.out.sync(ctx) // what is left is counted below
+	}
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	if l != nil {
+		l.farewell(ctx)
+	}
+	c.end(ErrClosed)
+	c.work.Wait()
+	return c.over(c.Err())
+}
+
+// over ends what still waits for the server.
+func (c *Client) over(cause error) error {
+	c.calls.end(cause)
+	if n := c.out.end(cause); n > 0 {
+		return fmt.Errorf("client: closed with %d stanzas that the server has not acknowledged", n)
+	}
+	return nil
+}
+
+// supervise makes connections and keeps each until it breaks.
+func (c *Client) supervise(ctx context.Context, first chan<- error) {
+	for failures := 0; ; {
+		l, err := c.attempt(ctx)
+		if err == nil {
+			c.enter(l)
+		}
+		if first != nil {
+			if err != nil {
+				c.end(err)
+			}
+			first <- err
+			first, ctx = nil, c.life
+		}
+		if err == nil {
+			began := time.Now()
+			err = l.serve()
+			if time.Since(began) > c.config.BackoffMax {
+				failures = 0
+			}
+		}
+		switch {
+		case c.life.Err() != nil:
+			return
+		case isFinal(err):
+			c.log.Error("gave up", "jid", c.config.Account.String(), "err", err)
+			_ = c.over(err) // Err tells why
+			c.end(err)
+			return
+		}
+		failures++
+		delay := c.backoff(failures)
+		c.log.Warn("connection lost", "jid", c.config.Account.String(), "err", err, "retry", delay)
+		select {
+		case <-c.life.Done():
+			return
+		case <-time.After(delay):
+		}
+	}
+}
+
+// backoff is how long to wait after so many failures in a row: any time up to a bound that
+// doubles, so that clients which lost one server do not come back as one.
+func (c *Client) backoff(failures int) time.Duration {
+	most := c.config.BackoffMax
+	if shift := failures - 1; shift < 16 {
+		most = min(most, c.config.BackoffMin<<shift)
+	}
+	return rand.N(most) //nolint:gosec // spread, not secrecy
+}
+
+// isFinal reports whether err will not go away by trying again: the server knows us and says no.
+func isFinal(err error) bool {
+	var login *stream.SASLError
+	if errors.As(err, &login) {
+		switch login.Condition {
+		case sasl.NotAuthorized, sasl.AccountDisabled, sasl.CredentialsExpired, sasl.InvalidAuthzid:
+			return true
+		}
+	}
+	var ended *stream.Error
+	if errors.As(err, &ended) && ended.Received {
+		switch ended.Condition {
+		case stream.Conflict, stream.NotAuthorized: // another took the resource; the account is gone
+			return true
+		}
+	}
+	return false
+}
+
+// enter makes l the connection of the session; leave undoes it.
+func (c *Client) enter(l *link) {
+	c.mu.Lock()
+	c.link, c.full = l, l.full
+	c.mu.Unlock()
+}
+
+func (c *Client) leave() {
+	c.mu.Lock()
+	c.link = nil
+	c.mu.Unlock()
+}

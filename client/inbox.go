@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"sync"
+
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// inbox is what arrived and is not handled. The reader pushes, one goroutine of the client runs
+// the handlers.
+//
+// The server is told what is handled, so that it keeps what a killed program had not; when it
+// resumes a session it is told what has arrived, which this program will still handle.
+type inbox struct {
+	config *Config
+	handle func(context.Context, *stanza.Stanza)
+	behind func() // the server was told less than is handled now
+
+	mu       sync.Mutex
+	queue    []arrival
+	busy     *arrival // being handled
+	bytes    int
+	arrived  uint32 // counted in this session: XEP-0198 §4
+	session  int    // how many there were
+	owed     bool   // the server has asked, and was told less than has arrived
+	waits    bool   // the reader waits for room
+	asking   int    // handlers that wait for an answer: then the reader must not wait for them
+	pushed   chan struct{}
+	roomMade chan struct{}
+}
+
+// arrival is a stanza, or something to run in its turn.
+type arrival struct {
+	stanza  *stanza.Stanza
+	run     func(context.Context)
+	counted bool
+	number  uint32 // how many were counted before it
+	session int
+}
+
+func (a *arrival) size() int {
+	if a.stanza == nil {
+		return 0
+	}
+	return a.stanza.Size()
+}
+
+func (in *inbox) init(c *Config) {
+	in.config = c
+	in.pushed = make(chan struct{}, 1)
+	in.roomMade = make(chan struct{}, 1)
+}
+
+// renew begins a new session: counting starts at zero.
+func (in *inbox) renew() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.session++
+	in.arrived, in.owed = 0, false
+}
+
+// skip counts a stanza that needs no handler.
+func (in *inbox) skip(counted bool) {
+	if counted {
+		in.mu.Lock()
+		in.arrived++
+		in.mu.Unlock()
+	}
+}
+
+// wait waits until there is room, and reports whether there is: not if stop or end is closed.
+func (in *inbox) wait(stop, end <-chan struct{}) bool {
+	for {
+		in.mu.Lock()
+		room := 1
+		if in.asking > 0 {
+			room = 8
+		}
+		in.waits = len(in.queue) >= room*in.config.InboxStanzas || in.bytes > room*in.config.InboxBytes
+		full := in.waits
+		in.mu.Unlock()
+		if !full {
+			return true
+		}
+		select {
+		case <-in.roomMade:
+		case <-stop:
+			return false
+		case <-end:
+			return false
+		}
+	}
+}
+
+// push queues an arrival.
+func (in *inbox) push(a arrival) {
+	in.mu.Lock()
+	a.number, a.session = in.arrived, in.session
+	if a.counted {
+		in.arrived++
+	}
+	in.queue = append(in.queue, a)
+	in.bytes += a.size()
+	in.mu.Unlock()
+	signal(in.pushed)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// dispatch runs handlers until ctx is over.
+func (in *inbox) dispatch(ctx context.Context) {
+	ctx = context.WithValue(ctx, handlerKey{}, in)
+	for {
+		a := in.pop()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case a == nil:
+			select {
+			case <-in.pushed:
+			case <-ctx.Done():
+				return
+			}
+		case a.run != nil:
+			a.run(ctx)
+		default:
+			in.handle(ctx, a.stanza)
+		}
+	}
+}
+
+// pop notes that the last arrival is handled and takes the next one.
+func (in *inbox) pop() *arrival {
+	in.mu.Lock()
+	in.busy = nil
+	if in.waits {
+		signal(in.roomMade)
+	}
+	if len(in.queue) == 0 {
+		behind := in.owed
+		in.queue = nil
+		in.mu.Unlock()
+		if behind {
+			in.behind()
+		}
+		return nil
+	}
+	defer in.mu.Unlock()
+	a := in.queue[0]
+	in.queue[0] = arrival{}
+	in.queue = in.queue[1:]
+	in.bytes -= a.size()
+	in.busy = &a
+	return &a
+}
+
+// count is what has arrived in this session.
+func (in *inbox) count() uint32 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.arrived
+}
+
+// handled is what is handled of it, up to the first that is not. The server is going to be told.
+func (in *inbox) handled() uint32 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	h := in.arrived
+	if in.busy != nil && in.busy.session == in.session {
+		h = in.busy.number
+	} else {
+		for i := range in.queue { // those of former sessions come first
+			if in.queue[i].session == in.session {
+				h = in.queue[i].number
+				break
+			}
+		}
+	}
+	in.owed = h != in.arrived
+	return h
+}
+
+// handlerKey marks the context of handlers.
+type handlerKey struct{}
+
+// inHandler reports whether ctx is a handler's.
+func inHandler(ctx context.Context) bool { return ctx.Value(handlerKey{}) != nil }
+
+// lend lets the reader go on while a handler waits for an answer that the reader has to bring.
+func lend(ctx context.Context) (done func()) {
+	in, ok := ctx.Value(handlerKey{}).(*inbox)
+	if !ok {
+		return func() {}
+	}
+	in.lend(1)
+	return func() { in.lend(-1) }
+}
+
+func (in *inbox) lend(n int) {
+	in.mu.Lock()
+	in.asking += n
+	in.mu.Unlock()
+	signal(in.roomMade)
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+// How to read this file: negotiate takes the events of the stream's machine. After login it goes
+// on with the old session (resume) or makes a new one (bound, enable). What the server says in
+// between is read by nextElement.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
+	"github.com/stonechat-im/stonechat/xmpp/sm"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// resumption is what is needed to go on with a session. XEP-0198 §5
+type resumption struct {
+	id       string // "": there is nothing to go on with
+	location string // where the server wants us back; "" is anywhere
+	full     jid.JID
+}
+
+// login negotiates a new connection until it has a session, the old one or a new one.
+func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*link, error) {
+	bare := c.config.Account.Bare()
+	l := newLink(c, conn, &stream.ClientConfig{
+		Account: bare,
+		SASL: sasl.ClientConfig{
+			Username: bare.Local(), Password: c.config.Password,
+			Pinned: c.pinned, AllowPlain: c.config.AllowPlain, Cache: &c.keys,
+		},
+		WithoutTLS: c.config.WithoutTLS,
+	})
+	if direct {
+		if err := l.secure(ctx, true); err != nil {
+			return nil, err
+		}
+	} else {
+		l.machine.Start()
+	}
+	if err := l.negotiate(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// secure starts TLS.
+func (l *link) secure(ctx context.Context, direct bool) error {
+	over, bindings, err := l.c.handshake(ctx, l.conn, direct)
+	if err != nil {
+		return err
+	}
+	l.conn = over
+	l.machine.TLSStarted(bindings)
+	return nil
+}
+
+// negotiate takes the events up to a session.
+func (l *link) negotiate(ctx context.Context) error {
+	c := l.c
+	for {
+		e, err := l.next()
+		if err != nil {
+			return fmt.Errorf("logging in: %w", timeout(err))
+		}
+		switch e.Kind {
+		case stream.StartTLS:
+			if err := l.secure(ctx, false); err != nil {
+				return err
+			}
+		case stream.Login:
+			// The next login is not to be talked into less. XEP-0474 §6
+			c.pinned = l.machine.Mechanism()
+			l.mechanism = c.pinned
+		case stream.Features:
+			r := xmlstream.NewReader(e.Element.Raw, stream.NS)
+			for n := range r.Children() {
+				l.managed = l.managed || n == (xmlstream.Name{Space: sm.NS, Local: "sm"})
+			}
+			if !l.managed || c.resume.id == "" {
+				l.machine.Bind(c.config.Account.Resource())
+				continue
+			}
+			resumed, err := l.resume()
+			if resumed || err != nil {
+				return err
+			}
+			l.machine.Bind(c.config.Account.Resource())
+		case stream.Ready:
+			return l.bound(e.JID)
+		case stream.Element:
+			// Nothing that we asked for.
+		case stream.End:
+			return fmt.Errorf("logging in: %w", ended(e.Err))
+		}
+	}
+}
+
+// resume asks for the old session. XEP-0198 §5
+func (l *link) resume() (resumed bool, err error) {
+	c := l.c
+	if err := l.send((&sm.Resume{PrevID: c.resume.id, H: c.in.count()}).AppendXML(nil)); err != nil {
+		return false, err
+	}
+	for {
+		e, err := l.nextElement()
+		if err != nil {
+			return false, fmt.Errorf("resuming the session: %w", err)
+		}
+		r := xmlstream.NewReader(e.Raw, stanza.NSClient)
+		switch r.Name() {
+		case xmlstream.Name{Space: sm.NS, Local: "resumed"}:
+			var answer sm.Resumed
+			if err := answer.DecodeXML(r); err != nil {
+				return false, fmt.Errorf("resuming the session: %w", err)
+			}
+			if answer.PrevID != c.resume.id {
+				return false, errors.New("resuming the session: the server resumed another")
+			}
+			l.machine.Resume(c.resume.full)
+			if err := c.out.attach(l, answer.H); err != nil {
+				c.resume = resumption{}
+				return false, fmt.Errorf("resuming the session: %w", err)
+			}
+			l.full = c.resume.full
+			c.log.Info("session resumed", "jid", c.resume.full.String(), "mechanism", l.mechanism)
+			return true, nil
+		case xmlstream.Name{Space: sm.NS, Local: "failed"}:
+			var answer sm.Failed
+			if err := answer.DecodeXML(r); err == nil && answer.HasH {
+				c.out.heard(answer.H)
+			}
+			c.resume = resumption{}
+			return false, nil
+		}
+	}
+}
+
+// bound makes a new session of a stream with a resource.
+func (l *link) bound(full jid.JID) error {
+	c := l.c
+	if full.Bare() != c.config.Account.Bare() {
+		return fmt.Errorf("logging in: the server has bound %s, which is another account", full)
+	}
+	c.resume = resumption{}
+	var early []*stanza.Stanza
+	if l.managed {
+		var err error
+		if early, err = l.enable(full); err != nil {
+			return err
+		}
+	}
+	c.in.renew()
+	c.out.renew(l)
+	l.full = full
+	c.log.Info("session bound", "jid", full.String(), "mechanism", l.mechanism, "managed", l.managed)
+	c.calls.renew(&c.out)
+	c.in.push(arrival{run: c.table.ready})
+	for _, s := range early {
+		c.in.push(arrival{stanza: s})
+	}
+	return nil
+}
+
+// enable asks for stream management. What arrives before the answer is not counted. XEP-0198 §3
+func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
+	c := l.c
+	if err := l.send((&sm.Enable{Resume: true}).AppendXML(nil)); err != nil {
+		return nil, err
+	}
+	for {
+		e, err := l.nextElement()
+		if err != nil {
+			return nil, fmt.Errorf("enabling stream management: %w", err)
+		}
+		r := xmlstream.NewReader(e.Raw, stanza.NSClient)
+		switch r.Name() {
+		case xmlstream.Name{Space: sm.NS, Local: "enabled"}:
+			var answer sm.Enabled
+			if err := answer.DecodeXML(r); err != nil {
+				return nil, fmt.Errorf("enabling stream management: %w", err)
+			}
+			if answer.Resume {
+				c.resume = resumption{answer.ID, answer.Location, full}
+			}
+			return early, nil
+		case xmlstream.Name{Space: sm.NS, Local: "failed"}:
+			l.managed = false
+			return early, nil
+		}
+		if s, err := l.stanza(e); err == nil && len(early) < earlyStanzas {
+			early = append(early, s)
+		}
+	}
+}
+
+// earlyStanzas bounds what a server may send between a bound resource and its answer to <enable/>.
+const earlyStanzas = 100
+
+// nextElement is next where only an element will do.
+func (l *link) nextElement() (*xmlstream.Element, error) {
+	for {
+		e, err := l.next()
+		if err != nil {
+			return nil, timeout(err)
+		}
+		switch e.Kind {
+		case stream.Element:
+			return e.Element, nil
+		case stream.End:
+			return nil, ended(e.Err)
+		}
+	}
+}
+
+// ended says why a stream is over that nobody here has closed.
+func ended(err error) error {
+	if err == nil {
+		return errors.New("the server has closed the stream")
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// Send sends messages, for scripts.
+type Send struct {
+	login
+	To   string   `arg:"" help:"Whom to send to, name@domain."`
+	Text []string `arg:"" optional:"" help:"The message; without one each line of standard input is a message."`
+}
+
+// Run implements the command. It succeeds when the server has acknowledged everything: then it
+// will not lose it.
+func (s Send) Run() error {
+	to, err := jid.Parse(s.To)
+	if err != nil {
+		return fmt.Errorf("to whom: %w", err)
+	}
+	if len(s.Text) == 0 && s.PasswordFile == "-" {
+		return errors.New("standard input is either the password or the messages: give --password-file a file")
+	}
+	ctx, cancel := interrupted()
+	defer cancel()
+	c, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	refused := make(chan error, 1)
+	c.HandleErrors(func(_ context.Context, m *stanza.Stanza) {
+		select {
+		case refused <- fmt.Errorf("%s: %w", m.From, m.Refusal()):
+		default: // one is enough to fail
+		}
+	})
+	err = s.send(ctx, c, to)
+	if err == nil {
+		err = c.Sync(ctx)
+	}
+	select {
+	case why := <-refused:
+		err = errors.Join(err, why)
+	default:
+	}
+	return errors.Join(err, c.Close())
+}
+
+func (s Send) send(ctx context.Context, c *client.Client, to jid.JID) error {
+	if len(s.Text) > 0 {
+		return c.Send(ctx, stanza.Text(stanza.Chat, to, strings.Join(s.Text, " ")))
+	}
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 128<<10)
+	for lines.Scan() {
+		if err := c.Send(ctx, stanza.Text(stanza.Chat, to, lines.Text())); err != nil {
+			if !errors.Is(err, client.ErrFull) {
+				return err
+			}
+			if err := c.Sync(ctx); err != nil { // wait for room, then go on
+				return err
+			}
+			if err := c.Send(ctx, stanza.Text(stanza.Chat, to, lines.Text())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := lines.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("standard input: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/server/admin"
+)
+
+// How to read this file: User and the structs of its subcommands are the command line; operator
+// speaks to the running server through the socket in its data folder (package server/admin).
+
+// User administers the accounts of a running server.
+type User struct {
+	Add    UserAdd    `cmd:"" help:"Make an account."`
+	Del    UserDel    `cmd:"" help:"Delete an account and all that belongs to it."`
+	List   UserList   `cmd:"" help:"List the accounts."`
+	Passwd UserPasswd `cmd:"" help:"Change the password of an account."`
+}
+
+// operator finds the running server.
+type operator struct {
+	Config string `short:"c" placeholder:"FILE" help:"The configuration of the running server; without one its data is in ./data."`
+}
+
+// password is where a command gets one from: never from its arguments, which others can see.
+type password struct {
+	PasswordFile string `placeholder:"FILE" help:"Read the password from the first line of a file; - is standard input. Otherwise it is taken from the environment, STONECHAT_PASSWORD, or asked for."`
+}
+
+// UserAdd makes an account.
+type UserAdd struct {
+	operator
+	password
+	JID string `arg:"" help:"The account, name@domain."`
+}
+
+// UserDel deletes one.
+type UserDel struct {
+	operator
+	JID string `arg:"" help:"The account, name@domain."`
+}
+
+// UserList lists them.
+type UserList struct {
+	operator
+	Domain string `arg:"" optional:"" help:"Of this domain; the first one served by default."`
+	JSON   bool   `name:"json" help:"A JSON array."`
+}
+
+// UserPasswd changes a password.
+type UserPasswd struct {
+	operator
+	password
+	JID string `arg:"" help:"The account, name@domain."`
+}
+
+// Run implements the command.
+func (c UserAdd) Run() error {
+	secret, err := c.read()
+	if err != nil {
+		return err
+	}
+	if err := c.call(http.MethodPost, "/accounts", admin.Account{JID: c.JID, Password: secret}, nil); err != nil {
+		return err
+	}
+	fmt.Println("made", c.JID)
+	return nil
+}
+
+// Run implements the command.
+func (c UserDel) Run() error {
+	if err := c.call(http.MethodDelete, "/accounts/"+url.PathEscape(c.JID), nil, nil); err != nil {
+		return err
+	}
+	fmt.Println("deleted", c.JID)
+	return nil
+}
+
+// Run implements the command.
+func (c UserPasswd) Run() error {
+	secret, err := c.read()
+	if err != nil {
+		return err
+	}
+	return c.call(http.MethodPut, "/accounts/"+url.PathEscape(c.JID), admin.Account{Password: secret}, nil)
+}
+
+// Run implements the command.
+func (c UserList) Run() error {
+	all := []admin.Account{}
+	for after := ""; ; {
+		var page []admin.Account
+		q := url.Values{"domain": {c.Domain}, "after": {after}}
+		if err := c.call(http.MethodGet, "/accounts?"+q.Encode(), nil, &page); err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		all = append(all, page...)
+		after, _, _ = strings.Cut(page[len(page)-1].JID, "@")
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(all)
+	}
+	for _, a := range all {
+		note := ""
+		if a.Disabled {
+			note = "  disabled"
+		}
+		fmt.Printf("%s  %s%s\n", a.Created.Local().Format(time.DateTime), a.JID, note)
+	}
+	return nil
+}
+
+// call asks the running server. The error is what it says, or how to reach it.
+func (o operator) call(method, path string, in, out any) error {
+	c := config.Default()
+	if o.Config != "" {
+		var err error
+		if c, err = config.Load(o.Config); err != nil {
+			return err
+		}
+	}
+	socket := admin.Socket(c.Data)
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(context.Background(), method, "http://localhost"+path, &body)
+	if err != nil {
+		return err
+	}
+	caller := http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	resp, err := caller.Do(req)
+	if err != nil {
+		return fmt.Errorf("no server answers at %s: is it running, and is this its data folder? (%w)", socket, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
+	if resp.StatusCode/100 != 2 {
+		var f admin.Failure
+		if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
+			return fmt.Errorf("the server says %s", resp.Status)
+		}
+		return errors.New(f.Error)
+	}
+	if out == nil {
+		_, err := io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// read returns the password.
+func (p password) read() (string, error) {
+	switch p.PasswordFile {
+	case "":
+		if s := os.Getenv("STONECHAT_PASSWORD"); s != "" {
+			return s, nil
+		}
+		return ask("Password: ")
+	case "-":
+		return line(os.Stdin)
+	}
+	f, err := os.Open(p.PasswordFile)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return line(f)
+}
+
+func line(r io.Reader) (string, error) {
+	s, err := bufio.NewReader(r).ReadString('\n')
+	s = strings.TrimRight(s, "\r\n")
+	if s == "" {
+		return "", fmt.Errorf("no password: %w", errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return s, nil
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package admin lets the operator administer a running server from the same machine, through a
+// socket in the data folder that only the folder's owner may open.
+//
+// The protocol is HTTP with JSON, so that curl --unix-socket will do:
+//
+//	GET    /accounts?domain=D&after=NAME   a page of accounts; an empty one is the end
+//	POST   /accounts {"jid":…,"password":…}
+//	PUT    /accounts/JID {"password":…}
+//	DELETE /accounts/JID
+//
+// An error is {"error":TEXT}. Where there can be no such socket (Windows, a data folder whose name
+// is too long for one) it is a port of 127.0.0.1, which the file admin.json in the data folder
+// names, together with the token that each request has to bear.
+//
+// How to read this package: admin.go is what is answered, door.go the way in, on both sides.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// Account is one account as the protocol tells it.
+type Account struct {
+	JID      string    `json:"jid"`
+	Password string    `json:"password,omitempty"` // in requests only
+	Created  time.Time `json:"created,omitzero"`
+	Disabled bool      `json:"disabled,omitempty"`
+}
+
+// Failure is what the protocol says went wrong.
+type Failure struct {
+	Error string `json:"error"`
+}
+
+// maxBody is more than any request is long, in bytes.
+const maxBody = 64 << 10
+
+// Service answers the operator.
+type Service struct {
+	server *server.Server
+	store  store.Store
+	http   http.Server
+	door   *door
+	ended  chan struct{}
+}
+
+// Listen begins to answer at the socket of a data folder. A socket that a killed server has left
+// is replaced: the caller holds the folder's lock.
+func Listen(s *server.Server, st store.Store, data string) (*Service, error) {
+	d, err := openDoor(data)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	a := &Service{server: s, store: st, door: d, ended: make(chan struct{})}
+	a.http.Handler = d.guard(a.routes())
+	a.http.ReadTimeout = 10 * time.Second
+	go func() {
+		defer close(a.ended)
+		_ = a.http.Serve(d.listener) // until Close
+	}()
+	return a, nil
+}
+
+// Close answers no more, and waits for the requests under way until ctx ends.
+func (a *Service) Close(ctx context.Context) error {
+	err := a.http.Shutdown(ctx)
+	<-a.ended
+	return errors.Join(err, a.door.remove())
+}
+
+func (a *Service) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /accounts", a.list)
+	mux.HandleFunc("POST /accounts", a.add)
+	mux.HandleFunc("PUT /accounts/{jid}", a.password)
+	mux.HandleFunc("DELETE /accounts/{jid}", a.remove)
+	return http.MaxBytesHandler(mux, maxBody)
+}
+
+func (a *Service) list(w http.ResponseWriter, r *http.Request) {
+	domain := r.URL.Query().Get("domain")
+	if domain == "" {
+		domain = a.server.Domains()[0]
+	}
+	as, err := a.store.Accounts(r.Context(), domain, r.URL.Query().Get("after"), 0)
+	if err != nil {
+		fail(w, jid.JID{}, err)
+		return
+	}
+	page := make([]Account, len(as))
+	for i, acc := range as {
+		page[i] = Account{JID: acc.JID.String(), Created: acc.Created, Disabled: acc.Disabled}
+	}
+	answer(w, http.StatusOK, page)
+}
+
+func (a *Service) add(w http.ResponseWriter, r *http.Request) {
+	var in Account
+	if !read(w, r, &in) {
+		return
+	}
+	account, err := a.account(in.JID)
+	if err == nil {
+		err = a.server.CreateAccount(r.Context(), account, in.Password)
+	}
+	if err != nil {
+		fail(w, account, err)
+		return
+	}
+	answer(w, http.StatusCreated, Account{JID: account.String()})
+}
+
+func (a *Service) password(w http.ResponseWriter, r *http.Request) {
+	var in Account
+	if !read(w, r, &in) {
+		return
+	}
+	account, err := a.account(r.PathValue("jid"))
+	if err == nil {
+		err = a.server.SetPassword(r.Context(), account, in.Password)
+	}
+	if err != nil {
+		fail(w, account, err)
+		return
+	}
+	answer(w, http.StatusOK, Account{JID: account.String()})
+}
+
+func (a *Service) remove(w http.ResponseWriter, r *http.Request) {
+	account, err := a.account(r.PathValue("jid"))
+	if err == nil {
+		err = a.server.DeleteAccount(r.Context(), account, nil)
+	}
+	if err != nil {
+		fail(w, account, err)
+		return
+	}
+	answer(w, http.StatusOK, Account{JID: account.String()})
+}
+
+var errAccount = errors.New("an account is name@domain, with a domain that this server serves")
+
+func (a *Service) account(s string) (jid.JID, error) {
+	j, err := jid.Parse(s)
+	if err != nil {
+		return jid.JID{}, fmt.Errorf("%w: %w", errAccount, err)
+	}
+	if j.IsDomain() || j.IsFull() || !a.server.Serves(j.Domain()) {
+		return jid.JID{}, errAccount
+	}
+	return j, nil
+}
+
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		answer(w, http.StatusBadRequest, Failure{"the request is not the JSON it should be: " + err.Error()})
+		return false
+	}
+	return true
+}
+
+// fail tells the operator what went wrong with an account; here nothing is hidden.
+func fail(w http.ResponseWriter, account jid.JID, err error) {
+	code, text := http.StatusInternalServerError, err.Error()
+	switch {
+	case errors.Is(err, store.ErrExists):
+		code, text = http.StatusConflict, account.String()+" exists already"
+	case errors.Is(err, store.ErrNotFound):
+		code, text = http.StatusNotFound, "there is no account "+account.String()
+	case errors.Is(err, errAccount):
+		code = http.StatusBadRequest
+	}
+	answer(w, code, Failure{text})
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // the operator has gone: nobody is left to tell
+}

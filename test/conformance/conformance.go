@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conformance judges an XMPP server from outside, for whoever changes the server: readable scripts
+// (scripts/*.txt, their language is in README.md) tell what clients send and what they must receive; the runner
+// plays them over real sockets. It is an independent witness: its client is written on crypto/tls and
+// encoding/xml and shares no code with the server that it judges.
+//
+//	go test ./test/conformance                                     all scripts against our own server
+//	go test ./test/conformance -target=prosody                     against Prosody, to test the scripts
+//	go test ./test/conformance -run=Scripts/stonechat/tcp/roster   one script, or a few, by name
+//	go test ./test/conformance -v -script=/tmp/new.txt             one script from anywhere, with its dialogue
+//	go test ./test/conformance -count=1 -target=running -domain=example.org -tcp=192.0.2.1:5222 -tls=192.0.2.1:5223
+//
+// A running server must allow registration (or see -adduser); the accounts stay. Its certificate is not verified.
+// allowed.txt lists what a target may fail, and why; an allowed failure that passes is an error.
+//
+// How to read it: script.go turns a file into steps, steps.go says what each sentence does, client.go is the XMPP
+// client, login.go how it comes in, match.go compares a stanza with its pattern. The tests start the servers.
+package conformance
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"time"
+)
+
+// A Server is under test.
+type Server struct {
+	Domain  string
+	Address map[string]string                      // transport's name to host:port
+	Roots   *x509.CertPool                         // nil: certificates are not verified
+	AddUser func(localpart, password string) error // nil: accounts register themselves (XEP-0077)
+	Timeout time.Duration                          // how long an expected stanza may take
+}
+
+// A Transport is a way for streams to reach a server. A further one brings its own dial and, where it frames every
+// element by itself (RFC 7395 §3), its own opening and closing element.
+type Transport struct {
+	Name        string
+	StartTLS    bool // the stream starts plain and is upgraded
+	dial        func(address string, c *tls.Config) (net.Conn, error)
+	open, close string // with the domain for %s
+}
+
+// Transports returns all that scripts are played over.
+func Transports() []Transport {
+	const open = `<?xml version='1.0'?><stream:stream to='%s' version='1.0' xml:lang='en' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`
+	tcp := func(address string, _ *tls.Config) (net.Conn, error) { return net.Dial("tcp", address) }
+	direct := func(address string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }
+	return []Transport{
+		{"tcp", true, tcp, open, "</stream:stream>"},
+		{"tls", false, direct, open, "</stream:stream>"},
+	}
+}

@@ -1,0 +1,24 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Prosody as the conformance scripts expect a server to be set up; the test fills in what is between braces.
+daemonize = false
+run_as_root = true
+pidfile = "{{.Dir}}/prosody.pid"
+data_path = "{{.Dir}}/data"
+modules_enabled = {
+	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks";
+	"user_account_management";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+}
+allow_registration = true
+c2s_require_encryption = true
+allow_unencrypted_plain_auth = false
+authentication = "internal_plain" -- so that every SCRAM can be offered
+smacks_hibernation_time = {{if eq .Variant "resumption for 1 second"}}1{{else}}300{{end}}
+storage = "internal"
+limits = {}
+log = { info = "{{.Dir}}/prosody.log" }
+interfaces = { "{{.Host}}" }
+c2s_ports = { {{.TCP}} }
+c2s_direct_tls_ports = { {{.TLS}} }
+s2s_ports = {}
+ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
+VirtualHost "{{.Domain}}"
