@@ -44,6 +44,7 @@ type flaky struct {
 	failing atomic.Bool            // commits fail, later
 	refuses atomic.Bool            // commits are refused at once
 	read    atomic.Pointer[func()] // called when a page of the spool was read
+	adding  atomic.Pointer[func()] // called when a row is about to be committed
 }
 
 func (f *flaky) Spool(ctx context.Context, user jid.JID, after int64, limit int) ([]store.SpoolEntry, error) {
@@ -57,6 +58,11 @@ func (f *flaky) Spool(ctx context.Context, user jid.JID, after int64, limit int)
 var errDisk = errors.New("the disk is gone")
 
 func (f *flaky) Commit(ops ...store.Op) *store.Pending {
+	if len(ops) == 1 && ops[0].Topic() == "spool" {
+		if adding := f.adding.Swap(nil); adding != nil {
+			(*adding)()
+		}
+	}
 	switch {
 	case len(ops) > 0 && f.refuses.Load():
 		return store.Resolved(store.ErrOverloaded)
@@ -340,7 +346,7 @@ func (s *fakeStream) bound() *Session {
 
 func (s *fakeStream) Queue(b []byte) {
 	s.mu.Lock()
-	if !s.over {
+	if !s.over || s.aborted {
 		s.queue = append(s.queue, b...)
 	}
 	s.mu.Unlock()
@@ -351,12 +357,18 @@ func (s *fakeStream) Flush() {
 	defer s.mu.Unlock()
 	s.flushes++
 	switch {
-	case s.stuck:
+	case s.stuck, s.aborted:
 		return
 	case !s.discard:
 		s.out = append(s.out, s.queue...)
 	}
 	s.queue = s.queue[:0]
+}
+
+func (s *fakeStream) stick() {
+	s.mu.Lock()
+	s.stuck = true
+	s.mu.Unlock()
 }
 
 func (s *fakeStream) unstick() {
