@@ -78,8 +78,8 @@ func (d *delivery) kept(t *Turn) {
 
 // spool gives the message a row, unless it has one or needs none any more. The commit is
 // ordered behind all that was spooled for this account before. It must be called with the
-// user's mutex held, which orders rows as deliveries.
-func (d *delivery) spool() {
+// user's mutex held, which orders rows as deliveries; the turn hears of the outcome without it.
+func (d *delivery) spool(t *Turn) {
 	u := d.user
 	s := u.server
 	d.mu.Lock()
@@ -94,14 +94,25 @@ func (d *delivery) spool() {
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: row, At: d.at, Stanza: standalone(d.bytes),
 	}})
-	p.OnDone(func(err error) {
-		if err != nil {
-			// Perhaps at once, with the caller's locks held: a refusal must not need them.
-			s.later(func(t *Turn) { d.notSpooled(t, row, err) })
-			return
+	t.commits = append(t.commits, spooling{d, row, p})
+}
+
+// spooling is a row on its way to the disk.
+type spooling struct {
+	d   *delivery
+	row int64
+	p   *store.Pending
+}
+
+// follow has the outcome told. It may be known, so that the caller holds no locks.
+func (x spooling) follow() {
+	x.p.OnDone(func(err error) {
+		t := x.d.user.server.NewTurn()
+		if err == nil {
+			x.d.kept(t)
+		} else {
+			x.d.notSpooled(t, x.row, err)
 		}
-		t := s.NewTurn()
-		d.kept(t)
 		t.End()
 	})
 }
@@ -156,7 +167,7 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	case !taken:
 		t.receipt.Release(t)
 	case !acks && d.waited:
-		d.spool() // it cannot be kept by an ack
+		d.spool(t) // it cannot be kept by an ack
 	}
 	return taken
 }
@@ -186,7 +197,7 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	d.spool()
+	d.spool(t)
 	u.rows.letGo(d.rowID())
 	u.drainToTaker() // if one has come since there was none
 	return nil

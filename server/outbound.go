@@ -104,13 +104,13 @@ func (o *outbound) willAck() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && o.window.len()+o.leaving.len() > drainPage
+	o.starved = !o.over && len(o.window)+len(o.leaving) > drainPage
 	return o.starved
 }
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 {
+	if o.starved && len(o.window)+len(o.leaving) <= drainPage/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -131,11 +131,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window.push(&sentLists, e)
+		o.window = append(o.window, e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving.push(&sentLists, e)
+		o.leaving = append(o.leaving, e)
 		o.grow(t, len(e.b))
 	}
 	o.follow(e)
@@ -154,7 +154,7 @@ func (o *outbound) follow(e sent) {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := &o.se.server.limits
-	if o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas {
+	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
 	}
@@ -195,7 +195,7 @@ func (o *outbound) flush(t *Turn) {
 // sweeper, so that lone messages cost no extra packet where nobody waits for them.
 const ackEvery = 8
 
-func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.len()) }
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(len(o.window)) }
 
 // ask queues <r/>. The caller holds mu.
 func (o *outbound) ask() {
@@ -223,14 +223,14 @@ func (o *outbound) owe(t *Turn) {
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
 // delivery.acked on what is returned without it.
 func (o *outbound) left(gone []*delivery) []*delivery {
-	if o.leaving.len() == 0 || o.stream == nil {
+	if len(o.leaving) == 0 || o.stream == nil {
 		return gone
 	}
 	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
 	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
 	n := 0
-	for n < o.leaving.len() && o.leaving.at(n).end <= at {
-		gone = append(gone, o.leaving.at(n).d)
+	for n < len(o.leaving) && o.leaving[n].end <= at {
+		gone = append(gone, o.leaving[n].d)
 		n++
 	}
 	o.pop(&o.leaving, n)
@@ -244,9 +244,9 @@ func (o *outbound) pop(q *queue[sent], n int) {
 		return
 	}
 	for i := range n {
-		o.bytes -= len(q.at(i).b)
+		o.bytes -= len((*q)[i].b)
 	}
-	q.pop(&sentLists, n)
+	q.pop(n)
 }
 
 // ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was
@@ -254,13 +254,13 @@ func (o *outbound) pop(q *queue[sent], n int) {
 func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.mu.Lock()
 	n := h - o.acked
-	if count = o.sentCount(); n > uint32(o.window.len()) {
+	if count = o.sentCount(); n > uint32(len(o.window)) {
 		o.mu.Unlock()
 		return count, false
 	}
 	gone := t.gone[:0]
 	for i := range int(n) {
-		if d := o.window.at(i).d; d != nil {
+		if d := o.window[i].d; d != nil {
 			gone = append(gone, d)
 		}
 	}
@@ -302,8 +302,8 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
 		return old
 	}
 	st.Queue(first)
-	for i := range o.window.len() {
-		st.Queue(o.window.at(i).b)
+	for i := range len(o.window) {
+		st.Queue(o.window[i].b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
@@ -339,9 +339,9 @@ func (o *outbound) close() (st Stream, rest []sent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.over = true
-	rest = slices.Concat(o.leaving.all(), o.window.all(), o.held)
+	rest = slices.Concat(o.leaving, o.window, o.held)
 	st, o.held, o.bytes = o.stream, nil, 0
-	o.window, o.leaving = queue[sent]{}, queue[sent]{}
+	o.window, o.leaving = nil, nil
 	o.stream = nil
 	return st, rest
 }

@@ -3,36 +3,31 @@
 package server
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 )
 
-// TestQueue compares a queue with a slice.
 func TestQueue(t *testing.T) {
-	for seed := range uint64(50) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		var q queue[uint16]
-		var want []uint16
-		for i := range 2000 {
-			if r.IntN(5) < 2 && len(want) > 0 {
-				n := 1 + r.IntN(len(want))
-				if r.IntN(3) > 0 {
-					n = 1
-				}
-				q.pop(&openLists, n)
-				want = want[n:]
-			} else {
-				q.push(&openLists, uint16(i))
-				want = append(want, uint16(i))
-			}
-			if q.len() != len(want) || len(want) > 0 && *q.at(len(want) - 1) != want[len(want)-1] || !slices.Equal(q.all(), want) {
-				t.Fatalf("seed %d, step %d: %v, want %v", seed, i, q.all(), want)
-			}
+	var q queue[int]
+	next, oldest := 0, 0
+	for round := range 100 {
+		for range round % 13 {
+			q = append(q, next)
+			next++
 		}
-		q.pop(&openLists, q.len())
-		if cap(q.list) > short {
-			t.Errorf("an empty queue holds room for %d", cap(q.list))
+		n := min(len(q), round%7)
+		q.pop(n)
+		oldest += n
+		want := make([]int, 0, next-oldest)
+		for v := oldest; v < next; v++ {
+			want = append(want, v)
 		}
+		if !slices.Equal(q, queue[int](want)) {
+			t.Fatalf("round %d: %v; want %v", round, q, want)
+		}
+	}
+	q.pop(len(q))
+	if cap(q) > keepCap {
+		t.Errorf("an empty queue holds room for %d", cap(q))
 	}
 }

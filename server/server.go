@@ -258,16 +258,6 @@ func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, e
 	return more, err
 }
 
-// later runs f on a worker, in a turn of its own that may wait.
-func (s *Server) later(f func(t *Turn)) {
-	s.workers.do(func() {
-		t := s.NewTurn()
-		t.mayWait = true
-		f(t)
-		t.End()
-	})
-}
-
 // complaints keeps a failing disk or a hostile peer from filling the log.
 type complaints struct {
 	mu   sync.Mutex

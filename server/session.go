@@ -284,7 +284,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	se.presence = Presence{}
 	u.remove(se)
 	st, rest := se.out.close()
-	se.settle(rest)
+	se.settle(t, rest)
 	u.drainToTaker()
 	u.mu.Unlock()
 	if st != nil {
@@ -303,7 +303,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 }
 
 // settle puts messages that no other session has into the spool. The caller holds u.mu.
-func (se *Session) settle(rest []sent) {
+func (se *Session) settle(t *Turn, rest []sent) {
 	for _, x := range rest {
 		d := x.d
 		if d == nil {
@@ -316,7 +316,7 @@ func (se *Session) settle(rest []sent) {
 		if !last {
 			continue
 		}
-		d.spool()
+		d.spool(t)
 		se.User.rows.letGo(d.rowID())
 	}
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package testserver is the other side of a client's connection, for the tests of clients: a peer
-// that says and expects what a test tells, truth or lie, and a small server that behaves.
+// that says and expects what a test tells, truth or lie.
 //
-// How to read this package: peer.go is one connection, word for word, pipe.go the wire under it.
-// server.go answers many by itself.
+// How to read this package: peer.go is one connection, word for word; network.go makes connections
+// for a client and hands the test their other ends; pipe.go is the wire under them.
 package testserver
 
 import (
@@ -304,63 +304,3 @@ func describe(e stream.Event) string {
 	}
 	return fmt.Sprintf("kind %d, %v", e.Kind, e.Err)
 }
-
-// Network makes the connections of one client and hands their other ends to the test.
-type Network struct {
-	T       testing.TB
-	Options Options
-	ends    chan net.Conn
-
-	mu    sync.Mutex
-	conns []*buffered
-}
-
-// NewNetwork makes one whose peers know Password.
-func NewNetwork(t testing.TB, o Options) *Network {
-	if o.Keys == nil {
-		o.Keys = Keys()
-	}
-	return &Network{T: t, Options: o, ends: make(chan net.Conn)}
-}
-
-// Dial is for client.Config.
-func (n *Network) Dial(done <-chan struct{}) (net.Conn, error) {
-	a, b := net.Pipe()
-	ours, theirs := newBuffered(a), newBuffered(b)
-	n.mu.Lock()
-	n.conns = append(n.conns, ours, theirs)
-	n.mu.Unlock()
-	select {
-	case n.ends <- ours:
-		return theirs, nil
-	case <-done:
-		return nil, errors.New("testserver: nobody accepts")
-	}
-}
-
-// Accept waits for the client's next connection.
-func (n *Network) Accept() *Peer { return NewPeer(n.T, <-n.ends, n.Options) }
-
-// Serve runs serve, on a goroutine of its own, on the client's next connection if there is one
-// before done.
-func (n *Network) Serve(done <-chan struct{}, serve func(*Peer)) {
-	go func() {
-		select {
-		case conn := <-n.ends:
-			serve(NewPeer(n.T, conn, n.Options))
-		case <-done:
-		}
-	}()
-}
-
-// Close breaks all connections.
-func (n *Network) Close() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, conn := range n.conns {
-		conn.kill()
-	}
-}
-
-// Refuse breaks the client's next connection at once.
-func (n *Network) Refuse() { _ = (<-n.ends).Close() }

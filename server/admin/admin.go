@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin lets the operator administer a running server from the same machine, through a
-// socket in the data folder that only its owner may open.
+// socket in the data folder that only the folder's owner may open.
 //
 // The protocol is HTTP with JSON, so that curl --unix-socket will do:
 //
-//	GET    /accounts?domain=D&after=NAME   a page of accounts
+//	GET    /accounts?domain=D&after=NAME   a page of accounts; an empty one is the end
 //	POST   /accounts {"jid":…,"password":…}
 //	PUT    /accounts/JID {"password":…}
 //	DELETE /accounts/JID
+//
+// An error is {"error":TEXT}. Where there can be no such socket (Windows, a data folder whose name
+// is too long for one) it is a port of 127.0.0.1, which the file admin.json in the data folder
+// names, together with the token that each request has to bear.
+//
+// How to read this package: admin.go is what is answered, door.go the way in, on both sides.
 package admin
 
 import (
@@ -16,19 +22,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
-
-// Socket is the path of the socket in a data folder.
-func Socket(data string) string { return filepath.Join(data, "admin.sock") }
 
 // Account is one account as the protocol tells it.
 type Account struct {
@@ -51,32 +51,33 @@ type Service struct {
 	server *server.Server
 	store  store.Store
 	http   http.Server
+	door   *door
+	ended  chan struct{}
 }
 
 // Listen begins to answer at the socket of a data folder. A socket that a killed server has left
-// is taken over: the caller holds the folder's lock.
+// is replaced: the caller holds the folder's lock.
 func Listen(s *server.Server, st store.Store, data string) (*Service, error) {
-	path := Socket(data)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("admin: %w", err)
-	}
-	l, err := net.Listen("unix", path)
+	d, err := openDoor(data)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("admin: %w", err)
-	}
-	a := &Service{server: s, store: st}
-	a.http.Handler = a.routes()
-	a.http.ReadHeaderTimeout = 10 * time.Second
-	go func() { _ = a.http.Serve(l) }() // it ends with Close
+	a := &Service{server: s, store: st, door: d, ended: make(chan struct{})}
+	a.http.Handler = d.guard(a.routes())
+	a.http.ReadTimeout = 10 * time.Second
+	go func() {
+		defer close(a.ended)
+		_ = a.http.Serve(d.listener) // until Close
+	}()
 	return a, nil
 }
 
 // Close answers no more, and waits for the requests under way until ctx ends.
-func (a *Service) Close(ctx context.Context) error { return a.http.Shutdown(ctx) }
+func (a *Service) Close(ctx context.Context) error {
+	err := a.http.Shutdown(ctx)
+	<-a.ended
+	return errors.Join(err, a.door.remove())
+}
 
 func (a *Service) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -94,7 +95,7 @@ func (a *Service) list(w http.ResponseWriter, r *http.Request) {
 	}
 	as, err := a.store.Accounts(r.Context(), domain, r.URL.Query().Get("after"), 0)
 	if err != nil {
-		fail(w, err)
+		fail(w, jid.JID{}, err)
 		return
 	}
 	page := make([]Account, len(as))
@@ -114,7 +115,7 @@ func (a *Service) add(w http.ResponseWriter, r *http.Request) {
 		err = a.server.CreateAccount(r.Context(), account, in.Password)
 	}
 	if err != nil {
-		fail(w, err)
+		fail(w, account, err)
 		return
 	}
 	answer(w, http.StatusCreated, Account{JID: account.String()})
@@ -130,7 +131,7 @@ func (a *Service) password(w http.ResponseWriter, r *http.Request) {
 		err = a.server.SetPassword(r.Context(), account, in.Password)
 	}
 	if err != nil {
-		fail(w, err)
+		fail(w, account, err)
 		return
 	}
 	answer(w, http.StatusOK, Account{JID: account.String()})
@@ -142,7 +143,7 @@ func (a *Service) remove(w http.ResponseWriter, r *http.Request) {
 		err = a.server.DeleteAccount(r.Context(), account, nil)
 	}
 	if err != nil {
-		fail(w, err)
+		fail(w, account, err)
 		return
 	}
 	answer(w, http.StatusOK, Account{JID: account.String()})
@@ -171,18 +172,18 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	return true
 }
 
-// fail tells the operator what went wrong; here nothing is hidden.
-func fail(w http.ResponseWriter, err error) {
-	code := http.StatusInternalServerError
+// fail tells the operator what went wrong with an account; here nothing is hidden.
+func fail(w http.ResponseWriter, account jid.JID, err error) {
+	code, text := http.StatusInternalServerError, err.Error()
 	switch {
 	case errors.Is(err, store.ErrExists):
-		code = http.StatusConflict
+		code, text = http.StatusConflict, account.String()+" exists already"
 	case errors.Is(err, store.ErrNotFound):
-		code = http.StatusNotFound
+		code, text = http.StatusNotFound, "there is no account "+account.String()
 	case errors.Is(err, errAccount):
 		code = http.StatusBadRequest
 	}
-	answer(w, code, Failure{err.Error()})
+	answer(w, code, Failure{text})
 }
 
 func answer(w http.ResponseWriter, code int, v any) {
