@@ -25,10 +25,13 @@ type Doap struct {
 // spoken are XEPs that a server does not list in its disco answer, though a
 // package of theirs has a namespace, each with where it shows instead.
 var spoken = map[string]string{
+	"0004": "vocabulary: it shows where forms are sent",
+	"0059": "vocabulary: what has pages advertises it",
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0198": "a stream feature",
 	"0335": "things and clients speak it, past the server",
 	"0432": "things and clients speak it, past the server",
+	"0334": "module message obeys the hints",
 	"0440": "a stream feature",
 }
 
