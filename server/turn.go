@@ -74,7 +74,8 @@ func (t *Turn) Flush() {
 			x.follow()
 		}
 		t.commits = t.commits[:0]
-		for i, se := range t.dirty {
+		for i := 0; i < len(t.dirty); i++ { // flushing one may owe another its ack
+			se := t.dirty[i]
 			t.dirty[i] = nil
 			se.out.flush(t)
 		}

@@ -121,7 +121,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var d drive.Driver = &drive.Goroutines{Log: in.log}
+	var d drive.Driver = drive.NewGoroutines(in.log)
 	if driver == "auto" {
 		if d, err = drive.New(in.log); err != nil {
 			return nil, err
@@ -203,16 +203,21 @@ func (in *instance) reloadOnHangup(ctx context.Context) {
 // certificateCheck is how often certificate files are looked at.
 const certificateCheck = time.Minute
 
-// stopTime is how long clients and the disk have for the end.
-const stopTime = 20 * time.Second
+const (
+	stopTime      = 20 * time.Second // for the disk, at the end
+	lastBytesTime = time.Second      // for clients to take their last bytes and to close
+)
 
 func (in *instance) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	in.clients.StopListening()
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
-	// Streams are closed; give their last bytes a moment to leave.
-	return errors.Join(err, in.clients.Close(ctx), in.store.Close())
+	// Streams are closed. Clients that close their side too, which most do at once, end now.
+	last, cancel := context.WithTimeout(ctx, lastBytesTime)
+	defer cancel()
+	in.clients.Close(last)
+	return errors.Join(err, in.store.Close())
 }
 
 func serverLimits(c *config.Config) server.Limits {

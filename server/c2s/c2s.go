@@ -167,18 +167,9 @@ func (s *Service) StopListening() {
 	s.accepting.Wait()
 }
 
-// Close drops all connections that are left, and returns when they are gone or ctx ends.
-func (s *Service) Close(ctx context.Context) error {
+// Close closes all connections that are left, and returns when they are gone. Those whose peers
+// are still there when ctx ends are dropped.
+func (s *Service) Close(ctx context.Context) {
 	s.StopListening()
-	done := make(chan struct{})
-	go func() {
-		s.Driver.Close()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	s.Driver.Close(ctx)
 }

@@ -161,6 +161,13 @@ func (s *stay) end(forgiven bool) {
 	s.book.mu.Unlock()
 }
 
+// forgive says whether what is not proven may come again.
+func (s *stay) forgive(forgiven bool) {
+	s.book.mu.Lock()
+	s.forgiven = forgiven
+	s.book.mu.Unlock()
+}
+
 // count is how many messages have come.
 func (s *stay) count() int {
 	s.book.mu.Lock()
