@@ -301,6 +301,9 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
 	if st == nil || o.over {
 		return old
 	}
+	// What was sent before stream management began, and had not left when the stream broke, is
+	// counted like the rest from here on.
+	o.window, o.leaving = append(o.leaving, o.window...), nil
 	st.Queue(first)
 	for i := range len(o.window) {
 		st.Queue(o.window[i].b)

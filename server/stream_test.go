@@ -138,4 +138,3 @@ func (s *fakeStream) Adopt(se *Session) bool {
 	s.session, s.state = se, stream.Bound
 	return true
 }
-

@@ -80,4 +80,3 @@ func TestUsersTable(t *testing.T) {
 		}
 	})
 }
-
