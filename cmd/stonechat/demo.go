@@ -43,6 +43,7 @@ func (d Demo) Run() error {
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
 	c.Listen.Client, c.Listen.ClientTLS = []string{d.address(d.Port)}, []string{d.address(d.Port + 1)}
+	c.Listen.Metrics = nil
 	in, err := start(c, "auto")
 	if err != nil {
 		return err
