@@ -51,6 +51,7 @@ func (d Demo) Run() error {
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
 	c.Listen.Client, c.Listen.ClientTLS = d.ports()
+	c.Listen.Metrics = nil
 	in, err := start(c, "auto")
 	if err != nil {
 		return err
