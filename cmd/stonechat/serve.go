@@ -146,11 +146,14 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	in.server.Start()
 	in.watch = newWatch(reg)
 	for i, l := range ls {
-		if in.listens[i].key == "metrics" {
+		switch in.listens[i].key {
+		case "metrics":
 			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
-			continue
+		case "client_tls":
+			in.clients.Listen(l, in.certs.Config("xmpp-client"))
+		default:
+			in.clients.Listen(l, nil)
 		}
-		in.clients.Listen(l, in.listens[i].key == "client_tls")
 	}
 	in.watch.ready.Store(true)
 	return in, nil

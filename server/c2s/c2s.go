@@ -34,7 +34,7 @@ type Config struct {
 	Server  *server.Server
 	Store   store.Store
 	Driver  drive.Driver
-	TLS     *tls.Config // nil: no TLS, for test beds with AllowPlaintext
+	TLS     *tls.Config // for STARTTLS; nil: none, for test beds with AllowPlaintext
 	Log     *slog.Logger
 	Metrics *metrics.Registry
 
@@ -135,19 +135,16 @@ func orHuge(n int) int {
 	return n
 }
 
-// Listen accepts connections from l until Close; direct says that they begin with TLS.
-func (s *Service) Listen(l net.Listener, direct bool) {
+// Listen accepts connections from l until Close. If direct is not nil they begin with TLS of that
+// configuration, which should offer xmpp-client by ALPN (XEP-0368 §3).
+func (s *Service) Listen(l net.Listener, direct *tls.Config) {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
 	s.accepting.Go(func() { s.accept(l, direct) })
 }
 
-func (s *Service) accept(l net.Listener, direct bool) {
-	var cfg *tls.Config
-	if direct {
-		cfg = s.TLS
-	}
+func (s *Service) accept(l net.Listener, direct *tls.Config) {
 	for {
 		nc, err := l.Accept()
 		switch {
@@ -160,7 +157,7 @@ func (s *Service) accept(l net.Listener, direct bool) {
 			continue
 		}
 		s.metrics.accepted.Inc()
-		s.Driver.Serve(nc, cfg, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
+		s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
 	}
 }
 
