@@ -37,7 +37,7 @@ const maxFile = 1 << 20
 type Config struct {
 	// The domains served here. The first is the one that a client means which names none.
 	Domains []string `yaml:"domains" default:"[localhost]"`
-	// The folder of the embedded store, of certificates made here and of the administration socket; made if it is missing. Relative to the folder in which the server is started.
+	// The folder of the embedded store, of certificates made here and of the socket for administration; made if it is missing. Relative to the folder in which the server is started.
 	Data string `yaml:"data" default:"./data"`
 	// A PostgreSQL database instead of the embedded store, as postgres://user:password@host/name.
 	Database string `yaml:"database" default:"" unbuilt:"PostgreSQL"`

@@ -24,8 +24,13 @@ import (
 //	            │      │
 //	            │      └─spool_after, or nobody will ack──▶ row committed: kept ─▶ acked: row deleted
 //	            └─the last session with a copy ends──────▶ row stays: drained by the next session
+//
+// D1: ids of deliveries to one account ascend in the order in which it is given them, live or to
+// its spool. They are given under User.mu, before it is known which of the messages need a row,
+// so that rows committed in another order are still drained in this one.
 type delivery struct {
 	user  *User
+	id    int64 // of its row, if it gets one
 	at    time.Time
 	bytes []byte // as queued to clients: no namespace declared
 
@@ -34,7 +39,7 @@ type delivery struct {
 	waited  bool    // receipt was given: somebody waits
 	copies  int     // in windows of sessions that live
 	done    bool    // acked, or left
-	row     int64   // 0: none
+	spooled bool    // it has a row, committed or on its way
 }
 
 // copied counts one copy more. Called under the mutex of an outbound.
@@ -48,14 +53,14 @@ func (d *delivery) copied() {
 func (d *delivery) acked(t *Turn) {
 	d.mu.Lock()
 	d.copies--
-	first, row := !d.done, d.row
+	first, spooled := !d.done, d.spooled
 	d.done = true
 	d.mu.Unlock()
 	if !first {
 		return
 	}
-	if row != 0 {
-		d.user.forget(row)
+	if spooled {
+		d.user.forget(d.id)
 	}
 	d.kept(t)
 }
@@ -76,32 +81,27 @@ func (d *delivery) kept(t *Turn) {
 	r.Release(t)
 }
 
-// spool gives the message a row, unless it has one or needs none any more. The commit is
-// ordered behind all that was spooled for this account before. It must be called with the
-// user's mutex held, which orders rows as deliveries; the turn hears of the outcome without it.
+// spool gives the message a row, unless it has one or needs none any more. The caller may hold
+// the user's mutex; the turn hears of the outcome without it.
 func (d *delivery) spool(t *Turn) {
 	u := d.user
-	s := u.server
 	d.mu.Lock()
-	if d.row != 0 || d.done {
-		d.mu.Unlock()
+	defer d.mu.Unlock() // until the commit is queued: an ack's deletion must come behind it
+	if d.spooled || d.done {
 		return
 	}
-	d.row = s.lastRow.Add(1)
-	row := d.row
-	u.rows.add(row)
-	d.mu.Unlock()
+	d.spooled = true
+	u.rows.add(d.id)
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
-		ID: row, At: d.at, Stanza: standalone(d.bytes),
+		ID: d.id, At: d.at, Stanza: standalone(d.bytes),
 	}})
-	t.commits = append(t.commits, spooling{d, row, p})
+	t.commits = append(t.commits, spooling{d, p})
 }
 
 // spooling is a row on its way to the disk.
 type spooling struct {
-	d   *delivery
-	row int64
-	p   *store.Pending
+	d *delivery
+	p *store.Pending
 }
 
 // follow has the outcome told. It may be known, so that the caller holds no locks.
@@ -111,7 +111,7 @@ func (x spooling) follow() {
 		if err == nil {
 			x.d.kept(t)
 		} else {
-			x.d.notSpooled(t, x.row, err)
+			x.d.notSpooled(t, err)
 		}
 		t.End()
 	})
@@ -119,15 +119,15 @@ func (x spooling) follow() {
 
 // notSpooled undoes spool. While a session has a copy nobody is told anything: the sweeper and
 // the session's end try again, the sender's acks wait. Without one the message is refused.
-func (d *delivery) notSpooled(t *Turn, row int64, err error) {
+func (d *delivery) notSpooled(t *Turn, err error) {
 	s := d.user.server
 	s.metrics.spoolFailures.Inc()
 	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
+	d.user.rows.remove(d.id) // before it may get the row again
 	d.mu.Lock()
-	d.row = 0
+	d.spooled = false
 	lost := d.copies == 0 && !d.done
 	d.mu.Unlock()
-	d.user.rows.remove(row)
 	if !lost {
 		return
 	}
@@ -183,7 +183,7 @@ func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 		return nil
 	}
 	t.receipt.Hold()
-	return &delivery{user: u, at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
+	return &delivery{user: u, id: u.server.lastRow.Add(1), at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
 }
 
 // Spool keeps s for u until a session of u drains it, for accounts without a session to take s
@@ -197,8 +197,9 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	d.id = u.server.lastRow.Add(1)
 	d.spool(t)
-	u.rows.letGo(d.rowID())
+	u.rows.letGo(d.id)
 	u.drainToTaker() // if one has come since there was none
 	return nil
 }
@@ -286,7 +287,7 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		return
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
-	d := &delivery{user: u, at: row.At, bytes: s.Append(nil, ""), row: row.ID}
+	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true}
 	if !se.out.putDrained(t, d) {
 		u.rows.letGo(row.ID)
 	}

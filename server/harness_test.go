@@ -42,6 +42,7 @@ type flaky struct {
 	failing atomic.Bool            // commits fail, later
 	refuses atomic.Bool            // commits are refused at once
 	read    atomic.Pointer[func()] // called when a page of the spool was read
+	adding  atomic.Pointer[func()] // called when a row is about to be committed
 }
 
 func (f *flaky) Spool(ctx context.Context, user jid.JID, after int64, limit int) ([]store.SpoolEntry, error) {
@@ -55,6 +56,11 @@ func (f *flaky) Spool(ctx context.Context, user jid.JID, after int64, limit int)
 var errDisk = errors.New("the disk is gone")
 
 func (f *flaky) Commit(ops ...store.Op) *store.Pending {
+	if len(ops) == 1 && ops[0].Topic() == "spool" {
+		if adding := f.adding.Swap(nil); adding != nil {
+			(*adding)()
+		}
+	}
 	switch {
 	case len(ops) > 0 && f.refuses.Load():
 		return store.Resolved(store.ErrOverloaded)

@@ -279,38 +279,52 @@ func (o *outbound) manage() {
 	o.mu.Unlock()
 }
 
-// detach lets go of the stream st. It reports whether st was the session's.
-func (o *outbound) detach(st Stream) bool {
+// detach lets go of the stream st, which is dead. mine reports whether st was the session's, and
+// whole whether the session can be resumed: all that was sent outside of its counting has left.
+func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.stream != st {
-		return false
+		o.mu.Unlock()
+		return false, false
 	}
+	gone := o.left(t.gone[:0])
 	o.stream = nil
-	return true
+	whole = len(o.leaving) == 0
+	o.mu.Unlock()
+	t.reached(gone)
+	return true, whole
 }
 
-// attach makes st the session's stream in place of old; first is queued on it, then again what
-// the client has not acked. A nil st only detaches.
-func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
+// displace takes the session's stream, if it has one, for another one to come. whole is detach's.
+func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
+	o.mu.Lock()
+	old = o.stream
+	gone := o.cut(t.gone[:0])
+	o.stream = nil
+	whole = len(o.leaving) == 0
+	o.mu.Unlock()
+	t.reached(gone)
+	return old, whole
+}
+
+// attach makes st the session's stream; first is queued on it, then again what the client has
+// not acked. It reports whether the session lives.
+func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	old, o.stream = o.stream, st
+	if o.over {
+		return false
+	}
+	o.stream = st
 	o.queued, o.ackDue = 0, false
 	o.asked = o.acked
-	if st == nil || o.over {
-		return old
-	}
-	// What was sent before stream management began, and had not left when the stream broke, is
-	// counted like the rest from here on.
-	o.window, o.leaving = append(o.leaving, o.window...), nil
 	st.Queue(first)
 	for i := range len(o.window) {
 		st.Queue(o.window[i].b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
-	return old
+	return true
 }
 
 // drain makes live stanzas wait; drained lets them go.
@@ -337,16 +351,32 @@ func (o *outbound) drained(t *Turn) {
 	}
 }
 
-// close ends the outbound half and returns all that was not acked, in order.
-func (o *outbound) close() (st Stream, rest []sent) {
+// cut makes sure that what is in leaving from now on never leaves, and returns what has left. The
+// caller holds mu.
+func (o *outbound) cut(gone []*delivery) []*delivery {
+	if len(o.leaving) == 0 || o.stream == nil {
+		return gone
+	}
+	o.stream.Flush()
+	if gone = o.left(gone); len(o.leaving) > 0 {
+		o.stream.Abort()
+		gone = o.left(gone)
+	}
+	return gone
+}
+
+// close ends the outbound half. It returns the stream, what has left, and in order all else that
+// was not acked.
+func (o *outbound) close() (st Stream, gone []*delivery, rest []sent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.over = true
+	gone = o.cut(nil)
 	rest = slices.Concat(o.leaving, o.window, o.held)
 	st, o.held, o.bytes = o.stream, nil, 0
 	o.window, o.leaving = nil, nil
 	o.stream = nil
-	return st, rest
+	return st, gone, rest
 }
 
 // scratch is memory for a few bytes that the turn will copy at once.

@@ -186,8 +186,8 @@ func (o *outbound) serves() Stream {
 // Lost says that st is gone without its end. The session ends, unless it may be resumed.
 func (se *Session) Lost(t *Turn, st Stream) {
 	se.handling.Lock()
-	mine := se.out.detach(st)
-	stays := mine && se.resume.Load() > 0
+	mine, whole := se.out.detach(t, st)
+	stays := whole && se.resume.Load() > 0
 	if stays {
 		se.await()
 		se.server.metrics.detached.Inc()
@@ -214,8 +214,12 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 	}
 	se.stopExpiry()
 	// From here nothing that the old stream still brings is handled.
-	if old := se.out.attach(t, nil, nil); old != nil {
+	old, whole := se.out.displace(t)
+	if old != nil {
 		old.End(&stream.Error{Condition: stream.Conflict, Text: "the session was resumed on another stream"})
+	}
+	if !whole {
+		se.End(t, nil)
 	}
 	st.Pause()
 	t.suspended = true
@@ -237,15 +241,11 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 func (se *Session) resumed(t *Turn, st Stream, answer func(uint32, bool) []byte) bool {
 	se.handling.Lock()
 	defer se.handling.Unlock()
-	se.User.mu.Lock()
-	ended := se.ended
-	se.User.mu.Unlock()
-	if ended {
+	if !se.out.attach(t, st, answer(se.in.answer(), true)) {
 		return false
 	}
-	se.out.attach(t, st, answer(se.in.answer(), true))
 	if !st.Adopt(se) { // gone already
-		se.out.detach(st)
+		se.out.detach(t, st)
 		se.await()
 	}
 	return true
@@ -283,10 +283,11 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	was := se.presence
 	se.presence = Presence{}
 	u.remove(se)
-	st, rest := se.out.close()
+	st, gone, rest := se.out.close()
 	se.settle(t, rest)
 	u.drainToTaker()
 	u.mu.Unlock()
+	t.reached(gone)
 	if st != nil {
 		st.End(e)
 	}
@@ -317,7 +318,7 @@ func (se *Session) settle(t *Turn, rest []sent) {
 			continue
 		}
 		d.spool(t)
-		se.User.rows.letGo(d.rowID())
+		se.User.rows.letGo(d.id)
 	}
 }
 
@@ -331,12 +332,6 @@ func (se *Session) unanswered(t *Turn, b []byte) {
 	t.Origin = nil
 	t.Refuse(s, stanza.RecipientUnavailable.Err("the client has gone"))
 	t.Origin = origin
-}
-
-func (d *delivery) rowID() int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.row
 }
 
 // rate is a bucket of stanzas that fills at the permitted rate and holds ten seconds' worth.

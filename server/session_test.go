@@ -41,31 +41,6 @@ func TestResume(t *testing.T) {
 			}
 		})
 	})
-	t.Run("what had not left before stream management began comes too", func(t *testing.T) {
-		inBubble(t, func(t *testing.T) {
-			b := newBench(t, DefaultLimits(), "a b")
-			a, r := b.managed("a/1"), b.online("b/1")
-			r.st.stuck = true
-			a.send(chat("b@d/1", "1") + ask)
-			a.gets("h='1'", "h='2'")
-			r.se.Manage(time.Minute)
-			a.send(chat("b@d/1", "2"))
-			r.lose()
-			n, err := r.resume(0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n.gets("<resumed", "id='1'", "id='2'")
-			time.Sleep(time.Second)
-			if got := b.spooled("b"); got != 2 {
-				t.Errorf("%d rows of what is not acked", got)
-			}
-			n.send(ack("2"))
-			if got := b.spooled("b"); got != 0 {
-				t.Errorf("%d rows", got)
-			}
-		})
-	})
 	t.Run("waits until what was received is safe", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			b := newBench(t, DefaultLimits(), "a b")

@@ -36,7 +36,7 @@ func (s *fakeStream) bound() *Session {
 
 func (s *fakeStream) Queue(b []byte) {
 	s.mu.Lock()
-	if !s.over {
+	if !s.over || s.aborted {
 		s.queue = append(s.queue, b...)
 	}
 	s.mu.Unlock()
@@ -47,12 +47,18 @@ func (s *fakeStream) Flush() {
 	defer s.mu.Unlock()
 	s.flushes++
 	switch {
-	case s.stuck:
+	case s.stuck, s.aborted:
 		return
 	case !s.discard:
 		s.out = append(s.out, s.queue...)
 	}
 	s.queue = s.queue[:0]
+}
+
+func (s *fakeStream) stick() {
+	s.mu.Lock()
+	s.stuck = true
+	s.mu.Unlock()
 }
 
 func (s *fakeStream) unstick() {

@@ -55,7 +55,8 @@ type conn struct {
 	since    instant // while full: when the socket last took something
 	deadline instant // the machine's
 	limit    instant // the driver's: for the handshake under way, or for the end
-	broken   error   // why a write failed; sticky
+	broken   error   // why a write failed, or ErrAborted; sticky
+	lost     int     // bytes that will never leave
 	served   *tls.Certificate
 }
 
@@ -250,6 +251,7 @@ func (c *conn) end(err error) {
 		err = c.broken
 	}
 	c.shut, c.closed = true, true
+	c.lost += len(c.plain.rest()) + len(c.pending.rest())
 	c.plain.giveBack()
 	c.pending.giveBack()
 	c.plain, c.pending, c.cipher = nil, nil, nil

@@ -72,7 +72,8 @@ type Conn interface {
 	// Flush sends what is queued with one write, as far as the socket takes it; the rest
 	// follows by itself. It never blocks.
 	Flush()
-	// Queued is how many bytes have not left for the socket. It is for the caller to bound.
+	// Queued is how many bytes have not left for the socket. It is for the caller to bound. What
+	// a connection that breaks or is aborted has not sent by then is counted for good.
 	Queued() int
 	// StartTLS begins a handshake as the server when Input has returned and what is queued
 	// has left. Machine.Secured or Machine.Gone follows. After Close it does nothing.
@@ -89,7 +90,7 @@ type Conn interface {
 	// does not read, or does not close its side, has five seconds. During a handshake it is
 	// Abort.
 	Close()
-	// Abort closes at once; what is queued is lost.
+	// Abort closes at once; what is queued is lost. When it returns, nothing more leaves.
 	Abort()
 	// Remote is the peer's address.
 	Remote() netip.AddrPort

@@ -21,10 +21,14 @@ func (c *conn) Queue(p []byte) {
 		return
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.shut {
 		c.plain = c.plain.add(p)
+		return
 	}
-	c.mu.Unlock()
+	c.wire.Lock()
+	c.lost += len(p)
+	c.wire.Unlock()
 }
 
 // Flush implements Conn.
@@ -47,8 +51,9 @@ func (c *conn) flush() {
 	} else {
 		c.corked = true
 		c.wire.Unlock()
-		_, _ = c.tls.Write(p.rest()) // into under.Write, which takes everything
+		n, _ := c.tls.Write(p.rest()) // into under.Write, which takes everything, unless TLS has ended
 		c.wire.Lock()
+		c.lost += len(p.rest()) - n
 		c.corked = false
 		if !c.full {
 			c.push(c.sock.write)
@@ -64,7 +69,7 @@ func (c *conn) Queued() int {
 	defer c.mu.Unlock()
 	c.wire.Lock()
 	defer c.wire.Unlock()
-	return len(c.plain.rest()) + len(c.pending.rest())
+	return len(c.plain.rest()) + len(c.pending.rest()) + c.lost
 }
 
 // StartTLS implements Conn.
@@ -130,7 +135,14 @@ func (c *conn) Close() {
 }
 
 // Abort implements Conn.
-func (c *conn) Abort() { c.post(func(*work) { c.end(ErrAborted) }) }
+func (c *conn) Abort() {
+	c.wire.Lock()
+	if !c.closed && c.broken == nil {
+		c.fail(ErrAborted)
+	}
+	c.wire.Unlock()
+	c.post(func(*work) { c.end(ErrAborted) })
+}
 
 // Remote implements Conn.
 func (c *conn) Remote() netip.AddrPort { return c.remote }
@@ -145,11 +157,13 @@ func (c *conn) Served() *tls.Certificate {
 // send writes p, as much as the socket takes, and keeps the rest. The caller holds wire.
 func (c *conn) send(p []byte) {
 	if c.closed || c.broken != nil {
+		c.lost += len(p)
 		return
 	}
 	if c.pending == nil && !c.corked {
 		n, err := c.sock.write(p)
 		if err != nil {
+			c.lost += len(p)
 			c.fail(err)
 			return
 		}
@@ -212,6 +226,7 @@ func (c *conn) emptied() {
 // the end and tells the machine. The caller holds wire.
 func (c *conn) fail(err error) {
 	c.broken = err
+	c.lost += len(c.pending.rest())
 	c.sock.sever()
 	c.emptied()
 }

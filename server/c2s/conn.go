@@ -37,6 +37,7 @@ type conn struct {
 	deadline time.Time      // as the driver has it; guarded by in
 
 	out   sync.Mutex // orders what is queued against the end
+	ends  bool       // the machine ends the stream; guarded by out
 	ended bool       // the stream's end is queued; guarded by out
 	gone  bool       // the connection is over; guarded by out
 }
@@ -82,7 +83,8 @@ func (c *conn) run(t *server.Turn) {
 	answered := false // by the machine itself: what the session is sent leaves with the turn
 	for more := true; more; {
 		e := c.machine.Next()
-		if out := c.machine.Out(); len(out) > 0 {
+		out := c.machine.Out()
+		if len(out) > 0 && e.Kind != stream.End {
 			c.state.Store(int32(c.machine.State()))
 			c.Queue(out)
 			answered = true
@@ -105,7 +107,7 @@ func (c *conn) run(t *server.Turn) {
 		case stream.Element:
 			more = c.element(t, e.Element)
 		case stream.End:
-			c.over(t, e.Err)
+			c.over(t, out, e.Err)
 			return
 		}
 	}
@@ -154,19 +156,27 @@ func (c *conn) reply(s *stanza.Stanza) {
 	c.Flush()
 }
 
-// over is the stream's end as the machine tells it: what it had to send is queued.
-func (c *conn) over(t *server.Turn, err error) {
+// over is the stream's end as the machine tells it; end is what it has to send last.
+func (c *conn) over(t *server.Turn, end []byte, err error) {
+	c.state.Store(int32(stream.Closed))
 	var sent *stream.Error
 	if errors.As(err, &sent) && !sent.Received {
 		c.service.metrics.ended.WithLabelValues(string(sent.Condition)).Inc()
 	}
 	c.out.Lock()
-	c.ended = true
+	c.ends = true
 	c.out.Unlock()
 	if se := c.session.Swap(nil); se != nil {
-		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5).
+		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5). The session
+		// goes first, so that nothing it is sent comes behind the end of the stream.
 		se.End(t, nil)
 	}
+	c.out.Lock()
+	if !c.ended {
+		c.Conn.Queue(end)
+	}
+	c.ended = true
+	c.out.Unlock()
 	c.Close()
 }
 
@@ -230,6 +240,10 @@ func (c *conn) Queue(b []byte) {
 // machine: a bound stream's end is always the same bytes.
 func (c *conn) End(e *stream.Error) {
 	c.out.Lock()
+	if c.ends {
+		c.out.Unlock()
+		return
+	}
 	if !c.ended {
 		c.Conn.Queue(stream.AppendEnd(nil, e, c.service.stream.Framed))
 	}

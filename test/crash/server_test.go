@@ -292,4 +292,3 @@ func pause(d time.Duration, until <-chan struct{}) {
 func copyFolder(to, from string) error {
 	return os.CopyFS(to, os.DirFS(from))
 }
-
