@@ -71,6 +71,7 @@ type instance struct {
 	server  *server.Server
 	clients *c2s.Service
 	admin   *admin.Service
+	watch   *watch
 	listens []listen
 }
 
@@ -84,7 +85,7 @@ func (in *instance) address(key string) string {
 	return ""
 }
 
-// listen is one address that clients may connect to.
+// listen is one address of a listener.
 type listen struct {
 	key     string // in the configuration
 	address net.Addr
@@ -143,20 +144,27 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		return nil, err
 	}
 	in.server.Start()
+	in.watch = newWatch(reg)
 	for i, l := range ls {
+		if in.listens[i].key == "metrics" {
+			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
+			continue
+		}
 		in.clients.Listen(l, in.listens[i].key == "client_tls")
 	}
+	in.watch.ready.Store(true)
 	return in, nil
 }
 
 // bind listens at every address of the configuration, or at none.
 func (in *instance) bind() (ls []net.Listener, err error) {
+	c := in.config
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", in.config.Listen.Client}, {"client_tls", in.config.Listen.ClientTLS}} {
+	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"metrics", c.Listen.Metrics}} {
 		for _, a := range k.addresses {
-			l, err := net.Listen("tcp", a)
+			l, err := drive.Listen(a, c.Limits.DeadAfter.D())
 			if err != nil {
 				for _, l := range ls {
 					_ = l.Close()
@@ -211,13 +219,14 @@ const (
 func (in *instance) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
+	in.watch.ready.Store(false)
 	in.clients.StopListening()
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel := context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()
 	in.clients.Close(last)
-	return errors.Join(err, in.store.Close())
+	return errors.Join(err, in.watch.close(last), in.store.Close())
 }
 
 func serverLimits(c *config.Config) server.Limits {

@@ -173,9 +173,9 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, want uintptr
 	}{
-		{"conn", drive.ConnSize, 288},
-		{"gconn", drive.GoroutineSize, 480},
-		{"econn", epollSize, 312},
+		{"conn", drive.ConnSize, 296},
+		{"gconn", drive.GoroutineSize, 488},
+		{"econn", epollSize, 320},
 	} {
 		if c.got > c.want {
 			t.Errorf("%s has %d bytes, more than %d", c.name, c.got, c.want)

@@ -115,6 +115,7 @@ tls: {certificate: %[2]s/cert.pem, key: %[2]s/key.pem}
 listen:
   client: ["%[3]s"]
   client_tls: []
+  metrics: []
 registration: open
 allow_plaintext: true
 limits:
