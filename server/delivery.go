@@ -155,31 +155,32 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	if d != nil {
 		b = d.bytes
 	}
-	taken, acks := false, false
+	taken, answers := false, false
 	for _, se := range to {
 		if se.out.put(t, b, d, request) {
 			taken = true
-			acks = acks || se.out.willAck()
+			answers = answers || se.out.answers()
 		}
 	}
 	switch {
 	case d == nil:
 	case !taken:
 		t.receipt.Release(t)
-	case !acks && d.waited:
-		d.spool(t) // it cannot be kept by an ack
+	case !answers && d.waited:
+		d.spool(t) // the sweeper would find nothing to wait for
 	}
 	return taken
 }
 
 // track makes the delivery for a message that must be kept. Where nobody waits for it and no
-// receiver acks, it is not followed: it is the client's once its bytes have left.
+// receiver acks, it is not followed: it is the client's as soon as it is queued, which it is unless
+// the session drains. The caller holds u.mu.
 func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 	if !keep {
 		return nil
 	}
 	waited := t.receipt.wanted()
-	if !waited && !slices.ContainsFunc(to, (*Session).Managed) {
+	if !waited && !slices.ContainsFunc(to, func(se *Session) bool { return se.Managed() || se.drains }) {
 		return nil
 	}
 	t.receipt.Hold()
@@ -213,7 +214,7 @@ func (se *Session) drain() {
 		se.drainAgain = true
 		return
 	}
-	if se.ended || u.rows.len() == 0 {
+	if !se.presence.takesMessages() || u.rows.len() == 0 {
 		return
 	}
 	se.drains, se.drainFrom = true, 0
@@ -236,43 +237,60 @@ func (u *User) drainToTaker() {
 // drainPage is how many rows are read at one time.
 const drainPage = 64
 
-// drainPages runs on a worker, until all is sent or the client has enough for now; then
-// outbound.makeRoom calls it again.
+// drainPages runs on a worker, until all is sent, the client has enough for now (then
+// outbound.makeRoom calls it again) or the session takes no messages any more.
 func (se *Session) drainPages() {
-	s, u := se.server, se.User
-	for {
-		u.rows.beginRead()
-		rows, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
-		if err != nil {
-			// The rows stay for the next session.
-			s.log.Error("spool not read", "jid", u.JID.String(), "err", err)
+	u := se.User
+	for more := true; more; {
+		if u.server.stopping.Load() {
+			return // what is held is settled with the session
 		}
-		t := s.NewTurn()
-		for _, row := range rows {
-			se.drainFrom = row.ID
-			se.drainRow(t, row)
+		u.mu.Lock()
+		more = se.presence.takesMessages()
+		u.mu.Unlock()
+		if more {
+			more = se.drainNext()
 		}
-		u.rows.endRead()
-		t.End()
-		if len(rows) == 0 {
-			break
-		}
-		if se.out.starve() {
+		if more && se.out.starve() {
 			return
 		}
 	}
-	t := s.NewTurn()
+	t := u.server.NewTurn()
 	u.mu.Lock()
 	se.drains = false
 	if se.drainAgain {
 		se.drainAgain = false
 		se.drain()
 	}
-	if !se.drains {
+	switch {
+	case se.drains:
+	case se.presence.takesMessages():
 		se.out.drained(t)
+	default:
+		se.settle(t, se.out.undrained(t))
+		u.drainToTaker() // what it did not take any more
 	}
 	u.mu.Unlock()
 	t.End()
+}
+
+// drainNext sends one page, and reports whether there may be more.
+func (se *Session) drainNext() (more bool) {
+	s, u := se.server, se.User
+	u.rows.beginRead()
+	defer u.rows.endRead()
+	page, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
+	if err != nil {
+		// The rows stay for the next session.
+		s.log.Error("spool not read", "jid", u.JID.String(), "err", err)
+	}
+	t := s.NewTurn()
+	for _, row := range page {
+		se.drainFrom = row.ID
+		se.drainRow(t, row)
+	}
+	t.End()
+	return len(page) > 0
 }
 
 // drainRow sends one row, unless a session that lives has it in its window.

@@ -142,11 +142,11 @@ func TestSpoolRow(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			b := newBench(t, DefaultLimits(), "a b")
 			a, r := b.managed("a/1"), b.online("b/1")
-			r.st.mu.Lock()
-			r.st.stuck = true
-			r.st.mu.Unlock()
+			r.st.stick()
 			a.send(chat("b@d/1", "1") + ask)
-			a.gets("h='1'", "h='2'")
+			a.gets("h='1'")
+			time.Sleep(200 * time.Millisecond)
+			a.gets("h='2'")
 			if n := b.spooled("b"); n != 1 {
 				t.Errorf("%d rows while the reader does not read", n)
 			}

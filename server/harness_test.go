@@ -33,7 +33,6 @@ type bench struct {
 	*Server
 	t     testing.TB
 	store *flaky
-	gate  chan struct{} // holds commits while it is set and not closed
 }
 
 // flaky is a store whose disk may be slow or full.

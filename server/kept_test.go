@@ -4,6 +4,7 @@ package server
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -157,6 +158,118 @@ func TestAckedWhileSpooling(t *testing.T) {
 		if n := b.spooled("b"); n != 0 {
 			t.Errorf("%d rows of an acked message", n)
 		}
+		b.store.adding.Store(nil)
+	})
+}
+
+// TestDrainKeepsOrder: what a session is sent while it drains, and what comes while it does not
+// want messages for a moment, are in the order in which they came.
+func TestDrainKeepsOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		r.send("<presence type='unavailable'/>")
+		a.send(chat("b@d", "1"))
+		release := b.store.stall() // the drain waits
+		r.send("<presence/>")
+		a.send(chat("b@d", "2")) // held
+		r.send("<presence type='unavailable'/>")
+		a.send(chat("b@d", "3"))
+		r.send("<presence/>")
+		a.send(chat("b@d", "4"))
+		release()
+		r.gets("id='1'", "id='2'", "id='3'", "id='4'")
+	})
+}
+
+// TestDrainStops: a session that does not want messages any more gets no more of them, and what
+// it was about to get comes behind what had been there before.
+func TestDrainStops(t *testing.T) {
+	for _, managed := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, DefaultLimits(), "a b")
+			a := b.online("a/1")
+			r := b.bind("b/1")
+			if managed {
+				r.se.Manage(time.Minute)
+			}
+			a.send(chat("b@d", "1"))
+			release := b.store.stall()
+			r.send("<presence/>")
+			a.send(chat("b@d", "2"))
+			r.send("<presence type='unavailable'/>")
+			release()
+			r.gets()
+			a.send(chat("b@d", "3"))
+			r.end()
+			b.online("b/2").gets("id='1'", "id='2'", "id='3'")
+		})
+	}
+}
+
+// TestHeldNobodyWaitsFor: a message between clients without stream management, held behind a
+// drain, survives the session that drains.
+func TestHeldNobodyWaitsFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.online("a/1")
+		a.send(chat("b@d", "1"))
+		release := b.store.stall()
+		r := b.online("b/1")
+		a.send(chat("b@d", "2"))
+		r.end()
+		release()
+		b.online("b/2").gets("id='1'", "id='2'")
+	})
+}
+
+// TestLastAcks: who is there when the server stops is asked for its acks, so that nothing comes
+// twice; new stanzas are not taken.
+func TestLastAcks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c")
+		a, r, silent := b.managed("a/1"), b.managed("b/1"), b.managed("c/1")
+		a.send(chat("b@d", "1") + chat("c@d", "2"))
+		r.gets("id='1'")
+		silent.gets("id='2'")
+		stopped := make(chan error)
+		go func() { stopped <- b.Stop(t.Context()) }()
+		time.Sleep(100 * time.Millisecond)
+		r.gets(asks)
+		a.send(chat("b@d", "3") + ask)
+		if _, err := b.tryBind("a/2"); err == nil {
+			t.Error("bound while stopping")
+		}
+		r.send(ack("1"))
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		if r.st.ended == nil || r.st.ended.Condition != "system-shutdown" {
+			t.Errorf("ended with %v", r.st.ended)
+		}
+		if b, c := b.spooled("b"), b.spooled("c"); b != 0 || c != 1 {
+			t.Errorf("%d rows of who acked, %d of who did not", b, c)
+		}
+		for _, e := range a.got() {
+			if strings.Contains(e, "h='4'") {
+				t.Error("acked what came while stopping")
+			}
+		}
+	})
+}
+
+// TestLeavingCostsNoCommit: a message that leaves at once for a client without stream management
+// is not written to the disk and deleted again.
+func TestLeavingCostsNoCommit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.online("b/1")
+		adding := func() { t.Error("spooled") }
+		b.store.adding.Store(&adding)
+		a.send(chat("b@d", "1") + ask)
+		a.gets("h='2'")
+		r.gets("id='1'")
+		time.Sleep(time.Second)
 		b.store.adding.Store(nil)
 	})
 }

@@ -80,23 +80,47 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 	return true
 }
 
-// putDrained queues one message from the spool, ahead of what is held.
+// putDrained queues one message from the spool, ahead of what is held, but for messages that were
+// given to the account before it (D1).
 func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over {
 		return false
 	}
+	older := 0
+	for i, e := range o.held {
+		if e.d != nil && e.d.id > d.id {
+			break
+		}
+		if e.d != nil {
+			older = i + 1
+		}
+	}
+	o.release(t, older)
 	d.copied()
 	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
 	return true
 }
 
-// willAck reports whether what was put will be acked soon, if the client lives.
-func (o *outbound) willAck() bool {
+// release lets the oldest n go that are held. The caller holds mu.
+func (o *outbound) release(t *Turn, n int) {
+	free := o.held[:n]
+	if o.held = o.held[n:]; len(o.held) == 0 {
+		o.held = nil
+	}
+	for _, e := range free {
+		o.bytes -= len(e.b) // push counts it again
+		o.push(t, e)
+	}
+}
+
+// answers reports whether the fate of what was put will be known soon, if the client lives: it is
+// acked, or it leaves.
+func (o *outbound) answers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.managed && o.stream != nil
+	return o.stream != nil
 }
 
 // starve reports whether the client has enough to take for now; then makeRoom goes on with the
@@ -121,10 +145,7 @@ func (o *outbound) push(t *Turn, e sent) {
 	if o.stream != nil {
 		o.stream.Queue(e.b)
 		o.queued += uint64(len(e.b))
-		if !o.dirty {
-			o.dirty = true
-			t.dirty = append(t.dirty, o.se)
-		}
+		o.soil(t)
 	}
 	switch {
 	case o.managed:
@@ -203,6 +224,28 @@ func (o *outbound) ask() {
 	o.control([]byte(sm.RequestXML))
 }
 
+// askLast asks, once, for an ack of all that was sent, and reports whether one is to be expected.
+func (o *outbound) askLast(t *Turn) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.managed || o.stream == nil || len(o.window) == 0 {
+		return false
+	}
+	if o.asked != o.sentCount() {
+		o.ask()
+		o.soil(t)
+	}
+	return true
+}
+
+// soil makes the turn flush. The caller holds mu.
+func (o *outbound) soil(t *Turn) {
+	if !o.dirty && o.stream != nil {
+		o.dirty = true
+		t.dirty = append(t.dirty, o.se)
+	}
+}
+
 // control queues an element that is not counted. The caller holds mu.
 func (o *outbound) control(b []byte) {
 	o.stream.Queue(b)
@@ -214,10 +257,7 @@ func (o *outbound) owe(t *Turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ackDue = true
-	if !o.dirty && o.stream != nil {
-		o.dirty = true
-		t.dirty = append(t.dirty, o.se)
-	}
+	o.soil(t)
 }
 
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
@@ -341,14 +381,31 @@ func (o *outbound) drained(t *Turn) {
 		return
 	}
 	o.draining = false
+	if !o.over {
+		o.release(t, len(o.held))
+	}
+}
+
+// undrained is drained where draining has stopped before its end: messages stand behind what was
+// not drained, so that they are returned, to be settled.
+func (o *outbound) undrained(t *Turn) (rest []sent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.draining || o.over {
+		return nil
+	}
+	o.draining = false
 	held := o.held
 	o.held = nil
 	for _, e := range held {
-		o.bytes -= len(e.b) // push counts it again
-		if !o.over {
+		o.bytes -= len(e.b)
+		if e.d != nil {
+			rest = append(rest, e)
+		} else {
 			o.push(t, e)
 		}
 	}
+	return rest
 }
 
 // cut makes sure that what is in leaving from now on never leaves, and returns what has left. The

@@ -139,6 +139,8 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 	switch err := s.FromElement(e, &se.addresses); {
 	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
 		return true, se.server.element(t, st, se, e)
+	case se.server.stopping.Load():
+		return true, nil // not counted either, so that it is not acked
 	case err != nil:
 		t.receipt = se.in.receive(se)
 		refuse, _ := stanza.AsError(err)

@@ -93,10 +93,7 @@ func (se *Session) sweep(t *Turn) {
 	}
 	if o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount() && now-o.window[0].at >= spoolAfter/2 {
 		o.ask()
-		if !o.dirty {
-			o.dirty = true
-			t.dirty = append(t.dirty, se)
-		}
+		o.soil(t)
 	}
 	// What was never asked for is never acked, and would come again after the session's end.
 	waits = waits || o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount()
