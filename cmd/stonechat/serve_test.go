@@ -16,6 +16,7 @@ func started(t *testing.T, lines string) *instance {
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
+  metrics: []
 log: {level: error}
 `+lines))
 	if err != nil {
