@@ -29,6 +29,8 @@ func stages() []stage {
 		{name: "removal", in: test, run: removal("ping", "offline")},
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
+		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
+			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv")), limit: 5 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},
 		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
 		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
