@@ -40,9 +40,8 @@ type software struct {
 
 func known() []software {
 	return []software{
-		{"stonechat", []string{"client"}, prepareStonechat, func(s *server) ([]string, []string) {
-			return []string{filepath.Join(s.dir, "stonechat"), "serve", "-c", filepath.Join(s.dir, "stonechat.yaml")}, nil
-		}, xmppTargets},
+		{"stonechat", []string{"client"}, prepareStonechat, serveStonechat("auto"), xmppTargets},
+		{"stonechat-goroutine", []string{"client"}, prepareStonechat, serveStonechat("goroutine"), xmppTargets},
 		{"prosody", []string{"client"}, prepareProsody, func(s *server) ([]string, []string) {
 			return []string{"prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F"}, nil
 		}, xmppTargets},
@@ -104,6 +103,13 @@ func prepareStonechat(ctx context.Context, s *server) error {
 		return fmt.Errorf("does not build: %w: %.500s", err, out)
 	}
 	return s.write("stonechat.yaml", "%s", stonechatConfig(s))
+}
+
+// serveStonechat runs our server with one of its drivers.
+func serveStonechat(driver string) func(*server) (command, env []string) {
+	return func(s *server) ([]string, []string) {
+		return []string{filepath.Join(s.dir, "stonechat"), "serve", "--driver", driver, "-c", filepath.Join(s.dir, "stonechat.yaml")}, nil
+	}
 }
 
 // stonechatConfig is the defaults, without the limits that a stranger on the
