@@ -288,8 +288,3 @@ func pause(d time.Duration, until <-chan struct{}) {
 	case <-until:
 	}
 }
-
-// copyFolder is for looking at a data folder without changing it.
-func copyFolder(to, from string) error {
-	return os.CopyFS(to, os.DirFS(from))
-}
