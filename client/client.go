@@ -196,15 +196,22 @@ func (c *Client) Sync(ctx context.Context) error { return c.out.sync(ctx) }
 // Unacked is how many stanzas wait for the server's acknowledgement.
 func (c *Client) Unacked() int { return c.out.len() }
 
-// Close waits up to Config.CloseTime until the server has acknowledged what was sent, closes the
-// stream and ends the client's goroutines. Its error tells how much was not acknowledged; without
+// StopHandling starts no more handlers: what arrives is not acknowledged, and stays on the server
+// for the next session if it is of the kind that servers keep. A handler that has seen enough
+// calls it, so that nothing is taken that nobody will see. Close does so by itself.
+func (c *Client) StopHandling() { c.in.stop() }
+
+// Close waits up to Config.CloseTime until the server has acknowledged what was sent and the
+// handler that runs has returned, closes the stream and ends the client's goroutines. Its error tells how much was not acknowledged; without
 // a connection nothing is waited for. Handlers must not call it: they would wait for themselves.
 func (c *Client) Close() error {
 	c.out.shut()
+	c.in.stop()
 	ctx, cancel := context.WithTimeout(c.life, c.config.CloseTime)
 	defer cancel()
 	if c.Online() {
 		_ = c.out.sync(ctx) // what is left is counted below
+		c.in.settle(ctx)
 	}
 	c.mu.Lock()
 	l := c.link

@@ -226,6 +226,32 @@ func TestAcksWaitForHandlers(t *testing.T) {
 	})
 }
 
+// Who has heard enough leaves the rest on the server, and the end says so.
+func TestStopHandling(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		l.make()
+		handled := 0
+		l.Handle(stanza.Message, zero, func(context.Context, *stanza.Stanza) {
+			if handled++; handled == 2 {
+				l.StopHandling()
+				go func() { _ = l.Client.Close() }()
+				<-time.After(time.Second) // and the end waits for this handler
+			}
+		})
+		p := l.start()
+		synctest.Wait()
+		p.Say("<message id='1'/><message id='2'/><message id='3'/><message id='4'/>")
+		p.Expect("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+		if err := p.End(); err != nil {
+			t.Errorf("the stream ended with %v", err)
+		}
+		<-l.Done()
+		if handled != 2 {
+			t.Errorf("%d messages were handled", handled)
+		}
+	})
+}
+
 // A program that does not keep up is not read for; one that asks while it handles still gets its
 // answer.
 func TestInboxIsBounded(t *testing.T) {

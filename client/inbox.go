@@ -25,11 +25,13 @@ type inbox struct {
 	bytes    int
 	arrived  uint32 // counted in this session: XEP-0198 §4
 	session  int    // how many there were
+	stopped  bool   // no handler is started any more
 	owed     bool   // the server has asked, and was told less than has arrived
 	waits    bool   // the reader waits for room
 	asking   int    // handlers that wait for an answer: then the reader must not wait for them
 	pushed   chan struct{}
 	roomMade chan struct{}
+	settled  chan struct{}
 }
 
 // arrival is a stanza, or something to run in its turn.
@@ -52,6 +54,7 @@ func (in *inbox) init(c *Config) {
 	in.config = c
 	in.pushed = make(chan struct{}, 1)
 	in.roomMade = make(chan struct{}, 1)
+	in.settled = make(chan struct{}, 1)
 }
 
 // renew begins a new session: counting starts at zero.
@@ -137,12 +140,41 @@ func (in *inbox) dispatch(ctx context.Context) {
 	}
 }
 
+// stop starts no more handlers. What is queued is not handled.
+func (in *inbox) stop() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.stopped = true
+}
+
+// settle waits until no handler runs.
+func (in *inbox) settle(ctx context.Context) {
+	for {
+		in.mu.Lock()
+		busy := in.busy != nil
+		in.mu.Unlock()
+		if !busy {
+			return
+		}
+		select {
+		case <-in.settled:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // pop notes that the last arrival is handled and takes the next one.
 func (in *inbox) pop() *arrival {
 	in.mu.Lock()
 	in.busy = nil
 	if in.waits {
 		signal(in.roomMade)
+	}
+	if in.stopped {
+		signal(in.settled)
+		in.mu.Unlock()
+		return nil
 	}
 	if len(in.queue) == 0 {
 		behind := in.owed

@@ -231,6 +231,29 @@ func TestSpoolRow(t *testing.T) {
 	})
 }
 
+// TestLoneMessageIsAskedFor: a client that is never asked does not ack, and what it has not acked
+// when it goes comes again.
+func TestLoneMessageIsAskedFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.online("a/1")
+		a.send(chat("b@d", "1"))
+		r := b.managed("b/1")
+		time.Sleep(time.Second)
+		r.gets("id='1'", asks) // drained
+		r.send(ack("1"))
+		a.send(chat("b@d/1", "2"))
+		time.Sleep(time.Second)
+		r.gets("id='2'", asks) // from a sender who does not wait
+		r.send(ack("2"))
+		r.end()
+		b.online("b/2").gets()
+		if n := b.spooled("b"); n != 0 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
+
 func TestCopies(t *testing.T) {
 	t.Run("one acks: kept, and never repeated", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {

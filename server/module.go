@@ -122,19 +122,11 @@ func (s SessionSlot[T]) SetOnce(se *Session, v *T) *T {
 
 // SetOnce sets it unless one is set, and returns the one that is.
 func (s UserSlot[T]) SetOnce(u *User, v *T) *T {
-	slot := &u.slots[s.i]
-	for {
-		if slot.CompareAndSwap(nil, v) || slot.CompareAndSwap((*T)(nil), v) { // never set, or cleared
-			return v
-		}
-		if old := s.Of(u); old != nil {
-			return old
-		}
+	if u.slots[s.i].CompareAndSwap(nil, v) {
+		return v
 	}
+	return s.Of(u)
 }
-
-// Clear forgets v, if it is the module's value still.
-func (s UserSlot[T]) Clear(u *User, v *T) { u.slots[s.i].CompareAndSwap(v, (*T)(nil)) }
 
 // Of returns the module's value for se, nil where none was set.
 func (s SessionSlot[T]) Of(se *Session) *T {

@@ -95,6 +95,8 @@ func (se *Session) sweep(t *Turn) {
 		o.ask()
 		o.soil(t)
 	}
+	// What was never asked for is never acked, and would come again after the session's end.
+	waits = waits || o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount()
 	gone := o.left(t.gone[:0])
 	o.armed = !o.over && waits
 	if o.armed {

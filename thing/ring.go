@@ -5,11 +5,13 @@ package thing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
+	"github.com/stonechat-im/stonechat/xmpp/hint"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -29,6 +31,8 @@ type ring struct {
 	last    []Field
 	dropped int
 	wake    chan struct{} // holds one: there is something
+	taken   chan struct{} // holds one: something was handed over
+	handing bool          // a reading is between the ring and the client
 	room    chan struct{} // a place in flight each
 }
 
@@ -41,6 +45,7 @@ type reading struct {
 func (r *ring) init(most int) {
 	r.most = most
 	r.wake = make(chan struct{}, 1)
+	r.taken = make(chan struct{}, 1)
 	r.room = make(chan struct{}, inFlight)
 }
 
@@ -76,7 +81,25 @@ func (r *ring) take() (x reading, ok bool) {
 	x = r.list[r.first]
 	r.list[r.first] = reading{}
 	r.first++
+	r.handing = true
 	return x, true
+}
+
+// handed says that the client has what was taken.
+func (r *ring) handed() {
+	r.mu.Lock()
+	r.handing = false
+	r.mu.Unlock()
+	select {
+	case r.taken <- struct{}{}:
+	default:
+	}
+}
+
+func (r *ring) isEmpty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.first == len(r.list) && !r.handing
 }
 
 func (r *ring) latest() []Field {
@@ -110,6 +133,21 @@ func (t *Thing) Dropped() int {
 	t.ring.mu.Lock()
 	defer t.ring.mu.Unlock()
 	return t.ring.dropped
+}
+
+// Sync waits until no reading is left to tell and the server has acknowledged all that were told.
+// It returns with an error when the thing has ended.
+func (t *Thing) Sync(ctx context.Context) error {
+	for !t.ring.isEmpty() {
+		select {
+		case <-t.ring.taken:
+		case <-t.client.Done():
+			return t.client.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("thing: waiting for the server's acknowledgement: %w", context.Cause(ctx))
+		}
+	}
+	return t.client.Sync(ctx)
 }
 
 // tell hands readings to the client, in order, a few at a time.
@@ -146,6 +184,7 @@ func (t *Thing) tellRest() {
 
 // send tells one reading.
 func (t *Thing) send(ctx context.Context, x reading, acked func(error)) bool {
+	defer t.ring.handed()
 	s, err := t.compose(x.fields)
 	if err == nil {
 		if time.Since(x.at) > late {
@@ -171,11 +210,11 @@ func (t *Thing) compose(fields []Field) (*stanza.Stanza, error) {
 	if err != nil {
 		return nil, err
 	}
-	typ := stanza.Chat
-	if t.config.Transient {
-		typ = stanza.Headline
-	}
-	s := stanza.Text(typ, t.config.Owner, text(fields))
+	s := stanza.Text(stanza.Chat, t.config.Owner, text(fields))
 	s.Add(p)
+	if t.config.Transient {
+		h := hint.NoStore
+		s.Add(&h)
+	}
 	return s, nil
 }

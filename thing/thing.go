@@ -64,7 +64,8 @@ type Config struct {
 	// Keep is how many readings are kept while they cannot be told; then the oldest goes for a
 	// new one. 0 is 1,000.
 	Keep int
-	// Transient tells readings only to an owner who is there: nothing waits on the server.
+	// Transient tells readings only to an owner who is there: nothing waits on the server
+	// (XEP-0334's no-store).
 	Transient bool
 	// Stale is the age at which a command that has waited on the server is not obeyed any more: a
 	// heater is not to be turned on by yesterday's word. 0 is one minute.
@@ -227,6 +228,10 @@ func (t *Thing) presence(ctx context.Context, s *stanza.Stanza) {
 }
 
 // bounced notes what could not be delivered.
-func (t *Thing) bounced(_ context.Context, s *stanza.Stanza) {
-	t.log.Warn("not delivered", "stanza", string(s.ID), "from", s.From.String(), "err", s.Refusal())
+func (t *Thing) bounced(ctx context.Context, s *stanza.Stanza) {
+	level := slog.LevelWarn
+	if t.config.Transient {
+		level = slog.LevelDebug // the owner is away
+	}
+	t.log.Log(ctx, level, "not delivered", "stanza", string(s.ID), "from", s.From.String(), "err", s.Refusal())
 }

@@ -284,7 +284,43 @@ func TestWhoMaySee(t *testing.T) {
 		if err := l.thing.Report(thing.Field{Name: "x", Value: thing.Number(1)}); err != nil {
 			t.Fatal(err)
 		}
-		p.Expect("<message to='nurse@example.org' id='[^']+' type='headline'>.*")
+		p.Expect("<message to='nurse@example.org' id='[^']+' type='chat'>.*<no-store xmlns='urn:xmpp:hints'/></message>")
+		go func() { _ = p.End() }()
+	})
+}
+
+// Sync is over when the server has everything.
+func TestSync(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		p := l.start(t)
+		p.Rest = true
+		for i := range 40 {
+			if err := l.thing.Report(thing.Field{Name: "n", Value: thing.Number(float64(i))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synced := make(chan error, 1)
+		go func() { synced <- l.thing.Sync(t.Context()) }()
+		for i := range 40 {
+			p.Expect(fmt.Sprintf("<message .*<body>n %d</body>.*", i))
+			synctest.Wait()
+			if len(synced) > 0 {
+				t.Fatalf("Sync ends after %d readings: %v", i, <-synced)
+			}
+			p.Ack()
+		}
+		if err := <-synced; err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := l.thing.Report(thing.Field{Name: "n", Value: thing.Number(40)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.thing.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Sync without an answer: %v", err)
+		}
+		p.Rest = false
 		go func() { _ = p.End() }()
 	})
 }

@@ -3,12 +3,48 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
+
+// password is where a command gets one from: never from its arguments, which others can see.
+type password struct {
+	PasswordFile string `placeholder:"FILE" help:"Read the password from the first line of a file; - is standard input. Otherwise it is taken from the environment, STONECHAT_PASSWORD, or asked for."`
+}
+
+// read returns the password.
+func (p password) read() (string, error) {
+	switch p.PasswordFile {
+	case "":
+		if s := os.Getenv("STONECHAT_PASSWORD"); s != "" {
+			return s, nil
+		}
+		return ask("Password: ")
+	case "-":
+		return line(os.Stdin)
+	}
+	f, err := os.Open(p.PasswordFile)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return line(f)
+}
+
+func line(r io.Reader) (string, error) {
+	s, err := bufio.NewReader(r).ReadString('\n')
+	s = strings.TrimRight(s, "\r\n")
+	if s == "" {
+		return "", fmt.Errorf("no password: %w", errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return s, nil
+}
 
 // ask asks the person at the terminal for a secret, without showing it.
 func ask(prompt string) (string, error) {

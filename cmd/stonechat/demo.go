@@ -2,37 +2,45 @@
 
 package main
 
+// How to read this file: Run brings up a server as serve does, makes its accounts (accounts), runs
+// its things as clients of it, each over TLS like any device (things), has the person befriend
+// them (befriend), and says what there is to see (explain).
+
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/roster"
 )
 
 // Demo runs a server with a person and a thing, to look at.
 type Demo struct {
-	Data string `default:"./demo-data" help:"The demo's data folder; serve can use it afterwards."`
+	Data string `default:"./demo-data" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
 	Host string `default:"127.0.0.1" help:"Where to listen."`
-	Port int    `default:"5222" help:"For clients with STARTTLS; the next port is for direct TLS. If one is taken, free ones are used."`
+	Port int    `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free."`
 }
 
 // The demo's accounts.
 const (
-	demoDomain = "localhost"
-	demoPerson = "you@" + demoDomain
-	demoThing  = "thermometer@" + demoDomain
+	demoDomain  = "localhost"
+	demoPerson  = "you@" + demoDomain
+	demoMeter   = "thermometer@" + demoDomain
+	demoReading = 10 * time.Second
 )
 
 // Run implements the command.
@@ -42,139 +50,189 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	c.Listen.Client, c.Listen.ClientTLS = []string{d.address(d.Port)}, []string{d.address(d.Port + 1)}
+	c.Listen.Client, c.Listen.ClientTLS = d.ports()
+	c.Listen.Metrics = nil
 	in, err := start(c, "auto")
 	if err != nil {
 		return err
 	}
-	person, err := d.accounts(ctx, in)
-	if err != nil {
-		return errors.Join(err, in.stop())
-	}
-	thing, err := d.thermometer(ctx, in)
-	if err != nil {
-		return errors.Join(err, in.stop())
-	}
-	d.explain(in, person)
-	d.report(ctx, thing)
-	fmt.Println("\nEnding: what is stored stays in", d.Data)
-	return errors.Join(thing.Close(), in.stop())
+	var things sync.WaitGroup
+	err = d.run(ctx, cancel, in, &things)
+	cancel()
+	things.Wait()
+	return errors.Join(err, in.stop())
 }
 
-// address is the port where it is free, else any.
-func (d Demo) address(port int) string {
-	a := net.JoinHostPort(d.Host, fmt.Sprint(port))
-	l, err := net.Listen("tcp", a)
+func (d Demo) run(ctx context.Context, cancel context.CancelFunc, in *instance, things *sync.WaitGroup) error {
+	if err := d.remember(); err != nil {
+		return err
+	}
+	person, err := d.account(ctx, in, demoPerson)
 	if err != nil {
-		return net.JoinHostPort(d.Host, "0")
+		return err
+	}
+	meter, err := d.account(ctx, in, demoMeter)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	t, err := thing.New(thing.Config{
+		Client: meter, Owner: person.Account, Name: "Thermometer", Transient: true, Every: demoReading,
+		Read: func(context.Context) ([]thing.Field, error) {
+			// A day in ten minutes, between 17 and 23 °C.
+			degrees := 20 + 3*math.Sin(time.Since(begun).Minutes()*2*math.Pi/10)
+			return []thing.Field{{Name: "temperature", Unit: "Cel", Value: thing.Number(math.Round(degrees*10) / 10)}}, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	things.Go(func() {
+		if err := t.Run(ctx); err != nil {
+			failed <- fmt.Errorf("%s: %w", demoMeter, err)
+			cancel()
+		}
+	})
+	if err := d.befriend(ctx, person, meter.Account); err != nil && ctx.Err() == nil {
+		return err
+	}
+	if ctx.Err() == nil {
+		d.explain(in, person)
+	}
+	<-ctx.Done()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		fmt.Println("\nEnding: what is stored stays in", d.Data)
+		return nil
+	}
+}
+
+// ports are two free ones, from Port on.
+func (d Demo) ports() (client, clientTLS []string) {
+	for port := d.Port; port < d.Port+100; port += 2 {
+		a, b := net.JoinHostPort(d.Host, strconv.Itoa(port)), net.JoinHostPort(d.Host, strconv.Itoa(port+1))
+		if !isFree(a) || !isFree(b) {
+			continue
+		}
+		if port != d.Port {
+			fmt.Printf("Port %d or %d is taken by another program: this server is at %d and %d.\n", d.Port, d.Port+1, port, port+1)
+		}
+		return []string{a}, []string{b}
+	}
+	whichever := net.JoinHostPort(d.Host, "0")
+	return []string{whichever}, []string{whichever}
+}
+
+func isFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
 	}
 	_ = l.Close()
-	return a
+	return true
 }
 
-// accounts makes the demo's accounts, with passwords of this data folder, and returns the
-// person's.
-func (d Demo) accounts(ctx context.Context, in *instance) (person string, err error) {
-	for _, a := range []string{demoPerson, demoThing} {
-		secret, err := d.secret(a)
-		if err != nil {
-			return "", err
-		}
-		err = in.server.CreateAccount(ctx, jid.MustParse(a), secret)
-		if err != nil && !errors.Is(err, store.ErrExists) {
-			return "", err
-		}
-		if a == demoPerson {
-			person = secret
-		}
+// remember leaves the configuration with which serve, and user, find the data.
+func (d Demo) remember() error {
+	data, err := filepath.Abs(d.Data)
+	if err != nil {
+		return err
 	}
-	return person, nil
+	text := fmt.Sprintf("# The server of the demo: stonechat serve -c stonechat.yaml\ndomains: [%s]\ndata: %s\n", demoDomain, strconv.Quote(data))
+	return os.WriteFile(filepath.Join(d.Data, "stonechat.yaml"), []byte(text), 0o600)
 }
 
-// secret is an account's password, kept in the data folder.
-func (d Demo) secret(account string) (string, error) {
-	name := filepath.Join(d.Data, account+".password")
-	b, err := os.ReadFile(name)
-	if err == nil {
-		return string(b), nil
+// account makes an account, with a password of this data folder, and says how to log in to it.
+func (d Demo) account(ctx context.Context, in *instance, name string) (client.Config, error) {
+	c := client.Config{Account: jid.MustParse(name), Address: in.address("client")}
+	if err := c.Trust(d.certificate()); err != nil {
+		return c, err
 	}
-	s := rand.Text()[:10]
-	return s, os.WriteFile(name, []byte(s), 0o600)
+	file := filepath.Join(d.Data, name+".password")
+	var err error
+	if c.Password, err = client.ReadPassword(file); err == nil {
+		return c, nil
+	}
+	c.Password = strings.ToLower(rand.Text()[:10])
+	if err := os.WriteFile(file, []byte(c.Password+"\n"), 0o600); err != nil {
+		return c, err
+	}
+	err = in.server.CreateAccount(ctx, c.Account, c.Password)
+	if errors.Is(err, store.ErrExists) {
+		err = in.server.SetPassword(ctx, c.Account, c.Password)
+	}
+	return c, err
 }
 
-// thermometer logs in as a device would: over TLS, with a password, believing the server's
-// certificate because it was given it. It lets the person see it, and tells it what it measures.
-func (d Demo) thermometer(ctx context.Context, in *instance) (*client.Client, error) {
-	secret, err := d.secret(demoThing)
+// certificate is the one that the server has made for itself.
+func (d Demo) certificate() string { return filepath.Join(d.Data, "tls", "self-signed.crt") }
+
+// befriend makes the thing a contact of the person, as a messenger would, so that it is there
+// when the person comes.
+func (d Demo) befriend(ctx context.Context, person client.Config, contact jid.JID) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c, err := client.New(person)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	roots := x509.NewCertPool()
-	pem, err := os.ReadFile(filepath.Join(d.Data, "tls", "self-signed.crt"))
+	seen := make(chan struct{}, 1)
+	c.HandleRoster(func(_ context.Context, i roster.Item) {
+		if i.JID == contact && i.Subscription&roster.To != 0 {
+			select {
+			case seen <- struct{}{}:
+			default:
+			}
+		}
+	})
+	if err := c.Connect(ctx); err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // what was to be done is done, or failed already
+	items, err := c.Roster(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	roots.AppendCertsFromPEM(pem)
-	account := jid.MustParse(demoThing)
-	if account, err = account.WithResource("demo"); err != nil {
-		return nil, err
+	for _, i := range items {
+		if i.JID == contact && i.Subscription&roster.To != 0 {
+			return nil
+		}
 	}
-	c, err := client.Dial(ctx, client.Config{Account: account, Password: secret, Address: in.address("client"), RootCAs: roots})
-	if err != nil {
-		return nil, err
+	if err := errors.Join(c.SetContact(ctx, contact, "Thermometer"), c.Subscribe(ctx, contact)); err != nil {
+		return err
 	}
-	you := jid.MustParse(demoPerson)
-	return c, errors.Join(
-		c.Announce(ctx, client.Availability{Status: "measuring"}),
-		c.Approve(ctx, you), // the person's request is granted when it comes
-		c.Subscribe(ctx, you),
-	)
+	select {
+	case <-seen:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s has not granted its presence: %w", contact, context.Cause(ctx))
+	}
 }
 
 // explain says what to look at.
-func (d Demo) explain(in *instance, person string) {
+func (d Demo) explain(in *instance, person client.Config) {
 	fmt.Printf(`
-A Stonechat server is running, with one thing in it: a thermometer.
+A Stonechat server is running, with a person and a thing in it.
 
-  Log in with any XMPP client:
-    address   %s
-    password  %s
-    server    %s (STARTTLS), %s (direct TLS)
-    The certificate was made here: your client will ask you to trust it
-    (%s).
+Log in as the person with any XMPP client:
+  address   %s
+  password  %s
+  server    %s (STARTTLS) or %s (direct TLS)
+The server has made its certificate itself, so your client will ask you to trust it:
+  %s
 
-  The thermometer, %s, asks to be your contact and tells you what it
-  measures every ten seconds, as a headline; while you are away it tells nobody. Add it as a
-  contact to see it come and go.
+What to look at: the thermometer, %s, is in the contact list. While you are there it
+tells you a reading every %s. Write to it "help" or "read".
 
-  The same from this program, in another terminal:
-    export STONECHAT_PASSWORD=%s
-    stonechat listen --from %s --address %s --ca %s
+Or with this program, in another terminal:
+  export STONECHAT_JID=%s STONECHAT_PASSWORD=%s STONECHAT_ADDRESS=%s STONECHAT_CA=%s
+  stonechat listen
+  stonechat send %s read
 
 Ctrl-C ends the demo.
-`, demoPerson, person, in.address("client"), in.address("client_tls"), filepath.Join(d.Data, "tls", "self-signed.crt"),
-		demoThing, person, demoPerson, in.address("client"), filepath.Join(d.Data, "tls", "self-signed.crt"))
-}
-
-// report tells the person what the thermometer measures until ctx ends.
-func (d Demo) report(ctx context.Context, c *client.Client) {
-	tick := time.NewTicker(10 * time.Second)
-	defer tick.Stop()
-	begun := time.Now()
-	for {
-		// A day in ten minutes, between 17 and 23 °C.
-		degrees := 20 + 3*math.Sin(time.Since(begun).Minutes()*2*math.Pi/10)
-		m := stanza.Text(stanza.Headline, jid.MustParse(demoPerson), fmt.Sprintf("%.1f °C", degrees))
-		if err := c.Send(ctx, m); err != nil && ctx.Err() == nil {
-			fmt.Fprintln(os.Stderr, "thermometer:", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.Done():
-			fmt.Fprintln(os.Stderr, "thermometer:", c.Err())
-			return
-		case <-tick.C:
-		}
-	}
+`, person.Account, person.Password, in.address("client"), in.address("client_tls"), d.certificate(), demoMeter, demoReading,
+		person.Account, person.Password, in.address("client"), d.certificate(), demoMeter)
 }

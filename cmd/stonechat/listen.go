@@ -2,16 +2,19 @@
 
 package main
 
+// How to read this file: Listen is the command, printer takes what arrives, hear makes of a stanza
+// what is printed.
+
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -20,36 +23,55 @@ import (
 // Listen prints what arrives.
 type Listen struct {
 	login
-	JSON     bool `name:"json" help:"A JSON object a line: time, from, type, id, body, delayed."`
-	Count    int  `short:"n" placeholder:"N" help:"End after so many messages."`
+	JSON     bool `name:"json" help:"A JSON object a line: time, kind, from, type, id, body, delayed, fields (of a thing's reading)."`
+	Count    int  `short:"n" placeholder:"N" help:"End after so many messages; what comes later stays on the server."`
 	Presence bool `help:"Print presence too."`
 }
 
 // heard is one thing that arrived.
 type heard struct {
-	Time    time.Time `json:"time"` // when it was sent, where the server says so
+	Time    time.Time `json:"time"` // when it was sent, where the message says so
 	Kind    string    `json:"kind"`
 	From    string    `json:"from"`
 	Type    string    `json:"type"`
 	ID      string    `json:"id,omitempty"`
 	Body    string    `json:"body,omitempty"`
 	Delayed bool      `json:"delayed,omitempty"`
+	Fields  []field   `json:"fields,omitempty"`
+}
+
+// field is one value of a reading.
+type field struct {
+	Name  string    `json:"name"`
+	Value any       `json:"value"`
+	Unit  string    `json:"unit,omitempty"`
+	Time  time.Time `json:"time,omitzero"`
 }
 
 // Run implements the command.
 func (l Listen) Run() error {
-	ctx, cancel := interrupted()
-	defer cancel()
-	c, err := l.dial(ctx)
+	config, err := l.config()
 	if err != nil {
 		return err
 	}
-	p := &printer{w: os.Stdout, json: l.JSON, left: l.Count, done: cancel}
-	c.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, s *stanza.Stanza) { p.message(s) })
+	c, err := client.New(config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := interrupted()
+	defer cancel()
+	p := &printer{w: os.Stdout, json: l.JSON, left: l.Count, enough: func() {
+		c.StopHandling()
+		cancel()
+	}}
+	c.Handle(stanza.Message, xmlstream.Name{}, p.message)
 	if l.Presence {
-		c.Handle(stanza.Presence, xmlstream.Name{}, func(_ context.Context, s *stanza.Stanza) { p.presence(s) })
+		c.Handle(stanza.Presence, xmlstream.Name{}, p.presence)
 	}
 	if err := c.Announce(ctx, client.Availability{}); err != nil {
+		return err
+	}
+	if err := l.connect(ctx, c); err != nil {
 		return err
 	}
 	select {
@@ -60,32 +82,43 @@ func (l Listen) Run() error {
 	}
 }
 
-// printer writes what is heard, and says when it is enough.
+// printer writes what is heard, and says when it is enough. Handlers run one at a time.
 type printer struct {
-	mu   sync.Mutex
-	w    io.Writer
-	json bool
-	left int // 0: no end
-	done func()
+	w      io.Writer
+	json   bool
+	left   int // 0: no end
+	enough func()
 }
 
-func (p *printer) message(s *stanza.Stanza) {
+func (p *printer) message(_ context.Context, s *stanza.Stanza) {
 	h := hear(s)
 	h.Body = stanza.BodyOf(s)
+	if fields, err := thing.FieldsOf(s); err == nil { // else it is a message like others
+		for _, f := range fields {
+			h.Fields = append(h.Fields, field{f.Name, plain(f.Value), f.Unit, f.Time})
+		}
+	}
 	if h.Body == "" && !p.json {
 		return // a chat state, a receipt: nothing for people
 	}
 	p.print(h, fmt.Sprintf("%s: %s", h.From, h.Body))
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.left > 0 {
-		if p.left--; p.left == 0 {
-			p.done()
-		}
+	if p.left--; p.left == 0 {
+		p.enough()
 	}
 }
 
-func (p *printer) presence(s *stanza.Stanza) {
+// plain is a value as JSON has it.
+func plain(v thing.Value) any {
+	switch v.Kind() {
+	case thing.Numeric:
+		return v.Number()
+	case thing.Boolean:
+		return v.Bool()
+	}
+	return v.String()
+}
+
+func (p *printer) presence(_ context.Context, s *stanza.Stanza) {
 	h := hear(s)
 	if s.Type == stanza.Available {
 		h.Type = "available"
@@ -94,8 +127,6 @@ func (p *printer) presence(s *stanza.Stanza) {
 }
 
 func (p *printer) print(h heard, line string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.json {
 		_ = json.NewEncoder(p.w).Encode(h)
 		return

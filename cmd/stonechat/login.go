@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,39 +15,31 @@ import (
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
 // login is what every command takes that logs in as somebody.
 type login struct {
 	password
-	From               string `name:"from" env:"STONECHAT_JID" required:"" placeholder:"JID" help:"Log in as this account, name@domain."`
-	Address            string `placeholder:"HOST:PORT" help:"The server's address, instead of what DNS says of the domain."`
-	DirectTLS          bool   `name:"direct-tls" help:"At that address TLS begins with the first byte, as at port 5223."`
-	CA                 string `name:"ca" placeholder:"FILE" help:"Trust the certificates in this PEM file instead of the system's: a self-signed one, say."`
+	From               string `env:"STONECHAT_JID" required:"" placeholder:"JID" help:"Log in as this account, name@domain."`
+	Address            string `env:"STONECHAT_ADDRESS" placeholder:"HOST:PORT" help:"The server's address, instead of what DNS says of the domain; tls://HOST:PORT where TLS begins with the first byte, as at port 5223."`
+	CA                 string `name:"ca" env:"STONECHAT_CA" placeholder:"FILE" help:"Trust the certificates in this PEM file instead of the system's: a self-signed one, say."`
 	InsecureSkipVerify bool   `help:"Trust any certificate. Whoever is between you and the server can then read and change everything; for test beds."`
 	Verbose            bool   `short:"v" help:"Tell of connections made and lost."`
 }
 
-// dial logs in.
-func (l login) dial(ctx context.Context) (*client.Client, error) {
-	account, err := jid.Parse(l.From)
-	if err != nil {
-		return nil, fmt.Errorf("--from: %w", err)
+// config is what the flags say.
+func (l login) config() (client.Config, error) {
+	var c client.Config
+	var err error
+	if c.Account, err = jid.Parse(l.From); err != nil {
+		return c, fmt.Errorf("--from: %w", err)
 	}
-	secret, err := l.read()
-	if err != nil {
-		return nil, err
+	if err := c.SetAddress(l.Address); err != nil {
+		return c, err
 	}
-	c := client.Config{Account: account, Password: secret, Address: l.Address, DirectTLS: l.DirectTLS}
-	if l.CA != "" {
-		pem, err := os.ReadFile(l.CA)
-		if err != nil {
-			return nil, err
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca: there is no certificate in %s", l.CA)
-		}
+	if err := c.Trust(l.CA); err != nil {
+		return c, err
 	}
 	if l.InsecureSkipVerify {
 		c.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the flag says what it does
@@ -54,7 +47,31 @@ func (l login) dial(ctx context.Context) (*client.Client, error) {
 	if l.Verbose {
 		c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	return client.Dial(ctx, c)
+	c.Password, err = l.read()
+	return c, err
+}
+
+// connect logs in, and says what to do where that fails.
+func (l login) connect(ctx context.Context, c *client.Client) error { return l.advise(c.Connect(ctx)) }
+
+// advise adds to the error of a login what one may do about it.
+func (l login) advise(err error) error {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var refused *stream.SASLError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w\nIf the server made its certificate itself, give it: --ca FILE (in the server's data folder: tls/self-signed.crt)", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("%w\nThe certificate must name the domain of the account, wherever the server is", err)
+	case errors.As(err, &refused):
+		return fmt.Errorf("%w\nIs %s the account, and that its password?", err, l.From)
+	case l.Address == "":
+		return fmt.Errorf("%w\nDNS led there; --address HOST:PORT goes round it", err)
+	}
+	return err
 }
 
 // interrupted is over when somebody wants the program to end.

@@ -21,6 +21,7 @@ type commands struct {
 	User    User    `cmd:"" help:"Administer the accounts of a running server."`
 	Send    Send    `cmd:"" help:"Send messages."`
 	Listen  Listen  `cmd:"" help:"Print what arrives."`
+	Thing   Thing   `cmd:"" help:"Be a device, from the command line."`
 	Bench   Bench   `cmd:"" help:"Load any XMPP or MQTT server, and print what that cost it."`
 	Version Version `cmd:"" help:"Print the version, and what is compiled in."`
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -33,9 +32,11 @@ func (s Send) Run() error {
 	if len(s.Text) == 0 && s.PasswordFile == "-" {
 		return errors.New("standard input is either the password or the messages: give --password-file a file")
 	}
-	ctx, cancel := interrupted()
-	defer cancel()
-	c, err := s.dial(ctx)
+	config, err := s.config()
+	if err != nil {
+		return err
+	}
+	c, err := client.New(config)
 	if err != nil {
 		return err
 	}
@@ -46,16 +47,22 @@ func (s Send) Run() error {
 		default: // one is enough to fail
 		}
 	})
+	ctx, cancel := interrupted()
+	defer cancel()
+	if err := s.connect(ctx, c); err != nil {
+		return err
+	}
 	err = s.send(ctx, c, to)
 	if err == nil {
 		err = c.Sync(ctx)
 	}
+	err = errors.Join(err, c.Close())
 	select {
 	case why := <-refused:
-		err = errors.Join(err, why)
+		return errors.Join(why, err)
 	default:
+		return err
 	}
-	return errors.Join(err, c.Close())
 }
 
 func (s Send) send(ctx context.Context, c *client.Client, to jid.JID) error {
@@ -63,21 +70,20 @@ func (s Send) send(ctx context.Context, c *client.Client, to jid.JID) error {
 		return c.Send(ctx, stanza.Text(stanza.Chat, to, strings.Join(s.Text, " ")))
 	}
 	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 128<<10)
+	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		if err := c.Send(ctx, stanza.Text(stanza.Chat, to, lines.Text())); err != nil {
-			if !errors.Is(err, client.ErrFull) {
-				return err
-			}
-			if err := c.Sync(ctx); err != nil { // wait for room, then go on
-				return err
-			}
-			if err := c.Send(ctx, stanza.Text(stanza.Chat, to, lines.Text())); err != nil {
-				return err
-			}
+			return err
 		}
 	}
-	if err := lines.Err(); err != nil && !errors.Is(err, io.EOF) {
+	return standardInput(lines.Err())
+}
+
+// maxLine is the longest line of standard input: a message that servers take.
+const maxLine = 128 << 10
+
+func standardInput(err error) error {
+	if err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
 	return nil

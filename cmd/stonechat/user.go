@@ -3,14 +3,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -35,11 +33,7 @@ type User struct {
 // operator finds the running server.
 type operator struct {
 	Config string `short:"c" placeholder:"FILE" help:"The configuration of the running server; without one its data is in ./data."`
-}
-
-// password is where a command gets one from: never from its arguments, which others can see.
-type password struct {
-	PasswordFile string `placeholder:"FILE" help:"Read the password from the first line of a file; - is standard input. Otherwise it is taken from the environment, STONECHAT_PASSWORD, or asked for."`
+	Data   string `placeholder:"FOLDER" help:"Its data folder, instead of what the configuration says."`
 }
 
 // UserAdd makes an account.
@@ -137,27 +131,30 @@ func (o operator) call(method, path string, in, out any) error {
 			return err
 		}
 	}
-	socket := admin.Socket(c.Data)
+	if o.Data != "" {
+		c.Data = o.Data
+	}
+	caller, err := admin.Dial(c.Data)
+	if err != nil {
+		return o.missing(c.Data, err)
+	}
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(context.Background(), method, "http://localhost"+path, &body)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, &body)
 	if err != nil {
 		return err
 	}
-	caller := http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
 	resp, err := caller.Do(req)
 	if err != nil {
-		return fmt.Errorf("no server answers at %s: is it running, and is this its data folder? (%w)", socket, err)
+		return o.missing(c.Data, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode/100 != 2 {
 		var f admin.Failure
 		if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
@@ -166,36 +163,15 @@ func (o operator) call(method, path string, in, out any) error {
 		return errors.New(f.Error)
 	}
 	if out == nil {
-		_, err := io.Copy(io.Discard, resp.Body)
-		return err
+		return nil
 	}
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// read returns the password.
-func (p password) read() (string, error) {
-	switch p.PasswordFile {
-	case "":
-		if s := os.Getenv("STONECHAT_PASSWORD"); s != "" {
-			return s, nil
-		}
-		return ask("Password: ")
-	case "-":
-		return line(os.Stdin)
+// missing says what to do where no server answers.
+func (o operator) missing(data string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("the server in %s may be administered by its own user only: %w", data, err)
 	}
-	f, err := os.Open(p.PasswordFile)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	return line(f)
-}
-
-func line(r io.Reader) (string, error) {
-	s, err := bufio.NewReader(r).ReadString('\n')
-	s = strings.TrimRight(s, "\r\n")
-	if s == "" {
-		return "", fmt.Errorf("no password: %w", errors.Join(err, io.ErrUnexpectedEOF))
-	}
-	return s, nil
+	return fmt.Errorf("no server runs in %s: start it (stonechat serve), or say where it is with -c or --data (%w)", data, err)
 }

@@ -126,13 +126,6 @@ func (b *book) ack(m message) {
 	b.mu.Unlock()
 }
 
-// refuse says that m came back as an error.
-func (b *book) refuse(m message) {
-	b.mu.Lock()
-	b.refused[m] = true
-	b.mu.Unlock()
-}
-
 // change says that a change was acknowledged.
 func (b *book) change(what, value string) {
 	b.mu.Lock()

@@ -32,8 +32,12 @@ func (s *script) data(name, file, data string) {
 	s.line(1, fmt.Sprintf(`%s(7<%s>, "%s", %d%s) = %d`, name, hexed(file), hexed(data), len(data), more, len(data)))
 }
 
-func (s *script) reads(socket int, data string) { s.data("read", fmt.Sprintf("socket:[%d]", socket), data) }
-func (s *script) sends(socket int, data string) { s.data("write", fmt.Sprintf("socket:[%d]", socket), data) }
+func (s *script) reads(socket int, data string) {
+	s.data("read", fmt.Sprintf("socket:[%d]", socket), data)
+}
+func (s *script) sends(socket int, data string) {
+	s.data("write", fmt.Sprintf("socket:[%d]", socket), data)
+}
 
 // client is a connection up to its session.
 func (s *script) client(socket int, user string, managed bool) {

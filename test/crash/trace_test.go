@@ -183,18 +183,6 @@ func (c *call) bytes(arg int) []byte {
 	return unhex(s[1 : len(s)-1])
 }
 
-// number is an integer argument.
-func (c *call) number(arg int) int64 {
-	if arg >= len(c.args) {
-		return -1
-	}
-	n, err := strconv.ParseInt(c.args[arg], 0, 64)
-	if err != nil {
-		return -1
-	}
-	return n
-}
-
 // unhex reads \x2f\x74…, the way in which -xx writes every string.
 func unhex(s string) []byte {
 	out := make([]byte, 0, len(s)/4)

@@ -25,7 +25,6 @@ func (e *wireElement) name() string {
 	return e.xml[1:i]
 }
 
-
 // attr is the value of an attribute of the element itself.
 func (e *wireElement) attr(name string) string {
 	head, _, _ := strings.Cut(e.xml, ">")

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// How to read this file: ThingRun.Run makes the thing of the flags and feeds it from one source:
+// simulate.go measures by itself; lines of standard input and rows of a CSV file are told as they
+// come.
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/thing"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// Thing is a device from the command line.
+type Thing struct {
+	Run ThingRun `cmd:"" help:"Be a thing: tell readings to an owner, and obey the owner's messages (help, read, set …)."`
+}
+
+// ThingRun runs one.
+type ThingRun struct {
+	login
+	Owner     string        `required:"" env:"STONECHAT_OWNER" placeholder:"JID" help:"Whom to tell, and whom to obey."`
+	Name      string        `help:"What people see."`
+	Field     string        `default:"value" help:"The name of what is measured, such as temperature."`
+	Unit      string        `help:"Its unit, as SenML has it: Cel, %RH, lx, W …"`
+	Every     time.Duration `default:"10s" help:"How often a simulated reading, or a row of the CSV file, is told."`
+	Sine      sine          `group:"source" xor:"source" placeholder:"LOW,HIGH,PERIOD" help:"Simulate a sine between two numbers: 18,24,1h."`
+	Walk      *walk         `group:"source" xor:"source" placeholder:"LOW,HIGH,STEP" help:"Simulate a random walk between two numbers: 0,100,5."`
+	CSV       string        `name:"csv" group:"source" xor:"source" placeholder:"FILE" help:"Tell the rows of a file, the first of which names the fields, with units in brackets: temperature [Cel]. A column time is RFC 3339."`
+	Stdin     bool          `group:"source" xor:"source" help:"Tell the lines of standard input: VALUE, or NAME VALUE [UNIT]."`
+	Set       []string      `placeholder:"NAME=KIND" help:"What the owner may set, as boolean, numeric or string; a line NAME VALUE is printed when it is."`
+	Transient bool          `help:"Tell only an owner who is there: nothing waits on the server."`
+	Keep      int           `default:"1000" help:"How many readings to keep while there is no connection."`
+}
+
+// Run implements the command. It ends when its source does and the server has acknowledged
+// everything, or when it is interrupted.
+func (r *ThingRun) Run() error {
+	config, err := r.thing()
+	if err != nil {
+		return err
+	}
+	t, err := thing.New(config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := interrupted()
+	defer cancel()
+	var work sync.WaitGroup
+	defer work.Wait()
+	ended := make(chan error, 1)
+	if source := r.source(); source != nil {
+		work.Go(func() {
+			err := source(ctx, t)
+			if err == nil {
+				err = t.Sync(ctx)
+			}
+			if ctx.Err() == nil { // else the interruption says it all
+				ended <- err
+			}
+			cancel()
+		})
+	}
+	err = r.advise(t.Run(ctx))
+	cancel()
+	select {
+	case why := <-ended:
+		return errors.Join(why, err)
+	default:
+		return err
+	}
+}
+
+// thing is what the flags say.
+func (r *ThingRun) thing() (thing.Config, error) {
+	c, err := r.config()
+	if err != nil {
+		return thing.Config{}, err
+	}
+	owner, err := jid.Parse(r.Owner)
+	if err != nil {
+		return thing.Config{}, fmt.Errorf("--owner: %w", err)
+	}
+	t := thing.Config{Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep}
+	for _, s := range r.Set {
+		p, err := parameter(s)
+		if err != nil {
+			return t, err
+		}
+		t.Parameters = append(t.Parameters, p)
+	}
+	var measure func(time.Time) float64
+	switch {
+	case r.Sine.period > 0:
+		measure = r.Sine.at
+	case r.Walk != nil:
+		measure = r.Walk.at
+	default:
+		return t, nil
+	}
+	t.Every = r.Every
+	t.Read = func(context.Context) ([]thing.Field, error) {
+		return []thing.Field{{Name: r.Field, Unit: r.Unit, Value: thing.Number(measure(time.Now()))}}, nil
+	}
+	return t, nil
+}
+
+// parameter makes a parameter of NAME=KIND, which remembers what it was set to.
+func parameter(s string) (thing.Parameter, error) {
+	name, kind, _ := strings.Cut(s, "=")
+	p := thing.Parameter{Name: name}
+	value := thing.Text("")
+	switch kind {
+	case "boolean":
+		p.Kind, value = thing.Boolean, thing.Bool(false)
+	case "numeric":
+		p.Kind, value = thing.Numeric, thing.Number(0)
+	case "string":
+		p.Kind = thing.String
+	default:
+		return p, fmt.Errorf("--set %s: write %s=boolean, =numeric or =string", s, name)
+	}
+	p.Set = func(_ context.Context, v thing.Value) error {
+		value = v
+		_, err := fmt.Println(name, v)
+		return err
+	}
+	p.Get = func(context.Context) (thing.Value, error) { return value, nil }
+	return p, nil
+}
+
+// source is what feeds the thing, nil where it measures by itself.
+func (r *ThingRun) source() func(context.Context, *thing.Thing) error {
+	switch {
+	case r.Stdin:
+		return r.lines
+	case r.CSV != "":
+		return r.rows
+	}
+	return nil
+}
+
+// lines tells standard input.
+func (r *ThingRun) lines(ctx context.Context, t *thing.Thing) error {
+	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, maxLine)
+	for n := 1; in.Scan(); n++ {
+		if strings.TrimSpace(in.Text()) == "" {
+			continue
+		}
+		f, err := r.field(strings.Fields(in.Text()))
+		if err == nil {
+			err = t.Report(f)
+		}
+		if err != nil {
+			return fmt.Errorf("standard input, line %d: %w", n, err)
+		}
+		// A file is not to overrun what is kept.
+		if n%max(r.Keep/2, 1) == 0 {
+			if err := t.Sync(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return standardInput(in.Err())
+}
+
+// field reads VALUE, or NAME VALUE [UNIT].
+func (r *ThingRun) field(words []string) (thing.Field, error) {
+	f := thing.Field{Name: r.Field, Unit: r.Unit}
+	switch len(words) {
+	case 1:
+		f.Value = guess(words[0])
+		return f, nil
+	case 3:
+		f.Unit = words[2]
+		fallthrough
+	case 2:
+		f.Name, f.Value = words[0], guess(words[1])
+		return f, nil
+	}
+	return f, errors.New("a line is VALUE, or NAME VALUE [UNIT]")
+}
+
+// guess reads a number or true or false, and takes what is neither for a text.
+func guess(s string) thing.Value {
+	if v, err := thing.ParseValue(thing.Numeric, s); err == nil {
+		return v
+	}
+	switch s {
+	case "true", "on":
+		return thing.Bool(true)
+	case "false", "off":
+		return thing.Bool(false)
+	}
+	return thing.Text(s)
+}
+
+// rows tells a CSV file, a row at a time.
+func (r *ThingRun) rows(ctx context.Context, t *thing.Thing) error {
+	f, err := os.Open(r.CSV)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	in := csv.NewReader(f)
+	in.TrimLeadingSpace = true
+	head, err := in.Read()
+	if err != nil {
+		return fmt.Errorf("%s: the first row names the fields: %w", r.CSV, err)
+	}
+	tick := time.NewTicker(max(r.Every, 1))
+	defer tick.Stop()
+	for {
+		row, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		line, _ := in.FieldPos(0)
+		var fields []thing.Field
+		if err == nil {
+			fields, err = columns(head, row)
+		}
+		if err == nil {
+			err = t.Report(fields...)
+		}
+		if err != nil {
+			return fmt.Errorf("%s, line %d: %w", r.CSV, line, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// columns makes the fields of a row; an empty cell is none.
+func columns(head, row []string) (fields []thing.Field, err error) {
+	var at time.Time
+	for i, cell := range row {
+		name, unit, _ := strings.Cut(head[i], "[")
+		name = strings.TrimSpace(name)
+		switch {
+		case cell == "":
+		case name == "time":
+			if at, err = time.Parse(time.RFC3339, cell); err != nil {
+				return nil, fmt.Errorf("time: %w", err)
+			}
+		default:
+			fields = append(fields, thing.Field{Name: name, Unit: strings.TrimSuffix(unit, "]"), Value: guess(cell)})
+		}
+	}
+	for i := range fields {
+		fields[i].Time = at
+	}
+	return fields, nil
+}
