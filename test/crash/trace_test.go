@@ -199,3 +199,15 @@ func nibble(b byte) byte {
 	}
 	return b - '0'
 }
+
+// number is an integer argument.
+func (c *call) number(arg int) int64 {
+	if arg >= len(c.args) {
+		return -1
+	}
+	n, err := strconv.ParseInt(c.args[arg], 0, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
