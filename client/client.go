@@ -190,8 +190,15 @@ func (c *Client) SendAcked(ctx context.Context, s *stanza.Stanza, acked func(err
 	return c.out.put(ctx, it)
 }
 
-// Sync waits until the server has acknowledged all that was sent before.
-func (c *Client) Sync(ctx context.Context) error { return c.out.sync(ctx) }
+// Sync waits until the server has acknowledged all that was sent before, and what arrived ahead of
+// that is handled: a server that refuses a stanza says so first. In a handler it waits for the
+// acknowledgement only.
+func (c *Client) Sync(ctx context.Context) error {
+	if err := c.out.sync(ctx); err != nil {
+		return err
+	}
+	return c.in.sync(ctx)
+}
 
 // Unacked is how many stanzas wait for the server's acknowledgement.
 func (c *Client) Unacked() int { return c.out.len() }

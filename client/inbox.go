@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -143,8 +144,9 @@ func (in *inbox) dispatch(ctx context.Context) {
 // stop starts no more handlers. What is queued is not handled.
 func (in *inbox) stop() {
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	in.stopped = true
+	in.mu.Unlock()
+	signal(in.pushed) // so that whoever waits for handlers hears of it
 }
 
 // settle waits until no handler runs.
@@ -162,6 +164,37 @@ func (in *inbox) settle(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// sync waits until what is queued now is handled, if it will be.
+func (in *inbox) sync(ctx context.Context) error {
+	in.mu.Lock()
+	idle := in.stopped || len(in.queue) == 0 && in.busy == nil
+	in.mu.Unlock()
+	if idle || inHandler(ctx) {
+		return nil
+	}
+	done := make(chan struct{})
+	in.push(arrival{run: func(context.Context) { close(done) }})
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-in.settled:
+			if in.isStopped() {
+				signal(in.settled) // there may be others
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("client: waiting for the handlers: %w", context.Cause(ctx))
+		}
+	}
+}
+
+func (in *inbox) isStopped() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.stopped
 }
 
 // pop notes that the last arrival is handled and takes the next one.

@@ -144,9 +144,10 @@ func (t *Thing) set(ctx context.Context, s *stanza.Stanza, name, word string) {
 	t.answer(ctx, s, f, "done: "+text(f))
 }
 
-// answer answers the owner's message s.
+// answer answers the owner's message s: to the bare address, because what asked may be a program
+// that is gone already, and the owner is where the owner reads.
 func (t *Thing) answer(ctx context.Context, s *stanza.Stanza, fields []Field, body string) {
-	a := stanza.Text(s.Type, s.From, body)
+	a := stanza.Text(s.Type, t.config.Owner, body)
 	if len(fields) > 0 {
 		p, err := payload(fields)
 		if err != nil {

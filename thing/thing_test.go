@@ -221,7 +221,7 @@ func TestCommands(t *testing.T) {
 			{"help me", "I do not understand that. " + help},
 		} {
 			say(owner+"/phone", "type='chat' id='1'", c.body, "")
-			p.Expect("<message to='nurse@example.org/phone' id='[^']+' type='chat'><body>" + c.answer + ".*</message>")
+			p.Expect("<message to='nurse@example.org' id='[^']+' type='chat'><body>" + c.answer + ".*</message>")
 		}
 		if !lamp || limit != 40.5 {
 			t.Errorf("lamp %t, limit %g", lamp, limit)

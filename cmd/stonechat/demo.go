@@ -30,17 +30,17 @@ import (
 
 // Demo runs a server with a person and a thing, to look at.
 type Demo struct {
-	Data string `default:"./demo-data" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
-	Host string `default:"127.0.0.1" help:"Where to listen."`
-	Port int    `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free."`
+	Data  string        `default:"./demo-data" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
+	Host  string        `default:"127.0.0.1" help:"Where to listen."`
+	Port  int           `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free. 0 is any."`
+	Every time.Duration `default:"10s" help:"How often the thermometer tells a reading."`
 }
 
 // The demo's accounts.
 const (
-	demoDomain  = "localhost"
-	demoPerson  = "you@" + demoDomain
-	demoMeter   = "thermometer@" + demoDomain
-	demoReading = 10 * time.Second
+	demoDomain = "localhost"
+	demoPerson = "you@" + demoDomain
+	demoMeter  = "thermometer@" + demoDomain
 )
 
 // Run implements the command.
@@ -50,9 +50,8 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	c.Listen.Client, c.Listen.ClientTLS = d.ports()
+	in, err := d.start(c)
 	c.Listen.Metrics = nil
-	in, err := start(c, "auto")
 	if err != nil {
 		return err
 	}
@@ -77,7 +76,7 @@ func (d Demo) run(ctx context.Context, cancel context.CancelFunc, in *instance, 
 	}
 	begun := time.Now()
 	t, err := thing.New(thing.Config{
-		Client: meter, Owner: person.Account, Name: "Thermometer", Transient: true, Every: demoReading,
+		Client: meter, Owner: person.Account, Name: "Thermometer", Transient: true, Every: d.Every,
 		Read: func(context.Context) ([]thing.Field, error) {
 			// A day in ten minutes, between 17 and 23 °C.
 			degrees := 20 + 3*math.Sin(time.Since(begun).Minutes()*2*math.Pi/10)
@@ -110,20 +109,28 @@ func (d Demo) run(ctx context.Context, cancel context.CancelFunc, in *instance, 
 	}
 }
 
-// ports are two free ones, from Port on.
-func (d Demo) ports() (client, clientTLS []string) {
-	for port := d.Port; port < d.Port+100; port += 2 {
+// start starts the server at the first two ports from Port on that are free.
+func (d Demo) start(c *config.Config) (*instance, error) {
+	const tries = 50
+	for i := range tries {
+		port := d.Port + 2*i
 		a, b := net.JoinHostPort(d.Host, strconv.Itoa(port)), net.JoinHostPort(d.Host, strconv.Itoa(port+1))
-		if !isFree(a) || !isFree(b) {
+		if d.Port == 0 {
+			b = a // any will do
+		} else if !isFree(a) || !isFree(b) {
 			continue
 		}
-		if port != d.Port {
+		c.Listen.Client, c.Listen.ClientTLS = []string{a}, []string{b}
+		in, err := start(c, "auto")
+		if err != nil && d.Port != 0 && (!isFree(a) || !isFree(b)) {
+			continue // somebody was quicker
+		}
+		if err == nil && i > 0 {
 			fmt.Printf("Port %d or %d is taken by another program: this server is at %d and %d.\n", d.Port, d.Port+1, port, port+1)
 		}
-		return []string{a}, []string{b}
+		return in, err
 	}
-	whichever := net.JoinHostPort(d.Host, "0")
-	return []string{whichever}, []string{whichever}
+	return nil, fmt.Errorf("no two ports are free from %d on: give another --port", d.Port)
 }
 
 func isFree(address string) bool {
@@ -233,6 +240,6 @@ Or with this program, in another terminal:
   stonechat send %s read
 
 Ctrl-C ends the demo.
-`, person.Account, person.Password, in.address("client"), in.address("client_tls"), d.certificate(), demoMeter, demoReading,
+`, person.Account, person.Password, in.address("client"), in.address("client_tls"), d.certificate(), demoMeter, d.Every,
 		person.Account, person.Password, in.address("client"), d.certificate(), demoMeter)
 }

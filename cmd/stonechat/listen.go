@@ -128,7 +128,9 @@ func (p *printer) presence(_ context.Context, s *stanza.Stanza) {
 
 func (p *printer) print(h heard, line string) {
 	if p.json {
-		_ = json.NewEncoder(p.w).Encode(h)
+		e := json.NewEncoder(p.w)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(h)
 		return
 	}
 	fmt.Fprintln(p.w, h.Time.Local().Format(time.TimeOnly), line)

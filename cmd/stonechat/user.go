@@ -91,7 +91,11 @@ func (c UserPasswd) Run() error {
 	if err != nil {
 		return err
 	}
-	return c.call(http.MethodPut, "/accounts/"+url.PathEscape(c.JID), admin.Account{Password: secret}, nil)
+	if err := c.call(http.MethodPut, "/accounts/"+url.PathEscape(c.JID), admin.Account{Password: secret}, nil); err != nil {
+		return err
+	}
+	fmt.Println("changed the password of", c.JID)
+	return nil
 }
 
 // Run implements the command.

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// How to read these tests: testdata/script has what people type, and what they see. Beside the
+// commands of testscript there is
+//
+//	server         starts a server on stonechat.yaml, and sets STONECHAT_ADDRESS, TLS_ADDRESS and
+//	               STONECHAT_CA
+//	demo ARGS      starts the demo, and sets what it says to export
+//	ends NAME      interrupts server or demo, which must end well
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"stonechat": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(2 * time.Minute),
+		Setup: func(e *testscript.Env) error {
+			e.Values["running"] = map[string]*running{}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"server": cmdServer, "demo": cmdDemo, "ends": cmdEnds,
+		},
+	})
+}
+
+func cmdServer(ts *testscript.TestScript, _ bool, _ []string) {
+	background(ts, "server", []string{"serve", "-c", "stonechat.yaml"}, func(line string) (ready bool) {
+		word, rest, _ := strings.Cut(line, " ")
+		switch key, address, _ := strings.Cut(rest, " "); key {
+		case "client":
+			ts.Setenv("STONECHAT_ADDRESS", address)
+		case "client_tls":
+			ts.Setenv("TLS_ADDRESS", "tls://"+address)
+		}
+		return word == "ready"
+	})
+	ts.Setenv("STONECHAT_CA", filepath.Join(ts.Getenv("WORK"), "data", "tls", "self-signed.crt"))
+}
+
+func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
+	background(ts, "demo", append([]string{"demo"}, args...), func(line string) (ready bool) {
+		if exports, ok := strings.CutPrefix(line, "  export "); ok {
+			for _, e := range strings.Fields(exports) {
+				name, value, _ := strings.Cut(e, "=")
+				ts.Setenv(name, value)
+			}
+		}
+		return strings.HasPrefix(line, "Ctrl-C")
+	})
+}
+
+func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Value("running").(map[string]*running)[args[0]].end())
+}
+
+// running is a program in the background.
+type running struct {
+	cmd    *exec.Cmd
+	out    io.Reader
+	stderr strings.Builder
+	over   bool
+}
+
+// background starts stonechat and returns when one of its lines makes it ready.
+func background(ts *testscript.TestScript, name string, args []string, line func(string) (ready bool)) {
+	path, err := filepath.Abs(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "stonechat"))
+	ts.Check(err)
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	r := &running{cmd: exec.Command(path, args...)}
+	r.cmd.Dir, r.cmd.Stderr = ts.Getenv("WORK"), &r.stderr
+	out, err := r.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(r.cmd.Start())
+	r.out = out
+	ts.Value("running").(map[string]*running)[name] = r
+	ts.Defer(func() { _ = r.end() }) // a script that ends it by itself hears of errors
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		ts.Logf("[%s] %s", name, lines.Text())
+		if line(lines.Text()) {
+			return
+		}
+	}
+	ts.Fatalf("%s did not start: %v", name, r.end())
+}
+
+// end interrupts the program and waits for its end.
+func (r *running) end() error {
+	if r == nil {
+		return errors.New("it does not run")
+	}
+	if r.over {
+		return nil
+	}
+	r.over = true
+	kill := r.cmd.Process.Signal(os.Interrupt)
+	if kill != nil { // Windows can only
+		_ = r.cmd.Process.Kill()
+	}
+	_, _ = io.Copy(io.Discard, r.out)
+	if err := r.cmd.Wait(); err != nil && kill == nil {
+		return fmt.Errorf("%w: %s", err, r.stderr.String())
+	}
+	return nil
+}
