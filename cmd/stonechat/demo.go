@@ -50,8 +50,8 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	in, err := d.start(c)
 	c.Listen.Metrics = nil
+	in, err := d.start(c)
 	if err != nil {
 		return err
 	}
