@@ -135,14 +135,7 @@ func (c *conn) Close() {
 }
 
 // Abort implements Conn.
-func (c *conn) Abort() {
-	c.wire.Lock()
-	if !c.closed && c.broken == nil {
-		c.fail(ErrAborted)
-	}
-	c.wire.Unlock()
-	c.post(func(*work) { c.end(ErrAborted) })
-}
+func (c *conn) Abort() { c.post(func(*work) { c.end(ErrAborted) }) }
 
 // Remote implements Conn.
 func (c *conn) Remote() netip.AddrPort { return c.remote }
