@@ -37,7 +37,7 @@ const maxFile = 1 << 20
 type Config struct {
 	// The domains served here. The first is the one that a client means which names none.
 	Domains []string `yaml:"domains" default:"[localhost]"`
-	// The folder of the embedded store, of certificates made here and of the administration socket; made if it is missing. Relative to the folder in which the server is started.
+	// The folder of the embedded store, of certificates made here and of the socket for administration; made if it is missing. Relative to the folder in which the server is started.
 	Data string `yaml:"data" default:"./data"`
 	// A PostgreSQL database instead of the embedded store, as postgres://user:password@host/name.
 	Database string `yaml:"database" default:"" unbuilt:"PostgreSQL"`
@@ -96,8 +96,8 @@ type Listen struct {
 	HTTP []string `yaml:"http" default:"[]" unbuilt:"HTTP"`
 	// The same over TLS.
 	HTTPS []string `yaml:"https" default:"[]" unbuilt:"HTTP"`
-	// Metrics, health and profiles: /metrics, /healthz, /readyz, /debug/pprof.
-	Metrics []string `yaml:"metrics" default:"[]" unbuilt:"the metrics listener"`
+	// Metrics, health and profiles: /metrics, /healthz, /readyz, /debug/pprof. Whoever can connect may read them.
+	Metrics []string `yaml:"metrics" default:"[\"127.0.0.1:9090\"]"`
 	// MQTT devices.
 	MQTT []string `yaml:"mqtt" default:"[]" unbuilt:"the MQTT gateway"`
 	// MQTT devices, over TLS.
@@ -150,6 +150,8 @@ type Limits struct {
 	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60"`
 	// How long a client may take to log in.
 	LoginTimeout Duration `yaml:"login_timeout" default:"30s"`
+	// How long a client's network may be silent before its connection is taken for dead. TCP keep-alives find out, in the second half of that time.
+	DeadAfter Duration `yaml:"dead_after" default:"5m"`
 	// Accounts made from one address, where registration is not closed.
 	RegistrationsPerHour Limit `yaml:"registrations_per_hour" default:"20"`
 

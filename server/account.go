@@ -51,6 +51,7 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 		for _, f := range s.table.deleted {
 			f(t, u)
 		}
+		s.users.drop(u)
 	})
 }
 

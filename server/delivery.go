@@ -24,8 +24,13 @@ import (
 //	            │      │
 //	            │      └─spool_after, or nobody will ack──▶ row committed: kept ─▶ acked: row deleted
 //	            └─the last session with a copy ends──────▶ row stays: drained by the next session
+//
+// D1: ids of deliveries to one account ascend in the order in which it is given them, live or to
+// its spool. They are given under User.mu, before it is known which of the messages need a row,
+// so that rows committed in another order are still drained in this one.
 type delivery struct {
 	user  *User
+	id    int64 // of its row, if it gets one
 	at    time.Time
 	bytes []byte // as queued to clients: no namespace declared
 
@@ -34,7 +39,7 @@ type delivery struct {
 	waited  bool    // receipt was given: somebody waits
 	copies  int     // in windows of sessions that live
 	done    bool    // acked, or left
-	row     int64   // 0: none
+	spooled bool    // it has a row, committed or on its way
 }
 
 // copied counts one copy more. Called under the mutex of an outbound.
@@ -48,14 +53,14 @@ func (d *delivery) copied() {
 func (d *delivery) acked(t *Turn) {
 	d.mu.Lock()
 	d.copies--
-	first, row := !d.done, d.row
+	first, spooled := !d.done, d.spooled
 	d.done = true
 	d.mu.Unlock()
 	if !first {
 		return
 	}
-	if row != 0 {
-		d.user.forget(row)
+	if spooled {
+		d.user.forget(d.id)
 	}
 	d.kept(t)
 }
@@ -76,47 +81,53 @@ func (d *delivery) kept(t *Turn) {
 	r.Release(t)
 }
 
-// spool gives the message a row, unless it has one or needs none any more. The commit is
-// ordered behind all that was spooled for this account before. It must be called with the
-// user's mutex held, which orders rows as deliveries.
-func (d *delivery) spool() {
+// spool gives the message a row, unless it has one or needs none any more. The caller may hold
+// the user's mutex; the turn hears of the outcome without it.
+func (d *delivery) spool(t *Turn) {
 	u := d.user
-	s := u.server
 	d.mu.Lock()
-	if d.row != 0 || d.done {
-		d.mu.Unlock()
+	defer d.mu.Unlock() // until the commit is queued: an ack's deletion must come behind it
+	if d.spooled || d.done {
 		return
 	}
-	d.row = s.lastRow.Add(1)
-	row := d.row
-	u.rows.add(row)
-	d.mu.Unlock()
+	d.spooled = true
+	u.rows.add(d.id)
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
-		ID: row, At: d.at, Stanza: standalone(d.bytes),
+		ID: d.id, At: d.at, Stanza: standalone(d.bytes),
 	}})
-	p.OnDone(func(err error) {
-		if err != nil {
-			// Perhaps at once, with the caller's locks held: a refusal must not need them.
-			s.later(func(t *Turn) { d.notSpooled(t, row, err) })
-			return
+	t.commits = append(t.commits, spooling{d, p})
+}
+
+// spooling is a row on its way to the disk.
+type spooling struct {
+	d *delivery
+	p *store.Pending
+}
+
+// follow has the outcome told. It may be known, so that the caller holds no locks.
+func (x spooling) follow() {
+	x.p.OnDone(func(err error) {
+		t := x.d.user.server.NewTurn()
+		if err == nil {
+			x.d.kept(t)
+		} else {
+			x.d.notSpooled(t, err)
 		}
-		t := s.NewTurn()
-		d.kept(t)
 		t.End()
 	})
 }
 
 // notSpooled undoes spool. While a session has a copy nobody is told anything: the sweeper and
 // the session's end try again, the sender's acks wait. Without one the message is refused.
-func (d *delivery) notSpooled(t *Turn, row int64, err error) {
+func (d *delivery) notSpooled(t *Turn, err error) {
 	s := d.user.server
 	s.metrics.spoolFailures.Inc()
 	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
+	d.user.rows.remove(d.id) // before it may get the row again
 	d.mu.Lock()
-	d.row = 0
+	d.spooled = false
 	lost := d.copies == 0 && !d.done
 	d.mu.Unlock()
-	d.user.rows.remove(row)
 	if !lost {
 		return
 	}
@@ -144,35 +155,36 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	if d != nil {
 		b = d.bytes
 	}
-	taken, acks := false, false
+	taken, answers := false, false
 	for _, se := range to {
 		if se.out.put(t, b, d, request) {
 			taken = true
-			acks = acks || se.out.willAck()
+			answers = answers || se.out.answers()
 		}
 	}
 	switch {
 	case d == nil:
 	case !taken:
 		t.receipt.Release(t)
-	case !acks && d.waited:
-		d.spool() // it cannot be kept by an ack
+	case !answers && d.waited:
+		d.spool(t) // the sweeper would find nothing to wait for
 	}
 	return taken
 }
 
 // track makes the delivery for a message that must be kept. Where nobody waits for it and no
-// receiver acks, it is not followed: it is the client's once its bytes have left.
+// receiver acks, it is not followed: it is the client's as soon as it is queued, which it is unless
+// the session drains. The caller holds u.mu.
 func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 	if !keep {
 		return nil
 	}
 	waited := t.receipt.wanted()
-	if !waited && !slices.ContainsFunc(to, (*Session).Managed) {
+	if !waited && !slices.ContainsFunc(to, func(se *Session) bool { return se.Managed() || se.drains }) {
 		return nil
 	}
 	t.receipt.Hold()
-	return &delivery{user: u, at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
+	return &delivery{user: u, id: u.server.lastRow.Add(1), at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
 }
 
 // Spool keeps s for u until a session of u drains it, for accounts without a session to take s
@@ -185,9 +197,11 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	t.receipt.Hold()
 	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
 	u.mu.Lock()
-	d.spool()
-	u.mu.Unlock()
-	u.rows.letGo(d.row)
+	defer u.mu.Unlock()
+	d.id = u.server.lastRow.Add(1)
+	d.spool(t)
+	u.rows.letGo(d.id)
+	u.drainToTaker() // if one has come since there was none
 	return nil
 }
 
@@ -200,7 +214,7 @@ func (se *Session) drain() {
 		se.drainAgain = true
 		return
 	}
-	if se.ended || u.rows.len() == 0 {
+	if !se.presence.takesMessages() || u.rows.len() == 0 {
 		return
 	}
 	se.drains, se.drainFrom = true, 0
@@ -209,44 +223,74 @@ func (se *Session) drain() {
 	u.server.store.Commit().OnDone(func(error) { u.server.workers.do(se.drainPages) })
 }
 
-// drainPage is how many rows are read at one time.
-const drainPage = 64
-
-// drainPages runs on a worker, until all is sent or the client has enough for now; then
-// outbound.makeRoom calls it again.
-func (se *Session) drainPages() {
-	s, u := se.server, se.User
-	for {
-		rows, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
-		if err != nil {
-			// The rows stay for the next session.
-			s.log.Error("spool not read", "jid", u.JID.String(), "err", err)
-		}
-		t := s.NewTurn()
-		for _, row := range rows {
-			se.drainFrom = row.ID
-			se.drainRow(t, row)
-		}
-		t.End()
-		if len(rows) == 0 {
-			break
-		}
-		if se.out.starve() {
+// drainToTaker drains to the first session that takes messages, if there is one. The caller holds
+// mu.
+func (u *User) drainToTaker() {
+	for _, se := range u.sessions {
+		if se.presence.takesMessages() {
+			se.drain()
 			return
 		}
 	}
-	t := s.NewTurn()
+}
+
+// drainPage is how many rows are read at one time.
+const drainPage = 64
+
+// drainPages runs on a worker, until all is sent, the client has enough for now (then
+// outbound.makeRoom calls it again) or the session takes no messages any more.
+func (se *Session) drainPages() {
+	u := se.User
+	for more := true; more; {
+		if u.server.stopping.Load() {
+			return // what is held is settled with the session
+		}
+		u.mu.Lock()
+		more = se.presence.takesMessages()
+		u.mu.Unlock()
+		if more {
+			more = se.drainNext()
+		}
+		if more && se.out.starve() {
+			return
+		}
+	}
+	t := u.server.NewTurn()
 	u.mu.Lock()
 	se.drains = false
 	if se.drainAgain {
 		se.drainAgain = false
 		se.drain()
 	}
-	if !se.drains {
+	switch {
+	case se.drains:
+	case se.presence.takesMessages():
 		se.out.drained(t)
+	default:
+		se.settle(t, se.out.undrained(t))
+		u.drainToTaker() // what it did not take any more
 	}
 	u.mu.Unlock()
 	t.End()
+}
+
+// drainNext sends one page, and reports whether there may be more.
+func (se *Session) drainNext() (more bool) {
+	s, u := se.server, se.User
+	u.rows.beginRead()
+	defer u.rows.endRead()
+	page, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
+	if err != nil {
+		// The rows stay for the next session.
+		s.log.Error("spool not read", "jid", u.JID.String(), "err", err)
+	}
+	t := s.NewTurn()
+	for _, row := range page {
+		se.drainFrom = row.ID
+		se.drainRow(t, row)
+	}
+	t.End()
+	return len(page) > 0
 }
 
 // drainRow sends one row, unless a session that lives has it in its window.
@@ -261,7 +305,7 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		return
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
-	d := &delivery{user: u, at: row.At, bytes: s.Append(nil, ""), row: row.ID}
+	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true}
 	if !se.out.putDrained(t, d) {
 		u.rows.letGo(row.ID)
 	}
@@ -272,7 +316,10 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 type rows struct {
 	mu   sync.Mutex
 	all  int            // rows there are, committed or on their way
-	held map[int64]bool // in some window
+	held map[int64]bool // in some window, or delivered and perhaps not deleted yet
+
+	reading   int     // pages being drained, which may show rows deleted since they were read
+	delivered []int64 // deleted since, held until no page is being drained
 }
 
 // add counts a new row, held by whoever made it.
@@ -308,7 +355,44 @@ func (r *rows) letGo(row int64) {
 	r.mu.Unlock()
 }
 
-// remove says that there is no such row any more.
+// deliver says that a row is not there for anybody any more, but perhaps on the disk still.
+func (r *rows) deliver() {
+	r.mu.Lock()
+	r.all--
+	r.mu.Unlock()
+}
+
+// deleted says that a delivered row is not on the disk any more.
+func (r *rows) deleted(row int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading > 0 {
+		r.delivered = append(r.delivered, row)
+		return
+	}
+	delete(r.held, row)
+}
+
+// beginRead and endRead stand around the reading and taking of a page.
+func (r *rows) beginRead() {
+	r.mu.Lock()
+	r.reading++
+	r.mu.Unlock()
+}
+
+func (r *rows) endRead() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading--; r.reading > 0 {
+		return
+	}
+	for _, row := range r.delivered {
+		delete(r.held, row)
+	}
+	r.delivered = nil
+}
+
+// remove says that there is no such row, and was none.
 func (r *rows) remove(row int64) {
 	r.mu.Lock()
 	delete(r.held, row)

@@ -156,7 +156,7 @@ func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool
 // them. Its methods may be called from any goroutine.
 type Stream interface {
 	// Queue copies whole elements behind what is queued; Flush sends them; Queued is how many
-	// bytes have not left. See drive.Conn.
+	// bytes have not left, those included that never will. See drive.Conn.
 	Queue(elements []byte)
 	Flush()
 	Queued() int
@@ -166,7 +166,7 @@ type Stream interface {
 	// End sends a stream error, or nothing where e is nil, closes the stream and then the
 	// connection. What is queued is sent first.
 	End(e *stream.Error)
-	// Abort drops the connection without closing the stream.
+	// Abort drops the connection without closing the stream. Nothing leaves after it.
 	Abort()
 	// State, Account and Secure tell how far it has come: the account is zero before login.
 	State() stream.State

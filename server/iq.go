@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -109,9 +110,23 @@ func (x *iqs) find(at Where, st *stanza.Stanza) *IQHandler {
 }
 
 func (s *Server) answer(t *Turn, h *IQHandler, q *Query) {
+	defer q.survive(t)
 	p, err := h.Do(t, q)
 	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
 		q.finish(t, p, err)
+	}
+}
+
+// survive is deferred around a handler: one that panics is answered for, since the peer must
+// have an answer (RFC 6120 §8.2.3), and its session goes on.
+func (q *Query) survive(t *Turn) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	t.server.complain("request handler panicked", "jid", q.From.String(), "panic", r, "stack", string(debug.Stack()))
+	if !q.answered {
+		q.finish(t, nil, stanza.InternalServerError.Err(""))
 	}
 }
 
@@ -158,6 +173,7 @@ func (q *Query) After(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payl
 	if !t.mayWait {
 		kept.Stanza = q.Retain()
 	}
+	q.answered = true // by kept
 	s, origin, receipt := t.server, t.Origin, t.receipt
 	receipt.Hold()
 	if kept.User != nil {
@@ -169,8 +185,7 @@ func (q *Query) After(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payl
 		if err != nil {
 			kept.finish(t, nil, commitError(s, err))
 		} else {
-			payload, err := then(t)
-			kept.finish(t, payload, err)
+			kept.answerBy(t, then)
 		}
 		receipt.Release(t)
 		t.End()
@@ -179,6 +194,12 @@ func (q *Query) After(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payl
 		}
 	})
 	return nil, errLater
+}
+
+func (q *Query) answerBy(t *Turn, then func(*Turn) (stanza.Payload, error)) {
+	defer q.survive(t)
+	p, err := then(t)
+	q.finish(t, p, err)
 }
 
 // commitError is what a client is told of a change that was not committed.

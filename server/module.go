@@ -125,15 +125,8 @@ func (s UserSlot[T]) SetOnce(u *User, v *T) *T {
 	if u.slots[s.i].CompareAndSwap(nil, v) {
 		return v
 	}
-	if old := s.Of(u); old != nil {
-		return old
-	}
-	s.Set(u, v) // it was cleared
-	return v
+	return s.Of(u)
 }
-
-// Clear forgets v, if it is the module's value still.
-func (s UserSlot[T]) Clear(u *User, v *T) { u.slots[s.i].CompareAndSwap(v, (*T)(nil)) }
 
 // Of returns the module's value for se, nil where none was set.
 func (s SessionSlot[T]) Of(se *Session) *T {

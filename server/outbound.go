@@ -73,29 +73,54 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 		}
 		o.held = append(o.held, e)
 		o.grow(t, len(b))
+		o.follow(e)
 		return true
 	}
 	o.push(t, e)
 	return true
 }
 
-// putDrained queues one message from the spool, ahead of what is held.
+// putDrained queues one message from the spool, ahead of what is held, but for messages that were
+// given to the account before it (D1).
 func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over {
 		return false
 	}
+	older := 0
+	for i, e := range o.held {
+		if e.d != nil && e.d.id > d.id {
+			break
+		}
+		if e.d != nil {
+			older = i + 1
+		}
+	}
+	o.release(t, older)
 	d.copied()
 	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
 	return true
 }
 
-// willAck reports whether what was put will be acked soon, if the client lives.
-func (o *outbound) willAck() bool {
+// release lets the oldest n go that are held. The caller holds mu.
+func (o *outbound) release(t *Turn, n int) {
+	free := o.held[:n]
+	if o.held = o.held[n:]; len(o.held) == 0 {
+		o.held = nil
+	}
+	for _, e := range free {
+		o.bytes -= len(e.b) // push counts it again
+		o.push(t, e)
+	}
+}
+
+// answers reports whether the fate of what was put will be known soon, if the client lives: it is
+// acked, or it leaves.
+func (o *outbound) answers() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.managed && o.stream != nil
+	return o.stream != nil
 }
 
 // starve reports whether the client has enough to take for now; then makeRoom goes on with the
@@ -103,13 +128,13 @@ func (o *outbound) willAck() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && o.window.len()+o.leaving.len() > drainPage
+	o.starved = !o.over && len(o.window)+len(o.leaving) > drainPage
 	return o.starved
 }
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 {
+	if o.starved && len(o.window)+len(o.leaving) <= drainPage/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -120,23 +145,25 @@ func (o *outbound) push(t *Turn, e sent) {
 	if o.stream != nil {
 		o.stream.Queue(e.b)
 		o.queued += uint64(len(e.b))
-		if !o.dirty {
-			o.dirty = true
-			t.dirty = append(t.dirty, o.se)
-		}
+		o.soil(t)
 	}
 	switch {
 	case o.managed:
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window.push(&sentLists, e)
+		o.window = append(o.window, e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving.push(&sentLists, e)
+		o.leaving = append(o.leaving, e)
 		o.grow(t, len(e.b))
 	}
+	o.follow(e)
+}
+
+// follow makes the sweeper look after e, if somebody must know its fate. The caller holds mu.
+func (o *outbound) follow(e sent) {
 	if e.d != nil && !o.armed {
 		o.armed = true
 		o.se.server.sweeper.watch(o.se)
@@ -148,7 +175,7 @@ func (o *outbound) push(t *Turn, e sent) {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := &o.se.server.limits
-	if o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas {
+	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
 	}
@@ -189,12 +216,34 @@ func (o *outbound) flush(t *Turn) {
 // sweeper, so that lone messages cost no extra packet where nobody waits for them.
 const ackEvery = 8
 
-func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.len()) }
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(len(o.window)) }
 
 // ask queues <r/>. The caller holds mu.
 func (o *outbound) ask() {
 	o.asked = o.sentCount()
 	o.control([]byte(sm.RequestXML))
+}
+
+// askLast asks, once, for an ack of all that was sent, and reports whether one is to be expected.
+func (o *outbound) askLast(t *Turn) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.managed || o.stream == nil || len(o.window) == 0 {
+		return false
+	}
+	if o.asked != o.sentCount() {
+		o.ask()
+		o.soil(t)
+	}
+	return true
+}
+
+// soil makes the turn flush. The caller holds mu.
+func (o *outbound) soil(t *Turn) {
+	if !o.dirty && o.stream != nil {
+		o.dirty = true
+		t.dirty = append(t.dirty, o.se)
+	}
 }
 
 // control queues an element that is not counted. The caller holds mu.
@@ -208,23 +257,20 @@ func (o *outbound) owe(t *Turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ackDue = true
-	if !o.dirty && o.stream != nil {
-		o.dirty = true
-		t.dirty = append(t.dirty, o.se)
-	}
+	o.soil(t)
 }
 
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
 // delivery.acked on what is returned without it.
 func (o *outbound) left(gone []*delivery) []*delivery {
-	if o.leaving.len() == 0 || o.stream == nil {
+	if len(o.leaving) == 0 || o.stream == nil {
 		return gone
 	}
 	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
 	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
 	n := 0
-	for n < o.leaving.len() && o.leaving.at(n).end <= at {
-		gone = append(gone, o.leaving.at(n).d)
+	for n < len(o.leaving) && o.leaving[n].end <= at {
+		gone = append(gone, o.leaving[n].d)
 		n++
 	}
 	o.pop(&o.leaving, n)
@@ -238,9 +284,9 @@ func (o *outbound) pop(q *queue[sent], n int) {
 		return
 	}
 	for i := range n {
-		o.bytes -= len(q.at(i).b)
+		o.bytes -= len((*q)[i].b)
 	}
-	q.pop(&sentLists, n)
+	q.pop(n)
 }
 
 // ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was
@@ -248,13 +294,13 @@ func (o *outbound) pop(q *queue[sent], n int) {
 func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.mu.Lock()
 	n := h - o.acked
-	if count = o.sentCount(); n > uint32(o.window.len()) {
+	if count = o.sentCount(); n > uint32(len(o.window)) {
 		o.mu.Unlock()
 		return count, false
 	}
 	gone := t.gone[:0]
 	for i := range int(n) {
-		if d := o.window.at(i).d; d != nil {
+		if d := o.window[i].d; d != nil {
 			gone = append(gone, d)
 		}
 	}
@@ -273,35 +319,52 @@ func (o *outbound) manage() {
 	o.mu.Unlock()
 }
 
-// detach lets go of the stream st. It reports whether st was the session's.
-func (o *outbound) detach(st Stream) bool {
+// detach lets go of the stream st, which is dead. mine reports whether st was the session's, and
+// whole whether the session can be resumed: all that was sent outside of its counting has left.
+func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.stream != st {
-		return false
+		o.mu.Unlock()
+		return false, false
 	}
+	gone := o.left(t.gone[:0])
 	o.stream = nil
-	return true
+	whole = len(o.leaving) == 0
+	o.mu.Unlock()
+	t.reached(gone)
+	return true, whole
 }
 
-// attach makes st the session's stream in place of old; first is queued on it, then again what
-// the client has not acked. A nil st only detaches.
-func (o *outbound) attach(t *Turn, st Stream, first []byte) (old Stream) {
+// displace takes the session's stream, if it has one, for another one to come. whole is detach's.
+func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
+	o.mu.Lock()
+	old = o.stream
+	gone := o.cut(t.gone[:0])
+	o.stream = nil
+	whole = len(o.leaving) == 0
+	o.mu.Unlock()
+	t.reached(gone)
+	return old, whole
+}
+
+// attach makes st the session's stream; first is queued on it, then again what the client has
+// not acked. It reports whether the session lives.
+func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	old, o.stream = o.stream, st
+	if o.over {
+		return false
+	}
+	o.stream = st
 	o.queued, o.ackDue = 0, false
 	o.asked = o.acked
-	if st == nil || o.over {
-		return old
-	}
 	st.Queue(first)
-	for i := range o.window.len() {
-		st.Queue(o.window.at(i).b)
+	for i := range len(o.window) {
+		st.Queue(o.window[i].b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
-	return old
+	return true
 }
 
 // drain makes live stanzas wait; drained lets them go.
@@ -318,26 +381,59 @@ func (o *outbound) drained(t *Turn) {
 		return
 	}
 	o.draining = false
-	held := o.held
-	o.held = nil
-	for _, e := range held {
-		o.bytes -= len(e.b) // push counts it again
-		if !o.over {
-			o.push(t, e)
-		}
+	if !o.over {
+		o.release(t, len(o.held))
 	}
 }
 
-// close ends the outbound half and returns all that was not acked, in order.
-func (o *outbound) close() (st Stream, rest []sent) {
+// undrained is drained where draining has stopped before its end: messages stand behind what was
+// not drained, so that they are returned, to be settled.
+func (o *outbound) undrained(t *Turn) (rest []sent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.draining || o.over {
+		return nil
+	}
+	o.draining = false
+	held := o.held
+	o.held = nil
+	for _, e := range held {
+		o.bytes -= len(e.b)
+		if e.d != nil {
+			rest = append(rest, e)
+		} else {
+			o.push(t, e)
+		}
+	}
+	return rest
+}
+
+// cut makes sure that what is in leaving from now on never leaves, and returns what has left. The
+// caller holds mu.
+func (o *outbound) cut(gone []*delivery) []*delivery {
+	if len(o.leaving) == 0 || o.stream == nil {
+		return gone
+	}
+	o.stream.Flush()
+	if gone = o.left(gone); len(o.leaving) > 0 {
+		o.stream.Abort()
+		gone = o.left(gone)
+	}
+	return gone
+}
+
+// close ends the outbound half. It returns the stream, what has left, and in order all else that
+// was not acked.
+func (o *outbound) close() (st Stream, gone []*delivery, rest []sent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.over = true
-	rest = slices.Concat(o.leaving.all(), o.window.all(), o.held)
+	gone = o.cut(nil)
+	rest = slices.Concat(o.leaving, o.window, o.held)
 	st, o.held, o.bytes = o.stream, nil, 0
-	o.window, o.leaving = queue[sent]{}, queue[sent]{}
+	o.window, o.leaving = nil, nil
 	o.stream = nil
-	return st, rest
+	return st, gone, rest
 }
 
 // scratch is memory for a few bytes that the turn will copy at once.

@@ -41,8 +41,8 @@ func (in *inbound) receive(se *Session) Receipt {
 	if !in.on {
 		return Receipt{}
 	}
-	n := in.base + uint32(in.open.len())
-	in.open.push(&openLists, 1)
+	n := in.base + uint32(len(in.open))
+	in.open = append(in.open, 1)
 	return Receipt{se, n}
 }
 
@@ -53,7 +53,7 @@ func (r Receipt) Hold() {
 	}
 	in := &r.se.in
 	in.mu.Lock()
-	*in.open.at(int(r.n - in.base))++ // R1: held at least once, so not passed yet
+	in.open[r.n-in.base]++ // R1: held at least once, so not passed yet
 	in.mu.Unlock()
 }
 
@@ -64,19 +64,19 @@ func (r Receipt) Release(t *Turn) {
 	}
 	in := &r.se.in
 	in.mu.Lock()
-	*in.open.at(int(r.n - in.base))--
+	in.open[r.n-in.base]--
 	passed := 0
-	for passed < in.open.len() && *in.open.at(passed) == 0 {
+	for passed < len(in.open) && in.open[passed] == 0 {
 		passed++
 	}
 	if passed > 0 {
 		in.base += uint32(passed)
-		in.open.pop(&openLists, passed)
+		in.open.pop(passed)
 	}
 	// Whoever asked for more than was safe then is told now (XEP-0198 §4).
 	due := passed > 0 && int32(in.asked-in.told) > 0
 	var calm func()
-	if in.open.len() == 0 {
+	if len(in.open) == 0 {
 		calm, in.calm = in.calm, nil
 	}
 	in.mu.Unlock()
@@ -92,7 +92,7 @@ func (r Receipt) Release(t *Turn) {
 // another goroutine. A later call takes the place of an earlier one that still waits.
 func (in *inbound) whenSafe(f func()) {
 	in.mu.Lock()
-	if in.open.len() > 0 {
+	if len(in.open) > 0 {
 		in.calm = f
 		in.mu.Unlock()
 		return
@@ -105,13 +105,13 @@ func (in *inbound) whenSafe(f func()) {
 func (in *inbound) unsafe() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.open.len()
+	return len(in.open)
 }
 
 // request notes that the client asked for an ack; the answer leaves with the turn.
 func (in *inbound) request() {
 	in.mu.Lock()
-	in.asked = in.base + uint32(in.open.len())
+	in.asked = in.base + uint32(len(in.open))
 	in.mu.Unlock()
 }
 

@@ -60,6 +60,7 @@ type Server struct {
 	users    users
 	sessions atomic.Int64
 	lastRow  atomic.Int64
+	stopping atomic.Bool // stanzas are not taken any more; acks are
 	sweeper  sweeper
 	workers  workers
 
@@ -133,9 +134,12 @@ func (s *Server) Start() {
 	}
 }
 
-// Stop ends every session with system-shutdown, waits until what they had not acked is in the
-// store or ctx ends, and ends the server's own work. Nothing may be accepted any more before.
+// Stop asks all clients for their last acks, ends every session with system-shutdown, waits until
+// what they had not acked is in the store or ctx ends, and ends the server's own work. Nothing may
+// be accepted any more before.
 func (s *Server) Stop(ctx context.Context) error {
+	s.stopping.Store(true)
+	s.lastAcks(ctx)
 	s.users.each(func(u *User) {
 		for _, se := range u.Sessions(nil) {
 			t := s.NewTurn()
@@ -149,6 +153,34 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.running.Wait()
 	}
 	return err
+}
+
+// lastAckTime is how long clients have for their last ack.
+const lastAckTime = time.Second
+
+// lastAcks asks for acks and waits until all is acked, or for a moment: what a client has had and
+// not acked comes again when it is back.
+func (s *Server) lastAcks(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastAckTime)
+	defer cancel()
+	for {
+		waits := false
+		s.users.each(func(u *User) {
+			t := s.NewTurn()
+			for _, se := range u.Sessions(nil) {
+				waits = se.out.askLast(t) || waits
+			}
+			t.End()
+		})
+		if !waits {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lastAckTime / 100):
+		}
+	}
 }
 
 // Serves reports whether domain, prepared, is one of ours.
@@ -189,6 +221,9 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 	if err != nil {
 		return nil, stanza.BadRequest.Err("the resource is not valid")
 	}
+	if s.stopping.Load() {
+		return nil, stanza.ResourceConstraint.Err("the server is stopping")
+	}
 	if s.sessions.Load() >= int64(s.limits.Sessions) {
 		return nil, stanza.ResourceConstraint.Err("the server has no room for another session")
 	}
@@ -212,6 +247,11 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 		}
 		u.mu.Unlock()
 		old.End(t, &stream.Error{Condition: "conflict", Text: "the resource was bound again"})
+	}
+	if u.deleted.Load() {
+		u.mu.Unlock()
+		s.users.release(u)
+		return nil, stanza.NotAuthorized.Err("the account is gone")
 	}
 	if len(u.sessions) >= s.limits.SessionsPerAccount {
 		u.mu.Unlock()
@@ -251,16 +291,6 @@ func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, e
 	err = s.element(t, st, nil, e)
 	more, t.suspended = !t.suspended, false
 	return more, err
-}
-
-// later runs f on a worker, in a turn of its own that may wait.
-func (s *Server) later(f func(t *Turn)) {
-	s.workers.do(func() {
-		t := s.NewTurn()
-		t.mayWait = true
-		f(t)
-		t.End()
-	})
 }
 
 // complaints keeps a failing disk or a hostile peer from filling the log.

@@ -135,21 +135,23 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		return true, nil // resumed on another stream; what comes here now is not counted
 	}
 	t.Origin, t.stream = se, st
-	var s stanza.Stanza
+	s := &t.received
 	switch err := s.FromElement(e, &se.addresses); {
 	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
 		return true, se.server.element(t, st, se, e)
+	case se.server.stopping.Load():
+		return true, nil // not counted either, so that it is not acked
 	case err != nil:
 		t.receipt = se.in.receive(se)
 		refuse, _ := stanza.AsError(err)
 		if s.From = se.JID; s.To.IsZero() {
 			s.To = se.User.JID
 		}
-		t.Refuse(&s, refuse)
+		t.Refuse(s, refuse)
 		t.receipt.Release(t)
 	default:
 		t.receipt = se.in.receive(se)
-		err = se.server.sent(t, se, &s)
+		err = se.server.sent(t, se, s)
 		t.receipt.Release(t)
 		if err != nil {
 			return true, err
@@ -186,8 +188,8 @@ func (o *outbound) serves() Stream {
 // Lost says that st is gone without its end. The session ends, unless it may be resumed.
 func (se *Session) Lost(t *Turn, st Stream) {
 	se.handling.Lock()
-	mine := se.out.detach(st)
-	stays := mine && se.resume.Load() > 0
+	mine, whole := se.out.detach(t, st)
+	stays := whole && se.resume.Load() > 0
 	if stays {
 		se.await()
 		se.server.metrics.detached.Inc()
@@ -214,8 +216,12 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 	}
 	se.stopExpiry()
 	// From here nothing that the old stream still brings is handled.
-	if old := se.out.attach(t, nil, nil); old != nil {
+	old, whole := se.out.displace(t)
+	if old != nil {
 		old.End(&stream.Error{Condition: stream.Conflict, Text: "the session was resumed on another stream"})
+	}
+	if !whole {
+		se.End(t, nil)
 	}
 	st.Pause()
 	t.suspended = true
@@ -237,15 +243,11 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 func (se *Session) resumed(t *Turn, st Stream, answer func(uint32, bool) []byte) bool {
 	se.handling.Lock()
 	defer se.handling.Unlock()
-	se.User.mu.Lock()
-	ended := se.ended
-	se.User.mu.Unlock()
-	if ended {
+	if !se.out.attach(t, st, answer(se.in.answer(), true)) {
 		return false
 	}
-	se.out.attach(t, st, answer(se.in.answer(), true))
 	if !st.Adopt(se) { // gone already
-		se.out.detach(st)
+		se.out.detach(t, st)
 		se.await()
 	}
 	return true
@@ -283,15 +285,11 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	was := se.presence
 	se.presence = Presence{}
 	u.remove(se)
-	st, rest := se.out.close()
-	se.settle(rest)
-	for _, other := range u.sessions {
-		if other.presence.takesMessages() {
-			other.drain()
-			break
-		}
-	}
+	st, gone, rest := se.out.close()
+	se.settle(t, rest)
+	u.drainToTaker()
 	u.mu.Unlock()
+	t.reached(gone)
 	if st != nil {
 		st.End(e)
 	}
@@ -308,7 +306,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 }
 
 // settle puts messages that no other session has into the spool. The caller holds u.mu.
-func (se *Session) settle(rest []sent) {
+func (se *Session) settle(t *Turn, rest []sent) {
 	for _, x := range rest {
 		d := x.d
 		if d == nil {
@@ -321,8 +319,8 @@ func (se *Session) settle(rest []sent) {
 		if !last {
 			continue
 		}
-		d.spool()
-		se.User.rows.letGo(d.rowID())
+		d.spool(t)
+		se.User.rows.letGo(d.id)
 	}
 }
 
@@ -336,12 +334,6 @@ func (se *Session) unanswered(t *Turn, b []byte) {
 	t.Origin = nil
 	t.Refuse(s, stanza.RecipientUnavailable.Err("the client has gone"))
 	t.Origin = origin
-}
-
-func (d *delivery) rowID() int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.row
 }
 
 // rate is a bucket of stanzas that fills at the permitted rate and holds ten seconds' worth.

@@ -78,8 +78,8 @@ func (se *Session) sweep(t *Turn) {
 	u.mu.Lock()
 	o.mu.Lock()
 	var late []*delivery
-	waits := o.leaving.len() > 0
-	for _, list := range [][]sent{o.leaving.all(), o.window.all(), o.held} {
+	waits := len(o.leaving) > 0
+	for _, list := range [][]sent{o.leaving, o.window, o.held} {
 		for i := range list {
 			e := &list[i]
 			if e.d == nil || !e.d.waits() {
@@ -91,13 +91,12 @@ func (se *Session) sweep(t *Turn) {
 			}
 		}
 	}
-	if o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount() && now-o.window.at(0).at >= spoolAfter/2 {
+	if o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount() && now-o.window[0].at >= spoolAfter/2 {
 		o.ask()
-		if !o.dirty {
-			o.dirty = true
-			t.dirty = append(t.dirty, se)
-		}
+		o.soil(t)
 	}
+	// What was never asked for is never acked, and would come again after the session's end.
+	waits = waits || o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount()
 	gone := o.left(t.gone[:0])
 	o.armed = !o.over && waits
 	if o.armed {
@@ -105,7 +104,7 @@ func (se *Session) sweep(t *Turn) {
 	}
 	o.mu.Unlock()
 	for _, d := range late {
-		d.spool()
+		d.spool(t)
 	}
 	u.mu.Unlock()
 	t.reached(gone)

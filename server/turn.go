@@ -28,7 +28,9 @@ type Turn struct {
 	to        []*Session  // memory of Takers and Named
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
+	commits   []spooling  // to be followed with the turn
 	buf       []byte
+	received  stanza.Stanza // memory of the one being handled
 }
 
 var turns = sync.Pool{New: func() any { return new(Turn) }} // no state, only memory
@@ -47,7 +49,10 @@ func (t *Turn) End() {
 	if cap(buf) > 64<<10 {
 		buf = nil
 	}
-	*t = Turn{dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0], gone: t.gone[:0], buf: buf[:0]}
+	*t = Turn{
+		dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0],
+		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
+	}
 	turns.Put(t)
 }
 
@@ -63,8 +68,14 @@ func (t *Turn) reached(gone []*delivery) {
 
 // Flush sends what the turn queued so far.
 func (t *Turn) Flush() {
-	for len(t.dirty)+len(t.doomed) > 0 {
-		for i, se := range t.dirty {
+	for len(t.dirty)+len(t.doomed)+len(t.commits) > 0 {
+		for i, x := range t.commits {
+			t.commits[i] = spooling{}
+			x.follow()
+		}
+		t.commits = t.commits[:0]
+		for i := 0; i < len(t.dirty); i++ { // flushing one may owe another its ack
+			se := t.dirty[i]
 			t.dirty[i] = nil
 			se.out.flush(t)
 		}

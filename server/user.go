@@ -27,17 +27,18 @@ type User struct {
 	refs   atomic.Int32 // raised under the shard's lock; see users.release
 
 	ready   sync.Mutex // held while the account is read for the first time
-	known   bool       // exists and rows are read; guarded by ready
+	known   bool       // exists is read; guarded by ready
+	counted bool       // so are rows; guarded by ready
 	loaded  bool       // hooks Load have run; guarded by ready
 	deleted atomic.Bool
-	exists  bool
+	exists  atomic.Bool
 
 	mu       sync.Mutex
 	sessions []*Session // in the order in which they were bound
 }
 
 // Exists reports whether there is such an account.
-func (u *User) Exists() bool { return u.exists && !u.deleted.Load() }
+func (u *User) Exists() bool { return u.exists.Load() && !u.deleted.Load() }
 
 // Online reports whether the account has a session, attached or waiting to be resumed.
 func (u *User) Online() bool {
@@ -111,8 +112,9 @@ func (u *User) session(resource string) *Session {
 
 // forget deletes a row that was delivered.
 func (u *User) forget(row int64) {
-	u.rows.remove(row)
+	u.rows.deliver()
 	u.Commit(store.DeleteSpool{User: u.JID, IDs: []int64{row}}).OnDone(func(err error) {
+		u.rows.deleted(row)
 		if err != nil {
 			u.server.complain("spooled message not deleted: it may come again", "jid", u.JID.String(), "err", err)
 		}
@@ -129,19 +131,24 @@ func (u *User) know(ctx context.Context) error {
 	a, err := u.server.store.Account(ctx, u.JID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
+		u.exists.Store(false)
 		u.known = true
 		return nil
 	case err != nil:
 		return fmt.Errorf("server: account %s: %w", u.JID, err)
 	}
-	n, _, err := u.server.store.SpoolSize(ctx, u.JID)
-	if err != nil {
-		return fmt.Errorf("server: spool of %s: %w", u.JID, err)
+	if !u.counted { // once: from then on every change is counted here
+		n, _, err := u.server.store.SpoolSize(ctx, u.JID)
+		if err != nil {
+			return fmt.Errorf("server: spool of %s: %w", u.JID, err)
+		}
+		u.rows.mu.Lock()
+		u.rows.all += n
+		u.rows.mu.Unlock()
+		u.counted = true
 	}
-	u.rows.mu.Lock()
-	u.rows.all += n
-	u.rows.mu.Unlock()
-	u.exists, u.known = !a.Disabled, true
+	u.exists.Store(!a.Disabled)
+	u.known = true
 	return nil
 }
 
@@ -233,6 +240,17 @@ func (t *users) release(u *User) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if u.refs.Load() == 0 && sh.m[u.JID.String()] == u {
+		delete(sh.m, u.JID.String())
+	}
+}
+
+// drop takes a deleted account from the table: who makes an account of that name again must not
+// find what was known of this one.
+func (t *users) drop(u *User) {
+	sh := t.shard(u.JID.String())
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.m[u.JID.String()] == u {
 		delete(sh.m, u.JID.String())
 	}
 }

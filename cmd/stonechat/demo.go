@@ -50,6 +50,7 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
+	c.Listen.Metrics = nil
 	in, err := d.start(c)
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ type instance struct {
 	server  *server.Server
 	clients *c2s.Service
 	admin   *admin.Service
+	watch   *watch
 	listens []listen
 }
 
@@ -84,7 +85,7 @@ func (in *instance) address(key string) string {
 	return ""
 }
 
-// listen is one address that clients may connect to.
+// listen is one address of a listener.
 type listen struct {
 	key     string // in the configuration
 	address net.Addr
@@ -121,7 +122,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var d drive.Driver = &drive.Goroutines{Log: in.log}
+	var d drive.Driver = drive.NewGoroutines(in.log)
 	if driver == "auto" {
 		if d, err = drive.New(in.log); err != nil {
 			return nil, err
@@ -143,20 +144,30 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		return nil, err
 	}
 	in.server.Start()
+	in.watch = newWatch(reg)
 	for i, l := range ls {
-		in.clients.Listen(l, in.listens[i].key == "client_tls")
+		switch in.listens[i].key {
+		case "metrics":
+			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
+		case "client_tls":
+			in.clients.Listen(l, in.certs.Config("xmpp-client"))
+		default:
+			in.clients.Listen(l, nil)
+		}
 	}
+	in.watch.ready.Store(true)
 	return in, nil
 }
 
 // bind listens at every address of the configuration, or at none.
 func (in *instance) bind() (ls []net.Listener, err error) {
+	c := in.config
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", in.config.Listen.Client}, {"client_tls", in.config.Listen.ClientTLS}} {
+	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"metrics", c.Listen.Metrics}} {
 		for _, a := range k.addresses {
-			l, err := net.Listen("tcp", a)
+			l, err := drive.Listen(a, c.Limits.DeadAfter.D())
 			if err != nil {
 				for _, l := range ls {
 					_ = l.Close()
@@ -203,16 +214,22 @@ func (in *instance) reloadOnHangup(ctx context.Context) {
 // certificateCheck is how often certificate files are looked at.
 const certificateCheck = time.Minute
 
-// stopTime is how long clients and the disk have for the end.
-const stopTime = 20 * time.Second
+const (
+	stopTime      = 20 * time.Second // for the disk, at the end
+	lastBytesTime = time.Second      // for clients to take their last bytes and to close
+)
 
 func (in *instance) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
+	in.watch.ready.Store(false)
 	in.clients.StopListening()
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
-	// Streams are closed; give their last bytes a moment to leave.
-	return errors.Join(err, in.clients.Close(ctx), in.store.Close())
+	// Streams are closed. Clients that close their side too, which most do at once, end now.
+	last, cancel := context.WithTimeout(ctx, lastBytesTime)
+	defer cancel()
+	in.clients.Close(last)
+	return errors.Join(err, in.watch.close(last), in.store.Close())
 }
 
 func serverLimits(c *config.Config) server.Limits {

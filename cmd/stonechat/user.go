@@ -150,7 +150,7 @@ func (o operator) call(method, path string, in, out any) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, &body)
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, &body)
 	if err != nil {
 		return err
 	}

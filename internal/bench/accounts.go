@@ -73,6 +73,6 @@ func (d *dialer) registerSome(ctx context.Context, from, to int) (int, error) {
 			return i - from, fmt.Errorf("%w: %.300s", errRefused, answer)
 		}
 	}
-	_ = w.s.write(w.s.farewell()) // as above
+	w.s.leave()
 	return to - from, nil
 }

@@ -76,7 +76,9 @@ func (d *dialer) login(ctx context.Context, index int) (*session, error) {
 
 // connect opens the connection, TLS from the first byte included.
 func (d *dialer) connect(ctx context.Context, index int) (*wire, error) {
-	nd := net.Dialer{Timeout: d.session.Timeout, LocalAddr: source(d.target.Addr, index)}
+	// No keepalive: Go's would have tens of thousands of sessions send a probe
+	// every 15 s, and loopback drops what comes in bursts.
+	nd := net.Dialer{Timeout: d.session.Timeout, LocalAddr: source(d.target.Addr, index), KeepAlive: -1, Control: sharePort}
 	conn, err := nd.DialContext(ctx, "tcp", d.target.Addr)
 	if err != nil {
 		return nil, err

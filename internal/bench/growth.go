@@ -38,7 +38,8 @@ type grown struct {
 
 // Growth measures how the cost of a message grows with the number of sessions,
 // and what they hold resident. First all targets are full and take turns, then
-// all are relieved and take turns again.
+// all are relieved and take turns again: with Run.Restart in a fresh process,
+// else after the silent sessions have left, which may leave a server changed.
 func (r *Run) Growth(ctx context.Context, targets []Target, o GrowthOptions) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (r *Run) Growth(ctx context.Context, targets []Target, o GrowthOptions) (*R
 		}
 	}
 	for _, g := range all {
-		g.relieve(ctx)
+		g.relieve(ctx, r, o.Relay)
 	}
 	for round := range max(r.Rounds, 1) {
 		for i := range all {
@@ -112,13 +113,23 @@ func (g *grown) once(ctx context.Context) Sample {
 	return s
 }
 
-// relieve ends the silent sessions and waits until the server has dealt with that.
-func (g *grown) relieve(ctx context.Context) {
+// relieve leaves the relay's sessions alone on the server.
+func (g *grown) relieve(ctx context.Context, r *Run, o RelayOptions) {
 	if g.err == nil {
 		g.err = g.fleet.missing()
 	}
-	if g.err == nil {
+	if g.err != nil {
+		return
+	}
+	if r.Restart == nil || g.target.Kind == Raw {
 		g.err = errors.Join(g.fleet.drop(true), settle(ctx, g.target.PID, time.Minute))
+		return
+	}
+	g.relay.close()
+	g.relay = &relay{o: o, target: &g.target}
+	g.err = errors.Join(g.fleet.drop(true), r.Restart(ctx, &g.target))
+	if g.err == nil {
+		g.err = g.relay.connect(ctx)
 	}
 }
 

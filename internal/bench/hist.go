@@ -112,9 +112,9 @@ func median(values []float64) float64 {
 		return 0
 	}
 	v := slices.Sorted(slices.Values(values))
-	if m := len(v) / 2; len(v)%2 == 1 {
+	m := len(v) / 2
+	if len(v)%2 == 1 {
 		return v[m]
-	} else {
-		return (v[m-1] + v[m]) / 2
 	}
+	return (v[m-1] + v[m]) / 2
 }

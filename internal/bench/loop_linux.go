@@ -243,7 +243,7 @@ func (l *loop) leave(s *session, polite bool) {
 		return
 	}
 	if polite {
-		_ = s.write(s.farewell()) // the server may have left already
+		s.leave()
 	}
 	s.err = errLeft
 	l.forget(s)
@@ -269,6 +269,20 @@ func (l *loop) leaveAll(polite bool) {
 
 // close ends the loop; its sessions must have left.
 func (l *loop) close() error { return closeFD(l.epoll) }
+
+// sharePort lets a socket with a source address choose its port when it
+// connects: chosen before, a port is taken for all destinations, and the search
+// for a free one takes milliseconds once thousands are.
+func sharePort(_, _ string, c syscall.RawConn) error {
+	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT, ip(7)
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindAddressNoPort, 1)
+	}); cerr != nil {
+		return cerr
+	}
+	return err
+}
 
 // writeFD writes without blocking and returns how much the socket took.
 func writeFD(fd int, p []byte) (int, error) {

@@ -112,12 +112,15 @@ func (r *Result) describe(t *Target) {
 	r.Target, r.Kind, r.Security, r.Version = t.String(), t.Kind, t.Security, t.Version
 }
 
-const maxFaults = 20 // that a result lists
+const (
+	maxFaults = 20  // that a result lists
+	maxFault  = 400 // bytes of one
+)
 
 func (r *Result) fault(f string) {
 	switch n := len(r.Faults); {
 	case n < maxFaults:
-		r.Faults = append(r.Faults, f)
+		r.Faults = append(r.Faults, strings.ToValidUTF8(f[:min(len(f), maxFault)], ""))
 	case n == maxFaults:
 		r.Faults = append(r.Faults, "more faults, not listed")
 	}

@@ -168,6 +168,14 @@ func (s *session) countSent(n uint32) {
 	}
 }
 
+// leave says good-bye; the server may have left already, which does not matter.
+func (s *session) leave() {
+	_ = s.write(s.farewell())
+	if s.tls != nil {
+		_ = s.tls.CloseWrite()
+	}
+}
+
 // farewell is what a client says before it closes.
 func (s *session) farewell() []byte {
 	switch s.kind {

@@ -45,7 +45,7 @@ func (d *dialer) ask(ctx context.Context, question func(*wire) (string, error)) 
 	if err != nil {
 		return ""
 	}
-	_ = w.s.write(w.s.farewell()) // as above
+	w.s.leave()
 	return strings.TrimSpace(answer)
 }
 

@@ -2,8 +2,11 @@
 
 package bench
 
-// The child's side of fleet.go: orders come in, obey does them one by one,
-// while run turns the loop that answers what the server asks.
+// A worker is a child process that holds sessions: one process has only so
+// many descriptors, and the garbage of thousands of logins stays away from the
+// process that measures. It is the child's side of fleet.go: it reads orders as
+// JSON, one per line, obeys each and gives one answer; beside that, run turns
+// the loop that answers what the server asks. It ends when its input does.
 
 import (
 	"context"
@@ -15,11 +18,6 @@ import (
 	"sync"
 	"time"
 )
-
-// A worker is a child process that holds sessions: one process has only so
-// many descriptors, and the garbage of thousands of logins stays away from the
-// process that measures. It reads orders as JSON, one per line, and gives one
-// answer to each; it ends when its input does.
 
 // order is what a worker is told.
 type order struct {
@@ -160,8 +158,9 @@ func (w *worker) connect(ctx context.Context, o order, a *answer) error {
 			s, err := w.dialer.login(ctx, due[i])
 			w.mu.Lock()
 			if err == nil {
-				w.loop.add(s)
-				w.alive[due[i]] = s.err == nil
+				if w.loop.add(s); s.err == nil {
+					w.alive[due[i]] = true
+				}
 				a.Login.add(time.Since(began))
 				w.mu.Unlock()
 				return nil

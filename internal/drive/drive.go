@@ -3,16 +3,19 @@
 // Package drive moves bytes between sockets and the state machines that understand them, so
 // that a protocol is written without I/O.
 //
-// How to read this package: drive.go has the two contracts, Machine and Conn. goroutine.go is
-// the portable driver, one goroutine a connection; epoll_linux.go the one for many connections;
-// wire.go is the side of a connection that
-// faces the socket, under TLS or not; slots.go bounds the handshakes that compute at one time.
+// How to read this package: drive.go has the two contracts, Machine and Conn. conn.go is a
+// connection, send.go the half of it that any goroutine may use, handshake.go how TLS begins:
+// all of that is the same for both drivers. A driver knows how to wait for sockets:
+// goroutine.go, with a goroutine per connection, is the portable one, epoll_linux.go the one for
+// many connections. listen.go accepts, slots.go bounds the handshakes that compute at one time.
 //
-// A driver reads once, gives the machine what came (Machine.Input), and at the end of a batch every
-// receiver that was made dirty is flushed, each with one write. Drivers mix in one process: all they share is Conn.
+// A driver reads once, gives the machine what came (Machine.Input), and at the end of a batch
+// every receiver that was made dirty is flushed, each with one write. Drivers mix in one process:
+// all they share is Conn.
 package drive
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -22,24 +25,28 @@ import (
 
 // Driver moves the bytes of accepted connections.
 type Driver interface {
-	// Serve drives nc until it ends. With direct set, the connection begins with a TLS
-	// handshake as the server. start makes the machine; it is called before Serve returns.
+	// Serve takes nc over and drives it until it ends. With direct set, the connection begins
+	// with a TLS handshake as the server. start makes the machine; it is called soon, on the
+	// goroutine that will call the machine, unless the driver is closed.
 	Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine)
-	// Close aborts all connections and returns when their machines are gone.
-	Close()
+	// Close closes all connections, as Conn.Close does, and returns when their machines are
+	// gone. Those that are left when ctx ends are aborted. What Serve is given from then on is
+	// closed at once.
+	Close(ctx context.Context)
 }
 
 // Machine is the protocol of one connection. Its driver calls the methods one at a time, never
-// two at once; the machine must not block in them.
+// two at once; the machine must not block in them. A panic costs the connection, no other.
 type Machine interface {
 	// Input takes plaintext. data is the driver's and changes after the return. After
 	// Conn.Resume, Input is called with what is at hand, or with nothing.
 	Input(b *Batch, data []byte)
 	// Secured says that TLS is up, after Conn.StartTLS or on a connection that began with it.
 	Secured(tls.ConnectionState)
-	// Expired says that the deadline of Conn.SetDeadline has passed.
+	// Expired says that the deadline of Conn.SetDeadline has passed; also while paused.
 	Expired(b *Batch)
-	// Gone is the last call: the peer has closed (io.EOF), or err broke the connection.
+	// Gone is the last call: the connection is over because the peer has closed it, or was
+	// closed and has had its time (io.EOF), or because err broke it.
 	Gone(err error)
 }
 
@@ -59,25 +66,31 @@ func (b *Batch) end() {
 // Conn is a connection as its machine sees it. All methods may be called from any goroutine,
 // except StartTLS, which belongs in Machine.Input.
 type Conn interface {
-	// Queue copies p behind what is queued. Nothing is sent before Flush.
+	// Queue copies p behind what is queued. Nothing is sent before Flush, nor during a
+	// handshake, and nothing is taken after Close.
 	Queue(p []byte)
 	// Flush sends what is queued with one write, as far as the socket takes it; the rest
 	// follows by itself. It never blocks.
 	Flush()
-	// Queued is how many bytes have not left for the socket.
+	// Queued is how many bytes have not left for the socket. It is for the caller to bound. What
+	// a connection that breaks or is aborted has not sent by then is counted for good.
 	Queued() int
 	// StartTLS begins a handshake as the server when Input has returned and what is queued
-	// has left. Machine.Secured or Machine.Gone follows.
+	// has left. Machine.Secured or Machine.Gone follows. After Close it does nothing.
 	StartTLS(*tls.Config)
-	// SetDeadline asks for Machine.Expired at t; the zero time asks for nothing.
+	// SetDeadline asks for Machine.Expired at t, give or take a fifth of a second; the zero
+	// time asks for nothing. A handshake that is under way at t fails instead.
 	SetDeadline(t time.Time)
-	// Pause stops reading after the current Input; Resume undoes one Pause and is followed by
-	// an Input.
+	// Pause stops reading after the current Input, or, where another goroutine calls it, after
+	// the one that is just being read. Resume undoes one Pause, and the last one is
+	// followed by an Input.
 	Pause()
 	Resume()
-	// Close sends what is queued, then closes. A peer that does not read has five seconds.
+	// Close sends what is queued, then closes; nothing is given to Input any more. A peer that
+	// does not read, or does not close its side, has five seconds. During a handshake it is
+	// Abort.
 	Close()
-	// Abort closes at once; what is queued is lost.
+	// Abort closes at once; what is queued is lost. When it returns, nothing more leaves.
 	Abort()
 	// Remote is the peer's address.
 	Remote() netip.AddrPort
@@ -89,14 +102,22 @@ type Conn interface {
 // find it in ClientHelloInfo.Conn.
 type Leafer interface{ SetServed(*tls.Certificate) }
 
-// Errors that Gone reports besides io.EOF and what the network said.
+// Errors that Gone reports besides io.EOF and what the system said.
 var (
 	ErrAborted   = errors.New("drive: connection aborted here")
 	ErrHandshake = errors.New("drive: TLS handshake failed")
+	ErrStalled   = errors.New("drive: the peer does not read")
+	ErrPanic     = errors.New("drive: the connection's machine panicked")
 )
 
-const (
-	handshakeTime = 10 * time.Second // a handshake ends after this
-	lingerTime    = 5 * time.Second  // for the peer to take the last bytes
-	stallTime     = 60 * time.Second // a peer that took no byte for so long is gone
-)
+// times are the patience of a driver.
+type times struct {
+	handshake time.Duration // for a handshake
+	linger    time.Duration // for the peer to take the last bytes and to close
+	stall     time.Duration // for the peer to take any byte
+	tick      time.Duration // how exact deadlines are
+}
+
+func defaultTimes() times {
+	return times{handshake: 10 * time.Second, linger: 5 * time.Second, stall: time.Minute, tick: 200 * time.Millisecond}
+}

@@ -3,15 +3,14 @@
 package drive
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,32 +19,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How to read the epoll driver: a loop is one goroutine with one epoll instance, which owns the
-// reading side of its connections; this file has the loops. epoll_conn_linux.go has a
-// connection, epoll_tls_linux.go how crypto/tls is fed without blocking.
+// How to read the epoll driver: a loop is one goroutine with one epoll instance, which reads its
+// connections and calls their machines; this file has the driver and the loop.
+// epoll_conn_linux.go has what a connection asks of its loop.
 //
-//	wait ─▶ for each ready connection: read once ─▶ (TLS) ─▶ Machine.Input ─▶ … ─▶ wait
-//	             writing: by whoever flushes; what the socket refuses, when the loop hears EPOLLOUT
+//	wait ─▶ for each ready connection: read once ─▶ conn.take ─▶ … ─▶ end of the batch ─▶ wait
+//	             writing: by whoever flushes; what the socket refused, when the loop hears EPOLLOUT
 //
 // An idle connection costs its structs: no goroutine, no timer, no buffer.
 
 // Epoll is the driver for many connections on Linux.
 type Epoll struct {
-	log   *slog.Logger
-	slots *slots
+	*common
 	loops []*loop
 	next  atomic.Uint32
-	wg    sync.WaitGroup
 }
 
 // NewEpoll starts one loop per processor.
 func NewEpoll(log *slog.Logger) (*Epoll, error) {
-	d := &Epoll{log: log, slots: newSlots()}
+	return newEpoll(newCommon(log))
+}
+
+func newEpoll(shared *common) (*Epoll, error) {
+	d := &Epoll{common: shared}
 	for range runtime.GOMAXPROCS(0) {
-		l, err := newLoop(d)
+		l, err := newLoop(d.common)
 		if err != nil {
-			d.Close()
-			return nil, err
+			d.Close(context.Background())
+			return nil, fmt.Errorf("drive: epoll: %w", err)
 		}
 		d.loops = append(d.loops, l)
 		d.wg.Go(l.run)
@@ -53,7 +54,7 @@ func NewEpoll(log *slog.Logger) (*Epoll, error) {
 	return d, nil
 }
 
-// Serve drives nc, which must be a TCP or Unix connection, until it ends. See Goroutines.Serve.
+// Serve implements Driver. nc must be a TCP or Unix connection.
 func (d *Epoll) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) {
 	fd, err := takeOver(nc)
 	if err != nil {
@@ -62,24 +63,31 @@ func (d *Epoll) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine)
 		return
 	}
 	l := d.loops[int(d.next.Add(1))%len(d.loops)]
-	c := &econn{fd: fd, loop: l, remote: addrPort(nc.RemoteAddr()), wantTLS: direct}
-	c.machine = start(c)
-	l.post(func() { l.add(c) })
+	c := &econn{fd: fd, loop: l}
+	c.conn = conn{common: d.common, sock: c, remote: addrPort(nc.RemoteAddr()), wantTLS: direct, hold: direct != nil}
+	if !l.post(func(w *work) { l.add(w, c, start) }) {
+		_ = unix.Close(fd)
+	}
 }
 
-// Close aborts all connections and returns when their machines are gone.
-func (d *Epoll) Close() {
+// Close implements Driver.
+func (d *Epoll) Close(ctx context.Context) {
 	for _, l := range d.loops {
 		l.post(l.close)
 	}
+	defer context.AfterFunc(ctx, func() {
+		for _, l := range d.loops {
+			l.post(l.abort)
+		}
+	})()
 	d.wg.Wait()
 }
 
-// takeOver takes the socket from Go's poller: a descriptor of our own, the same connection.
+// takeOver returns a descriptor of nc's socket that is not in Go's own poller, and closes nc.
 func takeOver(nc net.Conn) (fd int, err error) {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return 0, fmt.Errorf("drive: a %T has no descriptor", nc)
+		return 0, fmt.Errorf("drive: %T has no descriptor", nc)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
@@ -95,57 +103,51 @@ func takeOver(nc net.Conn) (fd int, err error) {
 	return fd, nc.Close() // ours stays open
 }
 
-func addrPort(a net.Addr) netip.AddrPort {
-	ap, _ := netip.ParseAddrPort(a.String())
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
-
 // loop is one epoll instance and the goroutine that waits on it. Its fields belong to that
-// goroutine but for tasks.
+// goroutine, but for those below tasks.
 type loop struct {
-	driver *Epoll
-	epfd   int
-	file   *os.File // of epfd: waiting parks the goroutine in Go's poller, not a thread in the kernel
+	*common
+	epfd    int
+	file    *os.File // of epfd: waiting parks the goroutine in Go's poller, not a thread in the kernel
+	conns   map[int32]*econn
+	timed   map[*econn]struct{} // with a deadline
+	look    time.Time           // when to look at them next
+	until   time.Time           // how long waiting lasts, as file has it
+	closing bool
+	work    work
+
+	events [batchSize]unix.EpollEvent
+	n      int   // of events
+	err    error // of poll
+
+	tasks  sync.Mutex
+	posted []func(*work)
 	wakeFD int
-	conns  map[int32]*econn
-	read   []byte // what came from one socket
-	plain  []byte // what TLS made of it
-	closed bool
-	batch  Batch
-
-	mu    sync.Mutex
-	tasks []func()
-	awake bool // the wake-up is on its way
-
-	timed map[*econn]struct{} // with a deadline
+	awake  bool // the wake-up is on its way
+	done   bool // nothing is run any more; wakeFD is closed
 }
 
-const (
-	readSize  = 64 << 10
-	plainSize = 32 << 10
-	batchSize = 64                     // connections that are read before what they sent leaves
-	tick      = 200 * time.Millisecond // how exact deadlines are
-)
+// batchSize is how many connections are read before what they sent leaves.
+const batchSize = 64
 
-func newLoop(d *Epoll) (*loop, error) {
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("drive: epoll: %w", err)
+func newLoop(shared *common) (l *loop, err error) {
+	l = &loop{common: shared, conns: make(map[int32]*econn), timed: make(map[*econn]struct{})}
+	if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, err
 	}
-	if err := unix.SetNonblock(epfd, true); err != nil {
-		return nil, fmt.Errorf("drive: epoll: %w", err)
-	}
-	l := &loop{
-		driver: d, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll"),
-		conns: make(map[int32]*econn), timed: make(map[*econn]struct{}),
-		read: make([]byte, readSize), plain: make([]byte, plainSize),
-	}
-	if l.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
-		err = l.control(unix.EPOLL_CTL_ADD, l.wakeFD, unix.EPOLLIN)
+	if err = unix.SetNonblock(l.epfd, true); err == nil {
+		l.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("drive: epoll: %w", err)
+		_ = unix.Close(l.epfd)
+		return nil, err
 	}
+	if err = l.control(unix.EPOLL_CTL_ADD, l.wakeFD, unix.EPOLLIN); err != nil {
+		_ = unix.Close(l.wakeFD)
+		_ = unix.Close(l.epfd)
+		return nil, err
+	}
+	l.file = os.NewFile(uintptr(l.epfd), "epoll")
 	return l, nil
 }
 
@@ -153,139 +155,153 @@ func (l *loop) control(op, fd int, events uint32) error {
 	return unix.EpollCtl(l.epfd, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// post runs f on the loop's goroutine, soon.
-func (l *loop) post(f func()) {
-	l.mu.Lock()
-	l.tasks = append(l.tasks, f)
-	wake := !l.awake
-	l.awake = true
-	l.mu.Unlock()
-	if wake {
-		var one = [8]byte{1}
+// post runs f on the loop's goroutine, soon. It reports false if the loop has ended.
+func (l *loop) post(f func(*work)) bool {
+	l.tasks.Lock()
+	defer l.tasks.Unlock()
+	if l.done {
+		return false
+	}
+	l.posted = append(l.posted, f)
+	if !l.awake {
+		l.awake = true
+		one := [8]byte{1}
 		_, _ = unix.Write(l.wakeFD, one[:])
 	}
+	return true
 }
 
 func (l *loop) run() {
+	defer l.file.Close()
 	raw, err := l.file.SyscallConn()
-	if err != nil {
-		l.driver.log.Error("epoll loop not started", "err", err)
-		return
-	}
-	events := make([]unix.EpollEvent, batchSize)
-	var n int
-	var waitErr error
-	wait := func(fd uintptr) bool {
-		n, waitErr = unix.EpollWait(int(fd), events, 0)
-		return n > 0 || waitErr != nil && waitErr != unix.EINTR
-	}
-	ticking := false
-	for !l.closed || len(l.conns) > 0 {
-		switch {
-		case len(l.timed) > 0:
-			ticking = true
-			_ = l.file.SetReadDeadline(time.Now().Add(tick))
-		case ticking:
-			ticking = false
-			_ = l.file.SetReadDeadline(time.Time{})
+	poll := l.poll
+	for !l.over() {
+		if err == nil {
+			err = l.wait(raw, poll)
 		}
-		n = 0
-		err := raw.Read(wait)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || waitErr != nil && waitErr != unix.EINTR {
-			l.driver.log.Error("epoll loop failed", "err", errors.Join(err, waitErr))
-			l.close()
-			return
+		if err != nil {
+			l.log.Error("epoll loop failed", "err", err)
+			l.closing = true
+			l.abort(&l.work)
+			l.runPosted()
+			continue
 		}
-		for _, e := range events[:n] {
+		for _, e := range l.events[:l.n] {
 			if int(e.Fd) == l.wakeFD {
-				l.work()
-				continue
-			}
-			if c := l.conns[e.Fd]; c != nil {
-				l.guard(c, func() { c.ready(e.Events) })
+				l.runPosted()
+			} else if c := l.conns[e.Fd]; c != nil {
+				c.guard(func() { c.ready(&l.work, e.Events) })
 			}
 		}
-		l.expire()
-		l.batch.end()
+		l.lookAtTimes()
+		if !l.calm(l.work.end) {
+			l.work.Batch = Batch{}
+		}
 	}
-	_ = unix.Close(l.wakeFD)
-	_ = l.file.Close()
 }
 
-// work runs what was posted.
-func (l *loop) work() {
+// over ends the loop when it is closed, has no connection left and nothing to run.
+func (l *loop) over() bool {
+	l.tasks.Lock()
+	defer l.tasks.Unlock()
+	if !l.closing || len(l.conns) > 0 || len(l.posted) > 0 {
+		return false
+	}
+	l.done = true
+	_ = unix.Close(l.wakeFD) // with tasks held: the number may be another's at once
+	return true
+}
+
+// wait waits for events, or until it is time to look at deadlines.
+func (l *loop) wait(raw syscall.RawConn, poll func(fd uintptr) bool) error {
+	var until time.Time
+	if len(l.timed) > 0 {
+		until = l.look
+	}
+	if !until.Equal(l.until) {
+		l.until = until
+		if err := l.file.SetReadDeadline(until); err != nil {
+			return err
+		}
+	}
+	l.n, l.err = 0, nil
+	err := raw.Read(poll)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	case err != nil:
+		return err
+	}
+	return l.err
+}
+
+// poll looks for events. It is the callback of RawConn.Read, which waits until epoll is readable
+// while it reports false.
+func (l *loop) poll(fd uintptr) (done bool) {
+	for {
+		n, err := unix.EpollWait(int(fd), l.events[:], 0)
+		if err != unix.EINTR {
+			l.n, l.err = max(n, 0), err
+			return n != 0
+		}
+	}
+}
+
+// runPosted runs what was posted.
+func (l *loop) runPosted() {
 	var buf [8]byte
 	_, _ = unix.Read(l.wakeFD, buf[:])
-	l.mu.Lock()
-	tasks := l.tasks
-	l.tasks, l.awake = nil, false
-	l.mu.Unlock()
-	for _, f := range tasks {
-		f()
+	l.tasks.Lock()
+	posted := l.posted
+	l.posted, l.awake = nil, false
+	l.tasks.Unlock()
+	for _, f := range posted {
+		f(&l.work)
 	}
 }
 
 // add takes a new connection in.
-func (l *loop) add(c *econn) {
-	if l.closed {
-		l.remove(c, ErrAborted)
-		return
-	}
+func (l *loop) add(w *work, c *econn, start func(Conn) Machine) {
 	l.conns[int32(c.fd)] = c
-	if err := l.control(unix.EPOLL_CTL_ADD, c.fd, c.interest()); err != nil {
-		l.remove(c, err)
-		return
-	}
-	if c.wantTLS != nil {
-		c.handshake()
-	}
+	c.guard(func() {
+		if err := c.enter(); err != nil {
+			c.end(err)
+			return
+		}
+		c.begin(start)
+		if l.closing {
+			c.Close()
+		}
+	})
 }
 
-// remove ends a connection: it is in no table any more before its descriptor is free for another.
-func (l *loop) remove(c *econn, err error) {
-	if c.closedFD() {
-		return
-	}
-	delete(l.conns, int32(c.fd))
-	delete(l.timed, c)
-	l.guard(nil, func() { c.machine.Gone(err) })
-}
-
-// close aborts all connections; the loop ends when they are gone.
-func (l *loop) close() {
-	l.closed = true
+// close closes all connections; the loop ends when they are gone.
+func (l *loop) close(*work) {
+	l.closing = true
 	for _, c := range l.conns {
-		l.remove(c, ErrAborted)
+		c.Close()
 	}
 }
 
-// expire tells machines whose deadline has passed.
-func (l *loop) expire() {
+func (l *loop) abort(*work) {
+	for _, c := range l.conns {
+		c.end(ErrAborted)
+	}
+}
+
+// lookAtTimes has connections do what it is time for.
+func (l *loop) lookAtTimes() {
 	if len(l.timed) == 0 {
 		return
 	}
 	now := time.Now()
+	if now.Before(l.look) {
+		return
+	}
+	l.look = now.Add(l.times.tick)
 	for c := range l.timed {
-		switch d := c.deadlineAt(); {
-		case d.IsZero():
-			delete(l.timed, c)
-		case now.After(d):
-			l.guard(c, c.expired)
+		if c.isDue(l.instant(now)) {
+			c.guard(func() { c.due(&l.work) })
 		}
 	}
-}
-
-// guard runs a call into a machine. A panic costs the connection that caused it, no other.
-func (l *loop) guard(c *econn, f func()) {
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		l.driver.log.Error("connection dropped after a panic", "panic", r, "stack", string(debug.Stack()))
-		if c != nil {
-			l.remove(c, errPanic)
-		}
-	}()
-	f()
 }

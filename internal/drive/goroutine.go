@@ -3,285 +3,339 @@
 package drive
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-// Goroutines is the portable driver: each connection is read by a goroutine of its own. It is
-// ready as its zero value with a Log.
+// How to read the goroutine driver: each connection has a goroutine, which waits in gconn.next
+// (paused), or in gconn.read for its socket; poke gets it out of both. What the socket
+// refuses is sent by a second one, gconn.drain, that lives as long as there is something to send.
+// No buffer waits with them: reading borrows one when there is something to read.
+
+// Goroutines is the portable driver.
 type Goroutines struct {
-	Log *slog.Logger
+	*common
+	works sync.Pool // of *work
 
-	once  sync.Once
-	slots *slots
-
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	wg    sync.WaitGroup
+	mu     sync.Mutex
+	closed bool
+	conns  map[*gconn]struct{}
 }
 
-// Serve drives nc until it ends, on a goroutine of its own. With direct set, the connection
-// begins with a TLS handshake. start makes the machine; it is called before Serve returns.
-func (g *Goroutines) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) {
-	g.once.Do(func() { g.slots = newSlots() })
-	c := &conn{driver: g, wire: newWire(nc), wantTLS: direct}
-	c.resumed.L = &c.mu
-	c.machine = start(c)
-	g.mu.Lock()
-	if g.conns == nil {
-		g.conns = make(map[*conn]struct{})
+// NewGoroutines makes a driver.
+func NewGoroutines(log *slog.Logger) *Goroutines {
+	return &Goroutines{
+		common: newCommon(log),
+		works:  sync.Pool{New: func() any { return new(work) }},
+		conns:  make(map[*gconn]struct{}),
 	}
-	g.conns[c] = struct{}{}
-	g.mu.Unlock()
-	g.wg.Go(c.run)
 }
 
-// Close aborts all connections and returns when their machines are gone.
-func (g *Goroutines) Close() {
-	g.mu.Lock()
-	for c := range g.conns {
-		c.Abort()
+// Serve implements Driver.
+func (d *Goroutines) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) {
+	c := &gconn{driver: d, nc: nc, reading: true}
+	c.conn = conn{common: d.common, sock: c, remote: addrPort(nc.RemoteAddr()), wantTLS: direct, hold: direct != nil}
+	c.awake.L = &c.tasks
+	if sc, ok := nc.(syscall.Conn); ok && canTry {
+		c.raw, _ = sc.SyscallConn()
+		c.tryRead, c.tryWrite = c.tryReading, c.tryWriting
 	}
-	g.mu.Unlock()
-	g.wg.Wait()
-}
-
-// conn is one connection of the goroutine driver.
-type conn struct {
-	driver  *Goroutines
-	machine Machine
-	wire    *wire
-	wantTLS *tls.Config // a handshake to make before the next read; the driver's goroutine's
-	tls     atomic.Pointer[tls.Conn]
-
-	mu      sync.Mutex
-	plain   []byte // queued and not sealed yet
-	paused  int
-	resumed sync.Cond
-	aborted bool
-
-	reading sync.Mutex // orders SetDeadline against the handshake's own deadline
-	limit   time.Time
-}
-
-func (c *conn) run() {
-	err := c.loop()
-	_ = c.wire.Conn.Close()
-	c.mu.Lock()
-	if c.aborted {
-		err = ErrAborted
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		_ = nc.Close()
+		return
 	}
-	c.mu.Unlock()
-	c.guard(func() { c.machine.Gone(err) })
+	d.conns[c] = struct{}{}
+	d.wg.Go(func() { c.run(start) })
+}
+
+// Close implements Driver.
+func (d *Goroutines) Close(ctx context.Context) {
+	d.mu.Lock()
+	d.closed = true
+	for c := range d.conns {
+		c.Close()
+	}
+	d.mu.Unlock()
+	defer context.AfterFunc(ctx, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for c := range d.conns {
+			c.Abort()
+		}
+	})()
+	d.wg.Wait()
+}
+
+// gconn is a connection of the goroutine driver.
+type gconn struct {
+	conn
+	driver *Goroutines
+	nc     net.Conn
+	raw    syscall.RawConn // nil: the socket must be waited for with a buffer
+
+	tryRead, tryWrite func(fd uintptr) (done bool) // of raw
+	got               got
+	put               put // guarded by wire
+
+	draining bool        // drain runs; guarded by wire
+	timer    *time.Timer // of nextDeadline; guarded by wire
+
+	tasks   sync.Mutex
+	posted  []func(*work)
+	reading bool // the socket is to be read
+	poked   bool // the read was told to return
+	done    bool // nothing is run any more
+	awake   sync.Cond
+}
+
+func (c *gconn) run(start func(Conn) Machine) {
+	c.guard(func() { c.begin(start) })
+	for !c.over {
+		posted := c.next()
+		if posted == nil {
+			c.turn(c.read())
+			continue
+		}
+		w := c.driver.works.Get().(*work)
+		for _, f := range posted {
+			f(w)
+		}
+		c.finishWork(w)
+	}
+	c.tasks.Lock()
+	c.done, c.posted = true, nil
+	c.tasks.Unlock()
 	c.driver.mu.Lock()
 	delete(c.driver.conns, c)
 	c.driver.mu.Unlock()
 }
 
-// loop reads until the connection is over and says why it is.
-func (c *conn) loop() error {
-	buf := make([]byte, 4096)
-	for {
-		if cfg := c.wantTLS; cfg != nil {
-			c.wantTLS = nil
-			if err := c.handshake(cfg); err != nil {
-				return fmt.Errorf("%w: %w", ErrHandshake, err)
-			}
-			continue
-		}
-		n, err := c.reader().Read(buf)
-		if n > 0 {
-			if !c.batch(func(b *Batch) { c.machine.Input(b, buf[:n]) }) {
-				return errPanic
-			}
-			poison(buf[:n])
-		}
-		if c.awaitResume() {
-			return errPanic
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if c.wire.isClosing() {
-				return io.EOF
-			}
-			_ = c.wire.Conn.SetReadDeadline(time.Time{})
-			if !c.batch(c.machine.Expired) {
-				return errPanic
-			}
-		default:
-			return err
-		}
+// next waits until something is to be done, and returns what was posted, or nil to read.
+func (c *gconn) next() (posted []func(*work)) {
+	c.tasks.Lock()
+	defer c.tasks.Unlock()
+	for len(c.posted) == 0 && !c.reading {
+		c.awake.Wait()
 	}
+	posted, c.posted = c.posted, nil
+	if c.poked {
+		c.poked = false
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	return posted
 }
 
-var errPanic = errors.New("drive: the connection's machine panicked")
+// poke makes run look again. The caller holds tasks.
+func (c *gconn) poke() {
+	if !c.poked {
+		c.poked = true
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+	c.awake.Signal()
+}
 
-// guard runs one call into the machine. A panic costs the connection that caused it, no other.
-func (c *conn) guard(f func()) (ok bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.driver.Log.Error("connection dropped after a panic", "peer", c.Remote(), "panic", r, "stack", string(debug.Stack()))
+// turn handles the outcome of one read.
+func (c *gconn) turn(w *work, n int, err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // poked
+	}
+	if w == nil {
+		w = c.driver.works.Get().(*work)
+	}
+	c.guard(func() {
+		if n > 0 {
+			c.take(w, w.read[:n])
 		}
-	}()
-	f()
+		if err != nil && !c.over {
+			c.hangUp(err)
+		}
+	})
+	c.finishWork(w)
+}
+
+func (c *gconn) finishWork(w *work) {
+	if !c.calm(w.end) {
+		w.Batch = Batch{}
+	}
+	c.driver.works.Put(w)
+}
+
+// read waits for something to read.
+func (c *gconn) read() (w *work, n int, err error) {
+	if c.raw == nil {
+		w = c.driver.works.Get().(*work)
+		n, err = c.nc.Read(w.read[:])
+		return w, n, err
+	}
+	c.got = got{}
+	if err = c.raw.Read(c.tryRead); err == nil {
+		err = c.got.err
+	}
+	return c.got.w, c.got.n, err
+}
+
+// got is the outcome of a tryRead.
+type got struct {
+	w   *work
+	n   int
+	err error
+}
+
+// tryReading is the callback of RawConn.Read. It must try before it waits: readiness that came
+// earlier is not told again.
+func (c *gconn) tryReading(fd uintptr) (done bool) {
+	w := c.driver.works.Get().(*work)
+	n, done, err := tryRead(fd, w.read[:])
+	if !done {
+		c.driver.works.Put(w)
+		return false
+	}
+	c.got = got{w, n, err}
 	return true
 }
 
-// batch runs one call with a batch of its own.
-func (c *conn) batch(f func(*Batch)) (ok bool) {
-	var b Batch
-	return c.guard(func() {
-		f(&b)
-		b.end()
-	})
+// post implements socket.
+func (c *gconn) post(f func(*work)) {
+	c.tasks.Lock()
+	defer c.tasks.Unlock()
+	if !c.done {
+		c.posted = append(c.posted, f)
+		c.poke()
+	}
 }
 
-// awaitResume waits while the connection is paused and lets the machine go on with what it
-// kept. It reports whether the machine panicked.
-func (c *conn) awaitResume() (panicked bool) {
-	for {
-		c.mu.Lock()
-		if c.paused == 0 || c.aborted {
-			c.mu.Unlock()
-			return false
+// changed implements socket.
+func (c *gconn) changed() {
+	if c.full && !c.draining {
+		c.draining = true
+		c.wg.Go(c.drain)
+	}
+	reading := c.listens()
+	c.tasks.Lock()
+	defer c.tasks.Unlock()
+	if c.reading != reading {
+		c.reading = reading
+		c.poke()
+	}
+}
+
+// watch implements socket.
+func (c *gconn) watch() {
+	d := c.nextDeadline()
+	if d == 0 {
+		if c.timer != nil {
+			c.timer.Stop()
+			c.timer = nil
 		}
-		for c.paused > 0 && !c.aborted {
-			c.resumed.Wait()
-		}
-		c.mu.Unlock()
-		if !c.batch(func(b *Batch) { c.machine.Input(b, nil) }) {
-			return true
-		}
-	}
-}
-
-func (c *conn) reader() io.Reader {
-	if t := c.tls.Load(); t != nil {
-		return t
-	}
-	return c.wire.Conn
-}
-
-func (c *conn) handshake(cfg *tls.Config) error {
-	c.Flush()
-	s := c.driver.slots
-	c.reading.Lock()
-	c.wire.slots = s
-	_ = c.wire.Conn.SetReadDeadline(time.Now().Add(handshakeTime))
-	c.reading.Unlock()
-
-	s.acquire()
-	t := tls.Server(c.wire, cfg)
-	err := t.Handshake()
-	s.release()
-
-	c.reading.Lock()
-	c.wire.slots = nil
-	_ = c.wire.Conn.SetReadDeadline(c.limit)
-	c.reading.Unlock()
-	if err != nil {
-		return err
-	}
-	c.tls.Store(t)
-	if !c.guard(func() { c.machine.Secured(t.ConnectionState()) }) {
-		return errPanic
-	}
-	return nil
-}
-
-func (c *conn) Queue(p []byte) {
-	c.mu.Lock()
-	c.plain = grow(c.plain, p)
-	c.mu.Unlock()
-}
-
-func (c *conn) Flush() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.plain) == 0 {
 		return
 	}
-	if t := c.tls.Load(); t != nil {
-		// Corked, all records of the batch leave with one write.
-		c.wire.cork()
-		_, _ = t.Write(c.plain) // the wire never fails but for good; then the reader ends
-		c.wire.uncork()
+	after := time.Duration(d - c.now())
+	if c.timer == nil {
+		c.timer = time.AfterFunc(after, func() { c.conn.post(c.due) })
 	} else {
-		c.wire.send(c.plain)
-	}
-	giveBack(c.plain)
-	c.plain = nil
-}
-
-func (c *conn) Queued() int {
-	c.mu.Lock()
-	n := len(c.plain)
-	c.mu.Unlock()
-	return n + c.wire.queued()
-}
-
-func (c *conn) StartTLS(cfg *tls.Config) { c.wantTLS = cfg }
-
-func (c *conn) SetDeadline(t time.Time) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
-	c.limit = t
-	if c.wire.slots == nil && !c.wire.isClosing() {
-		_ = c.wire.Conn.SetReadDeadline(t)
+		c.timer.Reset(after)
 	}
 }
 
-func (c *conn) Pause() {
-	c.mu.Lock()
-	c.paused++
-	c.mu.Unlock()
-}
-
-func (c *conn) Resume() {
-	c.mu.Lock()
-	c.paused--
-	if c.paused == 0 {
-		c.resumed.Signal()
+// write implements socket.
+func (c *gconn) write(p []byte) (int, error) {
+	if c.raw == nil || c.draining {
+		return 0, nil // drain does it
 	}
-	c.mu.Unlock()
-}
-
-func (c *conn) Close() {
-	c.Flush()
-	c.mu.Lock()
-	if t := c.tls.Load(); t != nil {
-		_ = t.CloseWrite() // close_notify, behind what is queued
+	c.put = put{p: p}
+	err := c.raw.Write(c.tryWrite)
+	n := c.put.n
+	if err == nil {
+		err = c.put.err
 	}
-	c.mu.Unlock()
-	c.wire.finish()
+	c.put = put{}
+	return n, err
 }
 
-func (c *conn) Abort() {
-	c.mu.Lock()
-	c.aborted = true
-	c.resumed.Signal()
-	c.mu.Unlock()
-	_ = c.wire.Conn.Close()
+// put is what a tryWrite is to write, and the outcome.
+type put struct {
+	p   []byte
+	n   int
+	err error
 }
 
-func (c *conn) Remote() netip.AddrPort {
-	a, _ := netip.ParseAddrPort(c.wire.Conn.RemoteAddr().String())
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+// tryWriting is the callback of RawConn.Write, which does not wait.
+func (c *gconn) tryWriting(fd uintptr) (done bool) {
+	c.put.n, c.put.err = tryWrite(fd, c.put.p)
+	return true
 }
 
-func (c *conn) Served() *tls.Certificate {
-	c.wire.mu.Lock()
-	defer c.wire.mu.Unlock()
-	return c.wire.served
+// drain sends what is pending until nothing is.
+func (c *gconn) drain() {
+	if c.raw == nil {
+		c.drainWaiting()
+		return
+	}
+	err := c.raw.Write(func(fd uintptr) bool {
+		c.wire.Lock()
+		defer c.wire.Unlock()
+		c.push(func(p []byte) (int, error) { return tryWrite(fd, p) })
+		if c.full {
+			return false
+		}
+		c.draining = false
+		return true
+	})
+	if err != nil { // closed
+		c.wire.Lock()
+		c.draining = false
+		c.wire.Unlock()
+	}
+}
+
+// drainWaiting is drain where writes wait.
+func (c *gconn) drainWaiting() {
+	var piece [4 << 10]byte // a piece is progress: a slow reader is not taken for a dead one
+	for {
+		c.wire.Lock()
+		p := piece[:copy(piece[:], c.pending.rest())]
+		if c.draining = len(p) > 0; !c.draining {
+			c.wire.Unlock()
+			return
+		}
+		c.wire.Unlock()
+		n, err := c.nc.Write(p)
+		c.wire.Lock()
+		c.push(func([]byte) (int, error) { return n, err })
+		c.wire.Unlock()
+	}
+}
+
+// finish implements socket.
+func (c *gconn) finish() {
+	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = cw.CloseWrite()
+		return
+	}
+	_ = c.nc.Close()
+}
+
+// sever implements socket.
+func (c *gconn) sever() {
+	c.finish()
+	if cr, ok := c.nc.(interface{ CloseRead() error }); ok {
+		_ = cr.CloseRead()
+	}
+}
+
+// free implements socket.
+func (c *gconn) free() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	_ = c.nc.Close()
 }

@@ -7,4 +7,4 @@ package drive
 import "log/slog"
 
 // New returns the driver that serves many connections best on this system.
-func New(log *slog.Logger) (Driver, error) { return &Goroutines{Log: log}, nil }
+func New(log *slog.Logger) (Driver, error) { return NewGoroutines(log), nil }

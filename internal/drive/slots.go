@@ -7,11 +7,9 @@ import "runtime"
 // slots bounds how many handshakes compute at one time, so that established connections keep
 // their share of the processors in a storm of logins. A handshake holds a slot only while it
 // has bytes to work on: a peer that stalls holds none.
-type slots struct{ c chan struct{} }
+type slots chan struct{}
 
-func newSlots() *slots {
-	return &slots{c: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
-}
+func newSlots() slots { return make(slots, 2*runtime.GOMAXPROCS(0)) }
 
-func (s *slots) acquire() { s.c <- struct{}{} }
-func (s *slots) release() { <-s.c }
+func (s slots) acquire() { s <- struct{}{} }
+func (s slots) release() { <-s }

@@ -4,18 +4,45 @@
 
 package drive
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
 
 const canTry = true
 
-// tryWrite writes what the socket takes without waiting. Errors count as nothing taken: the
-// waiting write that follows reports them.
-func tryWrite(fd uintptr, p []byte) int {
+// tryRead reads what is there without waiting; ok is false if nothing is.
+func tryRead(fd uintptr, p []byte) (n int, ok bool, err error) {
+	for {
+		n, err := unix.Read(int(fd), p)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return 0, false, nil
+		case err == nil && n == 0:
+			return 0, true, io.EOF
+		case err != nil:
+			return 0, true, fmt.Errorf("drive: read: %w", err)
+		default:
+			return n, true, nil
+		}
+	}
+}
+
+// tryWrite writes what the socket takes without waiting.
+func tryWrite(fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := unix.Write(int(fd), p)
-		if err == unix.EINTR {
-			continue
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, nil
+		case nil:
+			return n, nil
+		default:
+			return 0, fmt.Errorf("drive: write: %w", err)
 		}
-		return max(n, 0)
 	}
 }

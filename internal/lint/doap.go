@@ -25,10 +25,13 @@ type Doap struct {
 // spoken are XEPs that a server does not list in its disco answer, though a
 // package of theirs has a namespace, each with where it shows instead.
 var spoken = map[string]string{
+	"0004": "in the payloads of others",
+	"0059": "in the payloads of others; the server pages nothing yet",
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0198": "a stream feature",
 	"0335": "things and clients speak it, past the server",
 	"0432": "things and clients speak it, past the server",
+	"0334": "hints are obeyed, not advertised",
 	"0440": "a stream feature",
 }
 

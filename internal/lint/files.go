@@ -18,7 +18,7 @@ type File struct {
 }
 
 // skipped are folders that hold nothing written here, relative to the root.
-var skipped = map[string]bool{".git": true, ".cache": true, "bin": true, "data": true}
+var skipped = map[string]bool{".git": true, ".cache": true, "bin": true, "data": true, "demo-data": true}
 
 // Files reads the text files of the tree, without what git ignores.
 func Files(root string) ([]File, error) {

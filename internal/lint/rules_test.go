@@ -223,6 +223,8 @@ func init() {}
 	tests := `package a
 import ("time"; "testing"; "testing/synctest")
 func TestA(t *testing.T) { time.Sleep(1) }
+func TestC(t *testing.T) { inBubble(t, func(t *testing.T) { time.Sleep(1) }) }
+func inBubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
 func TestB(t *testing.T) { synctest.Test(t, func(t *testing.T) { time.Sleep(1) }) }
 `
 	expect(t, "syntax", checkSyntax([]File{{Path: "a/a.go", Data: []byte(source)}, {Path: "a/a_test.go", Data: []byte(tests)}},

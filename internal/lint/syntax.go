@@ -37,7 +37,7 @@ func checkSyntax(files []File, globalVars, sleepers map[string]string) []Finding
 	var findings []Finding
 	used := map[string]bool{}
 	fset := token.NewFileSet()
-	packages := map[string][]*ast.File{}
+	packages, tests := map[string][]*ast.File{}, map[string][]*ast.File{}
 	for _, f := range files {
 		if !f.isGo() || f.isTestdata() {
 			continue
@@ -48,10 +48,16 @@ func checkSyntax(files []File, globalVars, sleepers map[string]string) []Finding
 			continue
 		}
 		if f.isTest() || strings.HasPrefix(f.Path, "test/") {
-			findings = append(findings, sleeps(fset, parsed, sleepers, used)...)
+			tests[path.Dir(f.Path)] = append(tests[path.Dir(f.Path)], parsed)
 		}
 		if !f.isTest() {
 			packages[path.Dir(f.Path)] = append(packages[path.Dir(f.Path)], parsed)
+		}
+	}
+	for _, parsed := range tests {
+		bubbles := bubbles(parsed)
+		for _, f := range parsed {
+			findings = append(findings, sleeps(fset, f, bubbles, sleepers, used)...)
 		}
 	}
 	for dir, parsed := range packages {
@@ -67,9 +73,40 @@ func checkSyntax(files []File, globalVars, sleepers map[string]string) []Finding
 	return sorted(findings)
 }
 
-// sleeps reports calls of time.Sleep that are not lexically inside the bubble
-// of a synctest.Test, where the clock is a false one.
-func sleeps(fset *token.FileSet, f *ast.File, sleepers map[string]string, used map[string]bool) []Finding {
+// bubbles names the functions that run their argument in a bubble:
+// synctest.Test, and those of the package that hand a parameter on to it.
+func bubbles(files []*ast.File) map[string]bool {
+	names := map[string]bool{"synctest.Test": true}
+	for _, f := range files {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Body == nil {
+				continue
+			}
+			parameters := map[string]bool{}
+			for _, field := range fn.Type.Params.List {
+				for _, name := range field.Names {
+					parameters[name.Name] = true
+				}
+			}
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || types.ExprString(call.Fun) != "synctest.Test" || len(call.Args) != 2 {
+					return true
+				}
+				if id, ok := call.Args[1].(*ast.Ident); ok && parameters[id.Name] {
+					names[fn.Name.Name] = true
+				}
+				return true
+			})
+		}
+	}
+	return names
+}
+
+// sleeps reports calls of time.Sleep that are not lexically inside a bubble of
+// testing/synctest, where the clock is a false one.
+func sleeps(fset *token.FileSet, f *ast.File, bubbles map[string]bool, sleepers map[string]string, used map[string]bool) []Finding {
 	var findings []Finding
 	for _, d := range f.Decls {
 		ast.Inspect(d, func(n ast.Node) bool {
@@ -77,10 +114,10 @@ func sleeps(fset *token.FileSet, f *ast.File, sleepers map[string]string, used m
 			if !ok {
 				return true
 			}
-			switch types.ExprString(call.Fun) {
-			case "synctest.Test":
+			switch callee := types.ExprString(call.Fun); {
+			case bubbles[callee]:
 				return false
-			case "time.Sleep":
+			case callee == "time.Sleep":
 				where := fset.Position(call.Pos())
 				key := where.Filename
 				if sleepers[key] != "" {

@@ -95,29 +95,35 @@ func enter(s *stanza.Stanza, it *store.RosterItem) (changed, deliver, grant bool
 }
 
 // ask takes a subscription stanza that a session of ours sends (RFC 6121 §3.1.2, §3.2, §3.3).
+// Both sides wait for their commits here, off the loop, so that nothing that follows from a
+// change is seen before the change itself: a client that is shown the presence of somebody who
+// is not in its roster yet may ignore it.
 func (m *Module) ask(t *server.Turn, s *stanza.Stanza) error {
 	if s.To.IsZero() {
 		return stanza.BadRequest.Err("a subscription needs an address")
 	}
 	u := t.Origin.User
-	s.From, s.To = u.JID, s.To.Bare()
-	if s.To == u.JID {
+	if s.To.Bare() == u.JID {
 		return server.Handled // everybody sees their own presence
 	}
+	t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) { m.leaves(t, u, s) })
+	return server.Handled
+}
+
+// leaves is ask where it may wait.
+func (m *Module) leaves(t *server.Turn, u *server.User, s *stanza.Stanza) {
+	contact := s.To.Bare()
 	var route, lost, gained bool
-	p, err := m.roster.Update(u, s.To, func(it *store.RosterItem) (changed bool) {
+	p, err := m.roster.Update(u, contact, func(it *store.RosterItem) (changed bool) {
 		saw := it.Subscription & from
 		changed, route = leave(s.Type, it)
 		gained, lost = saw == 0 && it.Subscription&from != 0, saw != 0 && it.Subscription&from == 0
 		return changed
 	})
-	if err != nil {
-		return err
+	if !committed(t, s, p, err) {
+		return
 	}
-	if p != nil {
-		t.Await(p, s)
-	}
-	contact := s.To
+	s.From, s.To = u.JID, contact
 	if lost {
 		m.Lost(t, u.JID, contact) // before "unsubscribed", while the contact still listens
 	}
@@ -129,40 +135,57 @@ func (m *Module) ask(t *server.Turn, s *stanza.Stanza) error {
 			m.show(t, se, contact) // §3.1.5
 		}
 	}
-	return server.Handled
+}
+
+// committed waits until a change is stored and pushed. If it cannot be, s is refused.
+func committed(t *server.Turn, s *stanza.Stanza, p *store.Pending, err error) bool {
+	if err != nil {
+		e, _ := stanza.AsError(err)
+		t.Refuse(s, e)
+		return false
+	}
+	if p == nil {
+		return true
+	}
+	t.Await(p, s)
+	done := make(chan error, 1)
+	p.OnDone(func(err error) { done <- err }) // behind the push, which was asked for first
+	return <-done == nil
 }
 
 // asked takes a subscription stanza that arrives for an account of ours (RFC 6121 §3.1.3, §3.2.3,
 // §3.3.3).
 func (m *Module) asked(t *server.Turn, u *server.User, s *stanza.Stanza) {
-	if !m.roster.Ready(u) {
-		t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) {
-			if _, err := m.roster.Item(u, s.From.Bare()); err == nil {
-				m.asked(t, u, s)
-			}
-		})
+	t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) { m.enters(t, u, s) })
+}
+
+// enters is asked where it may wait.
+func (m *Module) enters(t *server.Turn, u *server.User, s *stanza.Stanza) {
+	s.From, s.To = s.From.Bare(), u.JID
+	it, err := m.roster.Item(u, s.From)
+	if err != nil {
+		committed(t, s, nil, err)
 		return
 	}
 	if !u.Exists() {
 		return // RFC 6121 §8.5.1: not even that nobody is there
 	}
-	s.From, s.To = s.From.Bare(), u.JID
-	var deliver, grant, lost, gained bool
+	// An answer goes to the clients before the push that follows from it (§3.1.6).
+	_, deliver, _ := enter(s, &it)
+	if deliver && s.Type != stanza.Subscribe {
+		m.hand(t, u, s)
+	}
+	var grant, lost, gained bool
 	p, err := m.roster.Update(u, s.From, func(it *store.RosterItem) (changed bool) {
 		saw := it.Subscription & from
 		changed, deliver, grant = enter(s, it)
 		gained, lost = saw == 0 && it.Subscription&from != 0, saw != 0 && it.Subscription&from == 0
 		return changed
 	})
-	if err != nil {
-		e, _ := stanza.AsError(err)
-		t.Refuse(s, e)
+	if !committed(t, s, p, err) {
 		return
 	}
-	if p != nil {
-		t.Await(p, s)
-	}
-	if deliver {
+	if deliver && s.Type == stanza.Subscribe {
 		m.hand(t, u, s)
 	}
 	if grant {

@@ -167,11 +167,11 @@ func (m *Module) admit(address string, now time.Time) bool {
 	if err != nil {
 		return false
 	}
-	bits := 64
-	if a.Addr().Is4() {
+	from, bits := a.Addr().Unmap(), 64
+	if from.Is4() {
 		bits = 32
 	}
-	p, _ := a.Addr().Prefix(bits)
+	p, _ := from.Prefix(bits)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if h := now.Unix() / 3600; h != m.hour || len(m.made) > maxTracked {

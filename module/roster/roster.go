@@ -13,6 +13,7 @@ package roster
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
@@ -40,6 +41,7 @@ type Module struct {
 	config Config
 	server *server.Server
 	store  store.Store
+	log    *slog.Logger
 	books  server.UserSlot[book]
 	asked  server.SessionSlot[struct{}] // sessions that asked for the roster (RFC 6121 §2.2)
 	lost   func(t *server.Turn, account, contact jid.JID)
@@ -57,7 +59,7 @@ func (*Module) Name() string { return "roster" }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
-	m.server, m.store = h.Server, h.Store
+	m.server, m.store, m.log = h.Server, h.Store, h.Log
 	m.books = server.NewUserSlot[book](h)
 	m.asked = server.NewSessionSlot[struct{}](h)
 	h.Load = func(ctx context.Context, u *server.User) error {
@@ -76,6 +78,10 @@ type book struct {
 	mu      sync.Mutex
 	items   map[jid.JID]store.RosterItem
 	version int64
+
+	commits sync.Mutex // held for a moment, also within mu
+	pending int        // commits under way; guarded by commits
+	failed  bool       // one of them failed: what is in items is not what is stored; guarded by commits
 }
 
 // book returns the account's contacts, reading them if they are not at hand.
@@ -88,13 +94,18 @@ func (m *Module) book(ctx context.Context, u *server.User) (*book, error) {
 		return nil, fmt.Errorf("roster of %s: %w", u.JID, err)
 	}
 	b := &book{version: version}
+	b.set(items)
+	return m.books.SetOnce(u, b), nil
+}
+
+func (b *book) set(items []store.RosterItem) {
+	b.items = nil
 	if len(items) > 0 {
 		b.items = make(map[jid.JID]store.RosterItem, len(items))
 	}
 	for _, it := range items {
 		b.items[it.Contact] = it
 	}
-	return m.books.SetOnce(u, b), nil
 }
 
 // Ready reports whether the account's contacts are at hand, so that Item, Each and Update need
@@ -180,11 +191,13 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 		b.items[contact] = it
 	}
 	// Committed under the lock: commits come in the order of the versions.
+	b.begin()
 	p := u.Commit(op)
 	p.OnDone(func(err error) {
+		if b.end(err) {
+			go m.restore(u, b) // one of a book at a time, as long as one read
+		}
 		if err != nil {
-			// What is in memory is not what is stored: the next use reads it again.
-			m.books.Clear(u, b)
 			return
 		}
 		if told || !looksLike(was, it) {
@@ -192,6 +205,45 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 		}
 	})
 	return p, nil
+}
+
+func (b *book) begin() {
+	b.commits.Lock()
+	b.pending++
+	b.commits.Unlock()
+}
+
+// end says how a commit ended, and reports whether the book must be read again: when the last of
+// those under way has ended, since a later one may have been made of what an earlier, failed one
+// left in memory.
+func (b *book) end(err error) (again bool) {
+	b.commits.Lock()
+	defer b.commits.Unlock()
+	b.pending--
+	b.failed = b.failed || err != nil
+	return b.failed && b.pending == 0
+}
+
+// restore makes a book what is stored, after a commit that failed. Who asks waits meanwhile.
+func (m *Module) restore(u *server.User, b *book) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.commits.Lock()
+	due := b.failed && b.pending == 0
+	b.commits.Unlock()
+	if !due {
+		return
+	}
+	items, version, err := m.store.Roster(context.Background(), u.JID)
+	if err != nil {
+		m.log.Error("roster not read again after a commit failed", "jid", u.JID.String(), "err", err)
+		return // the end of the next commit tries again
+	}
+	b.set(items)
+	b.version = max(b.version, version) // no version is given twice
+	b.commits.Lock()
+	b.failed = false
+	b.commits.Unlock()
 }
 
 // looksLike reports whether clients see no difference between two states of an item.

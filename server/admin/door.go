@@ -113,7 +113,7 @@ func (d *door) remove() error {
 }
 
 // Dial returns a client for requests to the server that runs on a data folder, whose URLs begin
-// with http://admin. It fails if there is no trace of one.
+// with the name of any host. It fails if there is no trace of one.
 func Dial(data string) (*http.Client, error) {
 	network, address, token := "unix", Socket(data), ""
 	if b, err := os.ReadFile(portFile(data)); err == nil {

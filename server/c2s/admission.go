@@ -16,46 +16,78 @@ type admission struct {
 
 	mu        sync.Mutex
 	n         int
-	addresses map[netip.Prefix]*list.List // of *conn, oldest first
+	addresses map[netip.Prefix]*address
+	byCount   []*list.List // of *address: those with i+1 connections, in the order in which they came to have them
+}
+
+// address is one that has connections in admission.
+type address struct {
+	prefix netip.Prefix
+	conns  list.List     // of *conn, oldest first
+	place  *list.Element // in byCount
 }
 
 // place is a connection's place in admission.
 type place struct {
-	address netip.Prefix
+	address *address
 	element *list.Element // nil once it has left
 }
 
 // enter gives c a place, and returns the connection that has to go for it, or nil.
-func (a *admission) enter(c *conn, address netip.Prefix) (evicted *conn) {
+func (a *admission) enter(c *conn, from netip.Prefix) (evicted *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.addresses == nil {
-		a.addresses = make(map[netip.Prefix]*list.List)
+		a.addresses = make(map[netip.Prefix]*address)
 	}
-	l := a.addresses[address]
-	if l == nil {
-		l = list.New()
-		a.addresses[address] = l
+	at := a.addresses[from]
+	if at == nil {
+		at = &address{prefix: from}
+		a.addresses[from] = at
 	}
-	c.place = &place{address, l.PushBack(c)}
 	a.n++
+	c.place = &place{at, at.conns.PushBack(c)}
+	a.recount(at, at.conns.Len()-1)
 	switch {
-	case a.perAddress > 0 && l.Len() > a.perAddress:
-		evicted = a.evict(l)
+	case a.perAddress > 0 && at.conns.Len() > a.perAddress:
+		return a.evict(at)
 	case a.total > 0 && a.n > a.total:
-		for _, other := range a.addresses {
-			if other.Len() > l.Len() {
-				l = other
-			}
-		}
-		evicted = a.evict(l)
+		return a.evict(a.fullest())
 	}
-	return evicted
+	return nil
 }
 
-// evict takes the oldest of one address. The caller holds mu.
-func (a *admission) evict(l *list.List) *conn {
-	c := l.Front().Value.(*conn)
+// recount puts an address, which had that many connections, where it belongs now. The caller
+// holds mu.
+func (a *admission) recount(at *address, had int) {
+	if had > 0 {
+		a.byCount[had-1].Remove(at.place)
+	}
+	has := at.conns.Len()
+	if has == 0 {
+		delete(a.addresses, at.prefix)
+		return
+	}
+	if has > len(a.byCount) {
+		a.byCount = append(a.byCount, list.New())
+	}
+	at.place = a.byCount[has-1].PushBack(at)
+}
+
+// fullest is the address with the most connections, of several the one that has had so many
+// for the longest time. There is one. The caller holds mu.
+func (a *admission) fullest() *address {
+	i := len(a.byCount) - 1
+	for a.byCount[i].Len() == 0 {
+		i--
+	}
+	a.byCount = a.byCount[:i+1]
+	return a.byCount[i].Front().Value.(*address)
+}
+
+// evict takes the oldest connection of an address. The caller holds mu.
+func (a *admission) evict(at *address) *conn {
+	c := at.conns.Front().Value.(*conn)
 	a.remove(c.place)
 	return c
 }
@@ -71,13 +103,11 @@ func (a *admission) remove(p *place) {
 	if p == nil || p.element == nil {
 		return
 	}
-	l := a.addresses[p.address]
-	l.Remove(p.element)
+	had := p.address.conns.Len()
+	p.address.conns.Remove(p.element)
 	p.element = nil
 	a.n--
-	if l.Len() == 0 {
-		delete(a.addresses, p.address)
-	}
+	a.recount(p.address, had)
 }
 
 func (a *admission) count() int {

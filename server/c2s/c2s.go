@@ -34,7 +34,7 @@ type Config struct {
 	Server  *server.Server
 	Store   store.Store
 	Driver  drive.Driver
-	TLS     *tls.Config // nil: no TLS, for test beds with AllowPlaintext
+	TLS     *tls.Config // for STARTTLS; nil: none, for test beds with AllowPlaintext
 	Log     *slog.Logger
 	Metrics *metrics.Registry
 
@@ -81,7 +81,10 @@ type Service struct {
 type serviceMetrics struct {
 	accepted, evicted metrics.Counter
 	logins            metrics.CounterVec // by result
+	limited           metrics.Counter
+	unbound           metrics.CounterVec // by condition of the stanza error we sent
 	ended             metrics.CounterVec // by condition of the stream error we sent
+	gone              metrics.CounterVec // by reason
 }
 
 // New makes a Service. It listens nowhere yet.
@@ -104,6 +107,7 @@ func New(c Config) *Service {
 		c.account = m.JID()
 		return s.Server.StreamFeatures(dst, c)
 	}
+	s.stream.Failed = func(m *stream.Server, f *sasl.Failure) { m.Owner.(*conn).failed(f) }
 	s.stream.Admit = func(m *stream.Server, e *xmlstream.Element) bool {
 		if m.State() == stream.Authenticated {
 			return string(e.Space) != stanza.NSClient // stream management, say
@@ -114,8 +118,11 @@ func New(c Config) *Service {
 	s.metrics = serviceMetrics{
 		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
 		evicted:  r.Counter("stonechat_c2s_evicted_total", "Connections dropped before login because there were too many (limits.unauthenticated_connections)."),
-		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result.", "result"),
+		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
+		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
+		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
 		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
+		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
 	}
 	r.GaugeFunc("stonechat_c2s_unauthenticated", "Client connections that have not logged in.", func() float64 { return float64(s.admission.count()) })
 	return s
@@ -128,19 +135,16 @@ func orHuge(n int) int {
 	return n
 }
 
-// Listen accepts connections from l until Close; direct says that they begin with TLS.
-func (s *Service) Listen(l net.Listener, direct bool) {
+// Listen accepts connections from l until Close. If direct is not nil they begin with TLS of that
+// configuration, which should offer xmpp-client by ALPN (XEP-0368 §3).
+func (s *Service) Listen(l net.Listener, direct *tls.Config) {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
 	s.accepting.Go(func() { s.accept(l, direct) })
 }
 
-func (s *Service) accept(l net.Listener, direct bool) {
-	var cfg *tls.Config
-	if direct {
-		cfg = s.TLS
-	}
+func (s *Service) accept(l net.Listener, direct *tls.Config) {
 	for {
 		nc, err := l.Accept()
 		switch {
@@ -153,7 +157,7 @@ func (s *Service) accept(l net.Listener, direct bool) {
 			continue
 		}
 		s.metrics.accepted.Inc()
-		s.Driver.Serve(nc, cfg, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
+		s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
 	}
 }
 
@@ -167,18 +171,9 @@ func (s *Service) StopListening() {
 	s.accepting.Wait()
 }
 
-// Close drops all connections that are left, and returns when they are gone or ctx ends.
-func (s *Service) Close(ctx context.Context) error {
+// Close closes all connections that are left, and returns when they are gone. Those whose peers
+// are still there when ctx ends are dropped.
+func (s *Service) Close(ctx context.Context) {
 	s.StopListening()
-	done := make(chan struct{})
-	go func() {
-		s.Driver.Close()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	s.Driver.Close(ctx)
 }

@@ -9,9 +9,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
@@ -34,11 +36,15 @@ type conn struct {
 	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
 	machine  *stream.Server // guarded by in
 	account  jid.JID        // guarded by in
+	attempt  jid.JID        // whose login is under way; guarded by in
 	deadline time.Time      // as the driver has it; guarded by in
 
-	out   sync.Mutex // orders what is queued against the end
-	ended bool       // the stream's end is queued; guarded by out
-	gone  bool       // the connection is over; guarded by out
+	out     sync.Mutex // orders what is queued against the end
+	ends    bool       // the machine ends the stream; guarded by out
+	ended   bool       // the stream's end is queued; guarded by out
+	gone    bool       // the connection is over; guarded by out
+	binding bool       // the session may be there, its client does not know; guarded by out
+	held    []byte     // what the session is sent meanwhile; guarded by out
 }
 
 func (s *Service) newConn(dc drive.Conn) *conn {
@@ -82,7 +88,8 @@ func (c *conn) run(t *server.Turn) {
 	answered := false // by the machine itself: what the session is sent leaves with the turn
 	for more := true; more; {
 		e := c.machine.Next()
-		if out := c.machine.Out(); len(out) > 0 {
+		out := c.machine.Out()
+		if len(out) > 0 && e.Kind != stream.End {
 			c.state.Store(int32(c.machine.State()))
 			c.Queue(out)
 			answered = true
@@ -95,8 +102,7 @@ func (c *conn) run(t *server.Turn) {
 			c.StartTLS(c.service.TLS)
 			return
 		case stream.Lookup:
-			c.lookup(e.JID)
-			more = false
+			more = c.lookup(e.JID)
 		case stream.Login:
 			c.loggedIn(e.JID)
 		case stream.Bind:
@@ -105,7 +111,7 @@ func (c *conn) run(t *server.Turn) {
 		case stream.Element:
 			more = c.element(t, e.Element)
 		case stream.End:
-			c.over(t, e.Err)
+			c.over(t, out, e.Err)
 			return
 		}
 	}
@@ -123,18 +129,28 @@ func (c *conn) element(t *server.Turn, e *xmlstream.Element) (more bool) {
 		more, err = se.Receive(t, c, e)
 	case c.machine.State() == stream.Authenticated:
 		more, err = c.service.Server.Unbound(t, c, e)
+	case c.machine.State() == stream.Bound:
+		more = true // the session has ended, and so has our side of the stream
 	default:
-		host, _ := jid.Parse(c.machine.Domain())
-		if !c.service.Server.BeforeLogin(c, host, e, c.reply) {
-			err = &stream.Error{Condition: stream.NotAuthorized}
-		}
-		more = true
+		more, err = c.beforeLogin(e)
 	}
 	if err == nil {
 		return more
 	}
 	c.fail(t, err)
 	return true // Next tells the end
+}
+
+// beforeLogin answers a request that needs no login. The connection pauses until it is answered,
+// so that it has one at a time.
+func (c *conn) beforeLogin(e *xmlstream.Element) (more bool, err error) {
+	host, _ := jid.Parse(c.machine.Domain())
+	c.Pause()
+	if c.service.Server.BeforeLogin(c, host, e, c.reply) {
+		return false, nil
+	}
+	c.Resume()
+	return true, &stream.Error{Condition: stream.NotAuthorized}
 }
 
 // fail ends the stream with err. The caller holds in.
@@ -148,25 +164,34 @@ func (c *conn) fail(t *server.Turn, err error) {
 	c.machine.Close(se, t.Now)
 }
 
-// reply sends a stanza to a stream without session.
+// reply sends the answer to beforeLogin.
 func (c *conn) reply(s *stanza.Stanza) {
 	c.Queue(s.Append(nil, ""))
 	c.Flush()
+	c.Resume()
 }
 
-// over is the stream's end as the machine tells it: what it had to send is queued.
-func (c *conn) over(t *server.Turn, err error) {
+// over is the stream's end as the machine tells it; end is what it has to send last.
+func (c *conn) over(t *server.Turn, end []byte, err error) {
+	c.state.Store(int32(stream.Closed))
 	var sent *stream.Error
 	if errors.As(err, &sent) && !sent.Received {
 		c.service.metrics.ended.WithLabelValues(string(sent.Condition)).Inc()
 	}
 	c.out.Lock()
-	c.ended = true
+	c.ends = true
 	c.out.Unlock()
 	if se := c.session.Swap(nil); se != nil {
-		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5).
+		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5). The session
+		// goes first, so that nothing it is sent comes behind the end of the stream.
 		se.End(t, nil)
 	}
+	c.out.Lock()
+	if !c.ended {
+		c.Conn.Queue(end)
+	}
+	c.ended = true
+	c.out.Unlock()
 	c.Close()
 }
 
@@ -196,8 +221,12 @@ func (c *conn) Expired(b *drive.Batch) {
 }
 
 // Gone implements drive.Machine.
-func (c *conn) Gone(error) {
+func (c *conn) Gone(err error) {
+	c.service.metrics.gone.WithLabelValues(reason(err)).Inc()
 	c.leave()
+	c.in.Lock()
+	c.attempted(false)
+	c.in.Unlock()
 	c.out.Lock()
 	c.gone = true
 	c.out.Unlock()
@@ -206,6 +235,25 @@ func (c *conn) Gone(error) {
 		se.Lost(t, c)
 		t.End()
 	}
+}
+
+// reason is the label of err in metrics.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, io.EOF) && !errors.Is(err, drive.ErrHandshake):
+		return "closed"
+	case errors.Is(err, drive.ErrAborted):
+		return "aborted"
+	case errors.Is(err, drive.ErrHandshake):
+		return "handshake"
+	case errors.Is(err, drive.ErrStalled):
+		return "stalled"
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return "timeout"
+	case errors.Is(err, drive.ErrPanic):
+		return "panic"
+	}
+	return "broken"
 }
 
 // setDeadline tells the driver when the machine wants to expire. The caller holds in, or has
@@ -220,7 +268,11 @@ func (c *conn) setDeadline() {
 // Queue implements server.Stream. After the stream's end nothing is sent.
 func (c *conn) Queue(b []byte) {
 	c.out.Lock()
-	if !c.ended {
+	switch {
+	case c.ended:
+	case c.binding:
+		c.held = append(c.held, b...)
+	default:
 		c.Conn.Queue(b)
 	}
 	c.out.Unlock()
@@ -230,6 +282,10 @@ func (c *conn) Queue(b []byte) {
 // machine: a bound stream's end is always the same bytes.
 func (c *conn) End(e *stream.Error) {
 	c.out.Lock()
+	if c.ends {
+		c.out.Unlock()
+		return
+	}
 	if !c.ended {
 		c.Conn.Queue(stream.AppendEnd(nil, e, c.service.stream.Framed))
 	}

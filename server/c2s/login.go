@@ -5,8 +5,6 @@ package c2s
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -19,8 +17,15 @@ import (
 // What waits for the store runs on a goroutine of its own while the connection pauses: each
 // connection has at most one, and admission bounds the connections.
 
-// lookup finds the keys of the account that logs in. The caller holds in.
-func (c *conn) lookup(account jid.JID) {
+// lookup finds the keys of the account that logs in. It reports whether the answer is there at
+// once. The caller holds in.
+func (c *conn) lookup(account jid.JID) (answered bool) {
+	if !c.service.failures.begin(prefix(c.Remote().Addr()), account, time.Now()) {
+		c.service.metrics.limited.Inc()
+		c.machine.Resolve(nil, &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Text: "too many failed logins, try again later"})
+		return true
+	}
+	c.attempt = account
 	c.Pause()
 	go func() {
 		keys, err := c.keys(account)
@@ -29,16 +34,13 @@ func (c *conn) lookup(account jid.JID) {
 		c.in.Unlock()
 		c.Resume()
 	}()
+	return false
 }
 
 // keys are nil for an account that does not exist: the exchange goes on and fails as one with a
 // wrong password does.
 func (c *conn) keys(account jid.JID) ([]sasl.Key, error) {
 	s := c.service
-	if !s.failures.attempt(prefix(c.Remote().Addr()), account, time.Now()) {
-		s.metrics.logins.WithLabelValues("limited").Inc()
-		return nil, &sasl.Failure{Condition: "temporary-auth-failure", Text: "too many failed logins, try again in a minute"}
-	}
 	a, err := s.Store.Account(context.Background(), account)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -55,9 +57,23 @@ func (c *conn) keys(account jid.JID) ([]sasl.Key, error) {
 // loggedIn runs when the exchange has succeeded. The caller holds in.
 func (c *conn) loggedIn(account jid.JID) {
 	c.account = account
-	c.service.failures.succeeded(prefix(c.Remote().Addr()), account)
+	c.attempted(false)
 	c.service.metrics.logins.WithLabelValues("success").Inc()
 	c.leave()
+}
+
+// failed runs when a login has not succeeded. The caller holds in.
+func (c *conn) failed(f *sasl.Failure) {
+	c.service.metrics.logins.WithLabelValues(f.Condition).Inc()
+	c.attempted(true)
+}
+
+// attempted is the end of what lookup began. The caller holds in.
+func (c *conn) attempted(failed bool) {
+	if !c.attempt.IsZero() {
+		c.service.failures.end(prefix(c.Remote().Addr()), c.attempt, time.Now(), failed)
+		c.attempt = jid.JID{}
+	}
 }
 
 // leave gives up the connection's place among the unauthenticated.
@@ -66,6 +82,9 @@ func (c *conn) leave() { c.service.admission.leave(c.place) }
 // bind makes the session. The caller holds in; wanted is bare, or has the resource asked for.
 func (c *conn) bind(wanted jid.JID) {
 	c.Pause()
+	c.out.Lock()
+	c.binding = true
+	c.out.Unlock()
 	lang := c.machine.Lang()
 	go func() {
 		defer c.Resume()
@@ -77,6 +96,7 @@ func (c *conn) bind(wanted jid.JID) {
 		defer c.in.Unlock()
 		if err != nil {
 			e, _ := stanza.AsError(err)
+			c.service.metrics.unbound.WithLabelValues(string(e.Condition)).Inc()
 			c.machine.RefuseBind(e.AppendXML(nil))
 		} else if !c.own(se) {
 			se.Lost(t, c)
@@ -84,12 +104,18 @@ func (c *conn) bind(wanted jid.JID) {
 		} else {
 			c.machine.Bind(se.JID)
 		}
-		// The answer goes ahead of whatever the session is sent from now on.
-		if out := c.machine.Out(); len(out) > 0 {
-			c.Conn.Queue(out)
-			c.Flush()
-		}
+		c.bound(c.machine.Out())
 	}()
+}
+
+// bound sends the answer to the client's request, ahead of what the session was sent meanwhile.
+func (c *conn) bound(answer []byte) {
+	c.out.Lock()
+	c.Conn.Queue(answer)
+	c.Conn.Queue(c.held)
+	c.binding, c.held = false, nil
+	c.out.Unlock()
+	c.Flush()
 }
 
 // own makes se the connection's session, and reports whether the connection is still there.
@@ -101,46 +127,4 @@ func (c *conn) own(se *server.Session) bool {
 	}
 	c.session.Store(se)
 	return true
-}
-
-// failures counts logins that have not succeeded, per address and per account, in minutes.
-type failures struct {
-	perMinute int
-
-	mu     sync.Mutex
-	minute int64
-	count  map[any]int // by netip.Prefix and jid.JID
-}
-
-// maxTracked bounds the table: beyond it the minute is forgotten, which errs on the side of
-// letting people in.
-const maxTracked = 100_000
-
-// attempt counts one login that is about to be tried, and reports whether it may be.
-func (f *failures) attempt(from netip.Prefix, account jid.JID, now time.Time) bool {
-	if f.perMinute <= 0 {
-		return true
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if m := now.Unix() / 60; m != f.minute || len(f.count) > maxTracked {
-		f.minute, f.count = m, make(map[any]int)
-	}
-	if f.count[from] >= f.perMinute || f.count[account] >= f.perMinute {
-		return false
-	}
-	f.count[from]++
-	f.count[account]++
-	return true
-}
-
-// succeeded takes back what attempt counted.
-func (f *failures) succeeded(from netip.Prefix, account jid.JID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, k := range []any{from, account} {
-		if f.count[k] > 0 {
-			f.count[k]--
-		}
-	}
 }

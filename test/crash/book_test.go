@@ -126,13 +126,6 @@ func (b *book) ack(m message) {
 	b.mu.Unlock()
 }
 
-// refuse says that m came back as an error.
-func (b *book) refuse(m message) {
-	b.mu.Lock()
-	b.refused[m] = true
-	b.mu.Unlock()
-}
-
 // change says that a change was acknowledged.
 func (b *book) change(what, value string) {
 	b.mu.Lock()
@@ -158,6 +151,13 @@ func (b *book) stay(kind string, among bool) *stay {
 func (s *stay) end(forgiven bool) {
 	s.book.mu.Lock()
 	s.ended, s.forgiven = true, s.forgiven || forgiven
+	s.book.mu.Unlock()
+}
+
+// forgive says whether what is not proven may come again.
+func (s *stay) forgive(forgiven bool) {
+	s.book.mu.Lock()
+	s.forgiven = forgiven
 	s.book.mu.Unlock()
 }
 

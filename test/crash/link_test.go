@@ -30,7 +30,7 @@ const (
 )
 
 // patience is how long anything may take that should take milliseconds.
-const patience = 30 * time.Second
+const patience = 10 * time.Second
 
 // link is one connection with a stream on it. Reading is one goroutine's, writing whoever's holds the session.
 type link struct {

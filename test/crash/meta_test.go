@@ -260,9 +260,12 @@ func (a *actor) step() error {
 
 // drop breaks the connection.
 func (a *actor) drop() {
-	a.s.drop()
 	a.stage.note(a.name, "drop")
+	a.s.drop()
 	a.dropped = time.Now()
+	if a.stay != nil {
+		a.stay.forgive(true) // unless it is resumed
+	}
 }
 
 // over is the end of the session for good.
@@ -319,7 +322,8 @@ func (a *actor) connect() error {
 	s.taken = func(m message, delayed bool) { a.stay.take(m, delayed) }
 	s.begun = func() {
 		if a.stay != nil {
-			a.stay.end(true)
+			// Whoever was there when the server stopped was asked for its acks.
+			a.stay.end(!a.dropped.IsZero())
 		}
 		a.stay, a.available, a.sent = a.stage.book.stay(a.name, a.among), false, nil
 	}
@@ -327,7 +331,9 @@ func (a *actor) connect() error {
 		srv, run, _ := a.stage.now()
 		resumed, err := s.connect(srv)
 		if err == nil {
-			a.run, a.dropped = run, time.Time{}
+			if a.run, a.dropped = run, (time.Time{}); resumed {
+				a.stay.forgive(false)
+			}
 			a.stage.note(a.name, "connected to %s, resumed: %v, managed: %v", s.address, resumed, s.managed)
 			return nil
 		}

@@ -184,6 +184,7 @@ allow_plaintext: true
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
+  metrics: []
 limits:
   registrations_per_hour: none
   failed_logins_per_minute: none
@@ -287,9 +288,3 @@ func pause(d time.Duration, until <-chan struct{}) {
 	case <-until:
 	}
 }
-
-// copyFolder is for looking at a data folder without changing it.
-func copyFolder(to, from string) error {
-	return os.CopyFS(to, os.DirFS(from))
-}
-

@@ -286,7 +286,7 @@ func (s *session) await(what string, done func() bool) error {
 			return errGone
 		}
 		if !time.Now().Before(limit) {
-			return fmt.Errorf("%s@%s/%s: %s: %w", s.user, domain, s.resource, what, errImpatient)
+			return fmt.Errorf("%s@%s/%s: %s (%d acked, %d not): %w", s.user, domain, s.resource, what, s.acked, len(s.out), errImpatient)
 		}
 		s.changed.Wait()
 	}

@@ -27,6 +27,7 @@ type finding struct {
 type document struct {
 	findings []finding
 	missing  []string
+	commit   string
 	took     time.Duration
 	rounds   int
 }
@@ -126,6 +127,9 @@ Medians with [least–greatest round]. Absolute figures orient: they are this ma
 		fmt.Fprintf(&b, "* %s, %d cores, %d GiB, Linux %s, %s, %s; servers and generator share the machine, all traffic on loopback.\n",
 			m.CPU, m.Cores, m.Memory>>30, m.Kernel, m.OS, m.Go)
 		fmt.Fprintf(&b, "* %s, %d rounds of every row, %.0f minutes in all.\n", d.findings[0].report.Started.UTC().Format("2 January 2006"), d.rounds, d.took.Minutes())
+	}
+	if d.commit != "" {
+		fmt.Fprintf(&b, "* This tree: %s\n", d.commit)
 	}
 	for _, v := range d.versions() {
 		b.WriteString("* " + v + "\n")

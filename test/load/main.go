@@ -20,6 +20,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func main() {
 func (o *options) flags() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of every row")
 	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma: "+strings.Join(rowNames(), ","))
-	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay")
+	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay; stonechat-goroutine is ours on the portable driver")
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write, when all rows were run; empty: none")
 	flag.StringVar(&o.json, "json", "", "file for all reports as JSON")
 	flag.BoolVar(&o.quick, "quick", false, "few rounds and sessions: to see that it works, not to compare")
@@ -135,7 +136,7 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 	if err := b.stop(); err != nil {
 		return err
 	}
-	doc := document{findings: found, missing: b.missing, took: time.Since(began), rounds: o.rounds}
+	doc := document{findings: found, missing: b.missing, commit: commit(ctx), took: time.Since(began), rounds: o.rounds}
 	fmt.Printf("\n%s", doc.goals())
 	if err := writeJSON(o.json, found); err != nil {
 		return err
@@ -146,6 +147,15 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 		}
 	}
 	return faulty
+}
+
+// commit is the tree that was measured, as git names it; empty without git.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // choose picks rows by name, all when none is named.

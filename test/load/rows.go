@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/bench"
@@ -49,16 +50,16 @@ func rowNames() []string {
 
 // rows is THE list of what is measured, in order.
 func rows() []row {
+	const ours = "stonechat"
 	encrypted := func(t bench.Target) bool { return t.Security != bench.Plain }
 	// The others have no plain sessions in earnest, and logging them in takes long.
 	plain := func(t bench.Target) bool {
-		return t.Security == bench.Plain && (t.Name == "stonechat plain" || t.Kind == bench.MQTT)
+		return t.Security == bench.Plain && (strings.HasPrefix(t.Name, ours) || t.Kind == bench.MQTT)
 	}
 	// Beside what the goals need, our server and the broker without TLS.
 	relaying := func(t bench.Target) bool {
-		return encrypted(t) || t.Name == "stonechat plain" || t.Kind == bench.MQTT
+		return encrypted(t) || strings.HasPrefix(t.Name, ours) || t.Kind == bench.MQTT
 	}
-	const ours = "stonechat"
 	return []row{
 		{
 			name: "relay", title: "Relay, 8 in flight", takes: relaying, accounts: relayAccounts,

@@ -40,9 +40,8 @@ type software struct {
 
 func known() []software {
 	return []software{
-		{"stonechat", []string{"client"}, prepareStonechat, func(s *server) ([]string, []string) {
-			return []string{filepath.Join(s.dir, "stonechat"), "serve", "-c", filepath.Join(s.dir, "stonechat.yaml")}, nil
-		}, xmppTargets},
+		{"stonechat", []string{"client"}, prepareStonechat, serveStonechat("auto"), xmppTargets},
+		{"stonechat-goroutine", []string{"client"}, prepareStonechat, serveStonechat("goroutine"), xmppTargets},
 		{"prosody", []string{"client"}, prepareProsody, func(s *server) ([]string, []string) {
 			return []string{"prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F"}, nil
 		}, xmppTargets},
@@ -106,6 +105,13 @@ func prepareStonechat(ctx context.Context, s *server) error {
 	return s.write("stonechat.yaml", "%s", stonechatConfig(s))
 }
 
+// serveStonechat runs our server with one of its drivers.
+func serveStonechat(driver string) func(*server) (command, env []string) {
+	return func(s *server) ([]string, []string) {
+		return []string{filepath.Join(s.dir, "stonechat"), "serve", "--driver", driver, "-c", filepath.Join(s.dir, "stonechat.yaml")}, nil
+	}
+}
+
 // stonechatConfig is the defaults, without the limits that a stranger on the
 // internet needs and one address with thousands of sessions does not.
 func stonechatConfig(s *server) string {
@@ -115,6 +121,7 @@ tls: {certificate: %[2]s/cert.pem, key: %[2]s/key.pem}
 listen:
   client: ["%[3]s"]
   client_tls: []
+  metrics: []
 registration: open
 allow_plaintext: true
 limits:

@@ -89,7 +89,7 @@ func copyTree(dir string) error {
 			return err
 		}
 		if d.IsDir() {
-			if name == ".git" || name == "bin" || name == "data" || name == ".cache" || d.Name() == "node_modules" {
+			if name == ".git" || name == "bin" || name == "data" || name == "demo-data" || name == ".cache" || d.Name() == "node_modules" {
 				return filepath.SkipDir
 			}
 			return os.MkdirAll(filepath.Join(dir, name), 0o700)

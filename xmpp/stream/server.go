@@ -17,7 +17,7 @@ import (
 )
 
 // ServerConfig is shared by all streams of a listener and must not change while
-// one lives. Its functions are called from within Next or TLSStarted, must not
+// one lives. Its functions are called from within Next, Resolve or TLSStarted, must not
 // block, and must call no method of the Server but the ones that only report.
 type ServerConfig struct {
 	// Serves reports whether domain, a prepared domainpart, is served here.
@@ -40,6 +40,8 @@ type ServerConfig struct {
 
 	// Features appends what else is offered in the Server's current State. nil: nothing.
 	Features func(s *Server, dst []byte) []byte
+	// Failed hears of each login that failed, before the client does. nil: nobody.
+	Failed func(s *Server, f *sasl.Failure)
 	// Admit reports whether an element that is not part of negotiation may pass to the
 	// caller before Bound: an IQ of jabber:iq:register before login, say. What it refuses
 	// ends the stream: stanzas with not-authorized, others with unsupported-stanza-type.

@@ -51,7 +51,7 @@ func (s *Server) auth(mechanism, text string) Event {
 	l := s.login
 	if l.exchange != nil {
 		l.exchange = nil
-		if s.countFailure() {
+		if s.countFailure(&sasl.Failure{Condition: sasl.Aborted}) {
 			return Event{}
 		}
 	}
@@ -161,12 +161,15 @@ func (s *Server) refuse(f *sasl.Failure) Event {
 		out = append(out, "</text>"...)
 	}
 	s.wrote(append(out, "</failure>"...))
-	s.countFailure()
+	s.countFailure(f)
 	return Event{}
 }
 
 // countFailure ends the stream at the last failure it allows.
-func (s *Server) countFailure() (last bool) {
+func (s *Server) countFailure(f *sasl.Failure) (last bool) {
+	if s.config.Failed != nil {
+		s.config.Failed(s, f)
+	}
 	most := s.config.MaxFailures
 	if most <= 0 {
 		most = 3

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/lint"
+	"github.com/stonechat-im/stonechat/server"
+)
+
+// What a default server says that it can do (XEP-0030) is what doap.xml claims.
+func TestFeaturesAreClaimed(t *testing.T) {
+	c := config.Default()
+	c.Data = t.TempDir()
+	c.Listen.Client, c.Listen.ClientTLS, c.Listen.Metrics = []string{"127.0.0.1:0"}, nil, nil
+	in, err := start(c, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := in.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	root, err := lint.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The answers of module disco are made of these lists.
+	features := slices.Concat(in.server.Features(server.AtHost), in.server.Features(server.AtAccount))
+	findings, err := lint.CheckFeatures(root, features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		t.Error(f)
+	}
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The tests of this file are what test/crash has found, as small as it can be told.
+
+// TestOwedWhileFlushing: what leaves to one client makes a stanza of another one safe, which is
+// owed its ack in the same flush.
+func TestOwedWhileFlushing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c")
+		a, c, r := b.managed("a/1"), b.online("c/1"), b.online("b/1")
+		release := b.store.stall() // nothing but its leaving makes the message safe
+		defer release()
+		r.st.stick()
+		a.send(chat("b@d", "1") + ask)
+		a.gets("h='1'")
+		r.st.mu.Lock()
+		r.st.stuck = false
+		r.st.mu.Unlock()
+		c.send(chat("b@d", "2"))
+		r.gets("id='1'", "id='2'")
+		a.gets("h='2'")
+		for range 3 { // and it is not deaf from now on
+			a.send(ask)
+			a.gets("h='2'")
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// TestSpooledInOrder: what came after a connection broke is spooled at once, what came just before
+// it a little later; both are drained in the order in which they came.
+func TestSpooledInOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		a.send(chat("b@d", "1"))
+		r.lose()
+		a.send(chat("b@d", "2"))
+		time.Sleep(2 * time.Minute) // spooled; then the session expires
+		a.send(chat("b@d", "3"))
+		b.online("b/2").gets("id='1'", "id='2'", "id='3'")
+	})
+}
+
+// TestLeftOrSpooled: to a client without stream management a message either leaves or waits for
+// the next session, never both and never neither.
+func TestLeftOrSpooled(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stuck bool
+		ends  func(r *peer)
+		taken bool // by the session that ends
+	}{
+		{"queued in another turn, then closed", false, (*peer).end, true},
+		{"not read, then closed", true, (*peer).end, false},
+		{"not read, then lost", true, func(r *peer) { r.st.Abort() }, false},
+		{"lost before it was queued", false, func(r *peer) { r.st.Abort() }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBench(t, DefaultLimits(), "a b")
+				a, r := b.managed("a/1"), b.online("b/1")
+				if c.stuck {
+					r.st.stick()
+				}
+				if c.name == "lost before it was queued" {
+					r.st.mu.Lock()
+					r.st.aborted = true // and nobody has told the session yet
+					r.st.mu.Unlock()
+					a.send(chat("b@d", "1"))
+					r.st.mu.Lock()
+					r.st.aborted = false
+					r.st.mu.Unlock()
+					c.ends(r)
+				} else {
+					turn := b.NewTurn()
+					a.in.Feed([]byte(chat("b@d", "1")))
+					if _, err := a.in.Next(); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := a.se.Receive(turn, a.st, a.in.Element()); err != nil {
+						t.Fatal(err)
+					}
+					c.ends(r)
+					turn.End()
+				}
+				if c.taken {
+					r.gets("id='1'")
+				}
+				r.st.unstick()
+				r.gets()
+				next := b.online("b/2")
+				if c.taken {
+					next.gets()
+				} else {
+					next.gets("<delay ")
+				}
+				a.send(ask)
+				a.gets("h='2'")
+			})
+		})
+	}
+}
+
+// TestNothingToResume: what had not left when stream management was turned on is not counted, so
+// that a resumption could not bring it.
+func TestNothingToResume(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, DefaultLimits(), "a b")
+			a, r := b.managed("a/1"), b.online("b/1")
+			r.st.stick()
+			a.send(chat("b@d", "1"))
+			r.se.Manage(time.Minute)
+			a.send(chat("b@d", "2"))
+			if lost {
+				r.st.Abort()
+				r.settle()
+			}
+			n, err := r.resume(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.gets("<failed")
+			b.online("b/2").gets("id='1'", "id='2'")
+		})
+	}
+}
+
+// TestAckedWhileSpooling: a row whose message is acked just when it is spooled is deleted behind
+// its making, not before.
+func TestAckedWhileSpooling(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		acked := func() {
+			go func() {
+				if err := r.batch(ack("1")); err != nil {
+					t.Error(err)
+				}
+			}()
+			for range 1000 {
+				runtime.Gosched()
+			}
+		}
+		b.store.adding.Store(&acked)
+		a.send(chat("b@d", "1"))
+		time.Sleep(time.Second)
+		if n := b.spooled("b"); n != 0 {
+			t.Errorf("%d rows of an acked message", n)
+		}
+		b.store.adding.Store(nil)
+	})
+}
+
+// TestDrainKeepsOrder: what a session is sent while it drains, and what comes while it does not
+// want messages for a moment, are in the order in which they came.
+func TestDrainKeepsOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.managed("b/1")
+		r.send("<presence type='unavailable'/>")
+		a.send(chat("b@d", "1"))
+		release := b.store.stall() // the drain waits
+		r.send("<presence/>")
+		a.send(chat("b@d", "2")) // held
+		r.send("<presence type='unavailable'/>")
+		a.send(chat("b@d", "3"))
+		r.send("<presence/>")
+		a.send(chat("b@d", "4"))
+		release()
+		r.gets("id='1'", "id='2'", "id='3'", "id='4'")
+	})
+}
+
+// TestDrainStops: a session that does not want messages any more gets no more of them, and what
+// it was about to get comes behind what had been there before.
+func TestDrainStops(t *testing.T) {
+	for _, managed := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, DefaultLimits(), "a b")
+			a := b.online("a/1")
+			r := b.bind("b/1")
+			if managed {
+				r.se.Manage(time.Minute)
+			}
+			a.send(chat("b@d", "1"))
+			release := b.store.stall()
+			r.send("<presence/>")
+			a.send(chat("b@d", "2"))
+			r.send("<presence type='unavailable'/>")
+			release()
+			r.gets()
+			a.send(chat("b@d", "3"))
+			r.end()
+			b.online("b/2").gets("id='1'", "id='2'", "id='3'")
+		})
+	}
+}
+
+// TestHeldNobodyWaitsFor: a message between clients without stream management, held behind a
+// drain, survives the session that drains.
+func TestHeldNobodyWaitsFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.online("a/1")
+		a.send(chat("b@d", "1"))
+		release := b.store.stall()
+		r := b.online("b/1")
+		a.send(chat("b@d", "2"))
+		r.end()
+		release()
+		b.online("b/2").gets("id='1'", "id='2'")
+	})
+}
+
+// TestLastAcks: who is there when the server stops is asked for its acks, so that nothing comes
+// twice; new stanzas are not taken.
+func TestLastAcks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c")
+		a, r, silent := b.managed("a/1"), b.managed("b/1"), b.managed("c/1")
+		a.send(chat("b@d", "1") + chat("c@d", "2"))
+		r.gets("id='1'")
+		silent.gets("id='2'")
+		stopped := make(chan error)
+		go func() { stopped <- b.Stop(t.Context()) }()
+		time.Sleep(100 * time.Millisecond)
+		r.gets(asks)
+		a.send(chat("b@d", "3") + ask)
+		if _, err := b.tryBind("a/2"); err == nil {
+			t.Error("bound while stopping")
+		}
+		r.send(ack("1"))
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		if r.st.ended == nil || r.st.ended.Condition != "system-shutdown" {
+			t.Errorf("ended with %v", r.st.ended)
+		}
+		if b, c := b.spooled("b"), b.spooled("c"); b != 0 || c != 1 {
+			t.Errorf("%d rows of who acked, %d of who did not", b, c)
+		}
+		for _, e := range a.got() {
+			if strings.Contains(e, "h='4'") {
+				t.Error("acked what came while stopping")
+			}
+		}
+	})
+}
+
+// TestLeavingCostsNoCommit: a message that leaves at once for a client without stream management
+// is not written to the disk and deleted again.
+func TestLeavingCostsNoCommit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, r := b.managed("a/1"), b.online("b/1")
+		adding := func() { t.Error("spooled") }
+		b.store.adding.Store(&adding)
+		a.send(chat("b@d", "1") + ask)
+		a.gets("h='2'")
+		r.gets("id='1'")
+		time.Sleep(time.Second)
+		b.store.adding.Store(nil)
+	})
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/xml"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	domain   = "interop.test" // resolved by nobody: clients are told where to connect
+	password = "pâss wörd & <more>"
+	patience = 20 * time.Second // for anything that should come at once
+)
+
+// tools are made once for all tests, by the first that needs them.
+var tools struct {
+	folder string
+	build  func() (string, error)
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "interop")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	tools.folder = folder
+	tools.build = sync.OnceValues(func() (string, error) {
+		binary := filepath.Join(folder, "stonechat")
+		return binary, output("", "go", "build", "-o", binary, "../../cmd/stonechat")
+	})
+	return m.Run()
+}
+
+// output runs a command in a folder; its error has what the command wrote.
+func output(folder, name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = folder
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%.2000s", c, err, out)
+	}
+	return nil
+}
+
+// program is stonechat itself.
+func program(t *testing.T) string {
+	t.Helper()
+	binary, err := tools.build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// server is a running stonechat of one test.
+type server struct {
+	t         *testing.T
+	authority *authority // that its certificate is of
+	client    *net.TCPAddr
+	clientTLS *net.TCPAddr
+	log       string // name of the file
+}
+
+// start runs a server until the test ends. It has a certificate of a new authority.
+func start(t *testing.T) *server {
+	t.Helper()
+	return startWith(t, domain, newKey(t))
+}
+
+// startWith is start with a certificate for a domain that may be another, and a key.
+func startWith(t *testing.T, certified string, key crypto.Signer) *server {
+	t.Helper()
+	folder := t.TempDir()
+	s := &server{t: t, authority: newAuthority(t), log: filepath.Join(folder, "server.log")}
+	certFile, keyFile := s.authority.issue(t, folder, certified, key)
+	conf := filepath.Join(folder, "stonechat.yaml")
+	write(t, conf, fmt.Sprintf(`domains: [%s]
+data: %s
+tls: {certificate: %s, key: %s}
+listen:
+  client: ["%[5]s:0"]
+  client_tls: ["%[5]s:0"]
+  metrics: []
+registration: open
+limits:
+  registrations_per_hour: none
+log: {level: debug}
+`, domain, filepath.Join(folder, "data"), certFile, keyFile, loopback()))
+
+	c := exec.Command(program(t), "serve", "-c", conf)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	log, err := os.Create(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	c.Stderr = log
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready, ended := make(chan bool, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			switch f := strings.Fields(lines.Text()); {
+			case len(f) == 3 && f[0] == "listening" && f[1] == "client":
+				s.client, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
+				s.clientTLS, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) > 0 && f[0] == "ready":
+				ready <- true
+			}
+		}
+		err = c.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+			if err != nil {
+				t.Errorf("the server stopped: %v", err)
+			}
+		case <-time.After(patience):
+			_ = c.Process.Kill()
+			<-ended
+			t.Error("the server did not stop")
+		}
+		s.readLog()
+	})
+	select {
+	case <-ready:
+	case <-ended:
+		t.Fatal("the server did not start")
+	case <-time.After(patience):
+		t.Fatal("the server is not ready")
+	}
+	return s
+}
+
+// in is the server as a part of its test sees it.
+func (s *server) in(t *testing.T) *server {
+	part := *s
+	part.t = t
+	return &part
+}
+
+// readLog reports trouble that no client saw, and keeps the log of a test that failed.
+func (s *server) readLog() {
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, word := range []string{"panic", "level=ERROR", "goroutine "} {
+		if bytes.Contains(b, []byte(word)) {
+			s.t.Errorf("the server's log has %q", word)
+		}
+	}
+	if s.t.Failed() {
+		keep(s.t, "server.log", b)
+	}
+}
+
+// keep shows a text in the log of a test that failed, and saves it where -artifacts says.
+func keep(t *testing.T, name string, text []byte) {
+	t.Logf("%s:\n%s", name, text)
+	write(t, filepath.Join(t.ArtifactDir(), name), string(text))
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loopback is an address that no other test uses.
+func loopback() string {
+	var b [3]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
+}
+
+// name makes an account (XEP-0077) over direct TLS, and returns its name.
+func (s *server) name(name string) string {
+	s.t.Helper()
+	conn, err := tls.Dial("tcp", s.clientTLS.String(), &tls.Config{ServerName: domain, RootCAs: s.authority.pool()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	var secret strings.Builder
+	_ = xml.EscapeText(&secret, []byte(password))
+	fmt.Fprintf(conn, `<stream:stream to='%s' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`+
+		`<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>%s</username><password>%s</password></query></iq>`,
+		domain, name, secret.String())
+	d := xml.NewDecoder(conn)
+	for {
+		token, err := d.Token()
+		if err != nil {
+			s.t.Fatalf("register %s: %v", name, err)
+		}
+		e, ok := token.(xml.StartElement)
+		if !ok || e.Name.Local != "iq" {
+			continue
+		}
+		for _, a := range e.Attr {
+			if a.Name.Local == "type" && a.Value == "result" {
+				return name
+			}
+		}
+		s.t.Fatalf("register %s: refused: %v", name, e.Attr)
+	}
+}
