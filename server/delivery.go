@@ -40,6 +40,7 @@ type delivery struct {
 	copies  int     // in windows of sessions that live
 	done    bool    // acked, or left
 	spooled bool    // it has a row, committed or on its way
+	retry   int64   // unix milliseconds before which the disk is not asked again
 }
 
 // copied counts one copy more. Called under the mutex of an outbound.
@@ -65,11 +66,15 @@ func (d *delivery) acked(t *Turn) {
 	d.kept(t)
 }
 
-// waits reports whether the sender still waits for the message to be kept.
-func (d *delivery) waits() bool {
+// retrySpool is how long a message waits that the disk refused.
+const retrySpool = time.Second
+
+// waits reports whether the sender still waits for the message to be kept, and whether the disk may
+// be asked for that; now is unix milliseconds.
+func (d *delivery) waits(now int64) (waits, may bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.receipt.wanted()
+	return d.receipt.wanted(), now >= d.retry
 }
 
 // kept lets the sender's acks pass the message.
@@ -125,7 +130,7 @@ func (d *delivery) notSpooled(t *Turn, err error) {
 	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
 	d.user.rows.remove(d.id) // before it may get the row again
 	d.mu.Lock()
-	d.spooled = false
+	d.spooled, d.retry = false, t.Now.Add(retrySpool).UnixMilli()
 	lost := d.copies == 0 && !d.done
 	d.mu.Unlock()
 	if !lost {
@@ -309,99 +314,4 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 	if !se.out.putDrained(t, d) {
 		u.rows.letGo(row.ID)
 	}
-}
-
-// rows is what is known of an account's rows in the spool: which there are, and which of them a
-// living session has in its window, so that no other session gets them too.
-type rows struct {
-	mu   sync.Mutex
-	all  int            // rows there are, committed or on their way
-	held map[int64]bool // in some window, or delivered and perhaps not deleted yet
-
-	reading   int     // pages being drained, which may show rows deleted since they were read
-	delivered []int64 // deleted since, held until no page is being drained
-}
-
-// add counts a new row, held by whoever made it.
-func (r *rows) add(row int64) {
-	r.mu.Lock()
-	r.all++
-	r.set(row)
-	r.mu.Unlock()
-}
-
-func (r *rows) set(row int64) {
-	if r.held == nil {
-		r.held = make(map[int64]bool)
-	}
-	r.held[row] = true
-}
-
-// take holds a row that nobody holds.
-func (r *rows) take(row int64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.held[row] {
-		return false
-	}
-	r.set(row)
-	return true
-}
-
-// letGo undoes take: the row is there for the next session.
-func (r *rows) letGo(row int64) {
-	r.mu.Lock()
-	delete(r.held, row)
-	r.mu.Unlock()
-}
-
-// deliver says that a row is not there for anybody any more, but perhaps on the disk still.
-func (r *rows) deliver() {
-	r.mu.Lock()
-	r.all--
-	r.mu.Unlock()
-}
-
-// deleted says that a delivered row is not on the disk any more.
-func (r *rows) deleted(row int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reading > 0 {
-		r.delivered = append(r.delivered, row)
-		return
-	}
-	delete(r.held, row)
-}
-
-// beginRead and endRead stand around the reading and taking of a page.
-func (r *rows) beginRead() {
-	r.mu.Lock()
-	r.reading++
-	r.mu.Unlock()
-}
-
-func (r *rows) endRead() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reading--; r.reading > 0 {
-		return
-	}
-	for _, row := range r.delivered {
-		delete(r.held, row)
-	}
-	r.delivered = nil
-}
-
-// remove says that there is no such row, and was none.
-func (r *rows) remove(row int64) {
-	r.mu.Lock()
-	delete(r.held, row)
-	r.all--
-	r.mu.Unlock()
-}
-
-func (r *rows) len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.all
 }

@@ -273,3 +273,28 @@ func TestLeavingCostsNoCommit(t *testing.T) {
 		b.store.adding.Store(nil)
 	})
 }
+
+// TestDeletedLater: where the disk refuses to delete a row, it is asked again, and nobody gets the
+// message twice.
+func TestDeletedLater(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.managed("a/1")
+		a.send(chat("b@d", "1") + chat("b@d", "2"))
+		r := b.managed("b/1")
+		r.gets("id='1'", "id='2'")
+		b.store.failing.Store(true)
+		r.send(ack("2"))
+		r.end()
+		b.online("b/2").gets()
+		time.Sleep(10 * time.Second)
+		if n := b.spooled("b"); n != 2 {
+			t.Errorf("%d rows on a disk that refuses", n)
+		}
+		b.store.failing.Store(false)
+		time.Sleep(2 * time.Second)
+		if n := b.spooled("b"); n != 0 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}

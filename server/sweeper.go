@@ -82,11 +82,12 @@ func (se *Session) sweep(t *Turn) {
 	for _, list := range [][]sent{o.leaving, o.window, o.held} {
 		for i := range list {
 			e := &list[i]
-			if e.d == nil || !e.d.waits() {
+			if e.d == nil {
 				continue
 			}
-			waits = true // also while its commit is under way: that may fail
-			if now-e.at >= spoolAfter || o.stream == nil {
+			waiting, may := e.d.waits(now)
+			waits = waits || waiting // also while its commit is under way: that may fail
+			if waiting && may && (now-e.at >= spoolAfter || o.stream == nil) {
 				late = append(late, e.d)
 			}
 		}

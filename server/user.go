@@ -110,17 +110,6 @@ func (u *User) session(resource string) *Session {
 	return nil
 }
 
-// forget deletes a row that was delivered.
-func (u *User) forget(row int64) {
-	u.rows.deliver()
-	u.Commit(store.DeleteSpool{User: u.JID, IDs: []int64{row}}).OnDone(func(err error) {
-		u.rows.deleted(row)
-		if err != nil {
-			u.server.complain("spooled message not deleted: it may come again", "jid", u.JID.String(), "err", err)
-		}
-	})
-}
-
 // know reads whether the account exists, once. It may wait for the store.
 func (u *User) know(ctx context.Context) error {
 	u.ready.Lock()

@@ -106,7 +106,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
 	}
-	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log})
+	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit()})
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,8 @@ func (m message) xml(to string, size int) string {
 func parseMessage(e *element) (message, error) {
 	f := strings.Split(e.attr("id"), ".")
 	body := e.child(nsClient, "body")
-	if len(f) != 3 || body == nil || !strings.HasPrefix(body.text, e.attr("id")+" ") {
+	whole := body != nil && strings.HasPrefix(body.text, e.attr("id")+" ")
+	if len(f) != 3 || !whole && e.attr("type") != "error" { // an error need not bring it
 		return message{}, fmt.Errorf("not one of ours, or damaged: %.300s", e)
 	}
 	n, err := strconv.Atoi(f[2])
@@ -123,6 +124,13 @@ func (b *book) message(from, to string) message {
 func (b *book) ack(m message) {
 	b.mu.Lock()
 	b.acked[m] = true
+	b.mu.Unlock()
+}
+
+// refuse says that m came back as an error.
+func (b *book) refuse(m message) {
+	b.mu.Lock()
+	b.refused[m] = true
 	b.mu.Unlock()
 }
 
