@@ -255,6 +255,28 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// A network that takes nothing any more is given up, and what it did not take is sent again.
+func TestStuck(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		l.Tight = true
+		p := l.start()
+		synctest.Wait()
+		began := time.Now()
+		l.send("stuck")
+		_ = p // reads nothing
+		p = l.Accept()
+		if d := time.Since(began); d < time.Minute || d > time.Minute+5*time.Second {
+			t.Errorf("given up after %s", d)
+		}
+		p.Resume("s1", 0, 0)
+		p.Expect(delayed("stuck"))
+		go func() { _ = p.End() }()
+		if err := l.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Tries get rarer, and never as regular as a clock.
 func TestBackoff(t *testing.T) {
 	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {

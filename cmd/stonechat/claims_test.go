@@ -15,7 +15,7 @@ import (
 func TestFeaturesAreClaimed(t *testing.T) {
 	c := config.Default()
 	c.Data = t.TempDir()
-	c.Listen.Client, c.Listen.ClientTLS = []string{"127.0.0.1:0"}, nil
+	c.Listen.Client, c.Listen.ClientTLS, c.Listen.Metrics = []string{"127.0.0.1:0"}, nil, nil
 	in, err := start(c, "")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,9 @@ import (
 //	```go build      a whole program: compiled
 //	```sh run        commands: run by bash -e, with stonechat on the PATH, in a
 //	                 temporary folder that the blocks of one document share
+//	```sh server     the same beside a server for example.org, whose accounts juliet, romeo
+//	                 and thermometer have the password … and whose configuration is
+//	                 stonechat.yaml; how to reach it is in the environment
 //	```LANG show     only shown, because it cannot run in a test
 type Example struct {
 	Where string // file:line of the fence
@@ -29,7 +32,7 @@ type Example struct {
 var acts = map[string][]string{
 	"yaml": {"config", "show"},
 	"go":   {"build", "show"},
-	"sh":   {"run", "show"},
+	"sh":   {"run", "server", "show"},
 }
 
 // Examples finds the fenced blocks of the documents (*.md) and reports those

@@ -41,20 +41,25 @@ func TestExamples(t *testing.T) {
 	report(t, findings)
 	stonechat := ""
 	boxes := map[string]string{} // a document's folder
+	servers := exampleServers{}
 	for _, e := range examples {
 		switch e.Lang + " " + e.Act {
 		case "yaml config":
 			loadExample(t, packages, e)
 		case "go build":
 			buildExample(t, root, e)
-		case "sh run":
+		case "sh run", "sh server":
 			if stonechat == "" {
 				stonechat = buildStonechat(t, root)
 			}
 			if boxes[e.File] == "" {
 				boxes[e.File] = t.TempDir()
 			}
-			runExample(t, e, stonechat, boxes[e.File])
+			var env []string
+			if e.Act == "server" {
+				env = servers.env(t, stonechat, boxes[e.File])
+			}
+			runExample(t, e, stonechat, boxes[e.File], env)
 		}
 	}
 }
@@ -96,7 +101,7 @@ func buildExample(t *testing.T, root string, e Example) {
 	}
 }
 
-func runExample(t *testing.T, e Example, stonechat, box string) {
+func runExample(t *testing.T, e Example, stonechat, box string, env []string) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skipf("%s: needs bash: %v", e.Where, err)
@@ -106,6 +111,7 @@ func runExample(t *testing.T, e Example, stonechat, box string) {
 	c := exec.CommandContext(ctx, bash, "-euc", e.Text)
 	c.Dir = box
 	c.Env = append(os.Environ(), "HOME="+box, "PATH="+filepath.Dir(stonechat)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	c.Env = append(c.Env, env...)
 	c.WaitDelay = 5 * time.Second
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s\n%s", e.Where, err, strings.TrimSpace(e.Text), out)

@@ -13,6 +13,7 @@ import (
 type Network struct {
 	T       testing.TB
 	Options Options
+	Tight   bool // what the client writes waits until the peer reads it
 	ends    chan net.Conn
 
 	mu    sync.Mutex
@@ -34,9 +35,13 @@ func (n *Network) Dial(done <-chan struct{}) (net.Conn, error) {
 	n.mu.Lock()
 	n.conns = append(n.conns, ours, theirs)
 	n.mu.Unlock()
+	var client net.Conn = theirs
+	if n.Tight {
+		client = b
+	}
 	select {
 	case n.ends <- ours:
-		return theirs, nil
+		return client, nil
 	case <-done:
 		return nil, errors.New("testserver: nobody accepts")
 	}
