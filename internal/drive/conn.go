@@ -52,6 +52,7 @@ type conn struct {
 	ended    bool    // the peer has ended its direction
 	choked   bool    // the handshake has enough to work on
 	paused   int32
+	resuming bool    // resumed is posted
 	since    instant // while full: when the socket last took something
 	deadline instant // the machine's
 	limit    instant // the driver's: for the handshake under way, or for the end
@@ -65,7 +66,8 @@ type socket interface {
 	// write takes what the system takes at once, perhaps nothing. It never waits. It, finish,
 	// sever, changed and watch are called with wire held, free with both locks.
 	write(p []byte) (int, error)
-	// finish ends our direction, sever both; free gives up the descriptor.
+	// finish ends our direction, sever both; free gives up the descriptor, at the latest when the
+	// machine is gone.
 	finish()
 	sever()
 	free()
@@ -209,6 +211,9 @@ func (c *conn) listens() bool {
 
 // resumed goes on after a pause.
 func (c *conn) resumed(w *work) {
+	c.wire.Lock()
+	c.resuming = false
+	c.wire.Unlock()
 	if !c.hears() {
 		return
 	}

@@ -100,17 +100,18 @@ type gconn struct {
 func (c *gconn) run(start func(Conn) Machine) {
 	c.guard(func() { c.begin(start) })
 	for !c.over {
-		posted := c.next()
-		if posted == nil {
+		if posted := c.next(); posted != nil {
+			w := c.driver.works.Get().(*work)
+			for _, f := range posted {
+				f(w)
+			}
+			c.finishWork(w)
+		}
+		if !c.over && c.isReading() { // also where something is posted all the time
 			c.turn(c.read())
-			continue
 		}
-		w := c.driver.works.Get().(*work)
-		for _, f := range posted {
-			f(w)
-		}
-		c.finishWork(w)
 	}
+	_ = c.nc.Close() // without a lock: it waits for drain, which takes wire
 	c.tasks.Lock()
 	c.done, c.posted = true, nil
 	c.tasks.Unlock()
@@ -134,6 +135,12 @@ func (c *gconn) next() (posted []func(*work)) {
 	return posted
 }
 
+func (c *gconn) isReading() bool {
+	c.tasks.Lock()
+	defer c.tasks.Unlock()
+	return c.reading
+}
+
 // poke makes run look again. The caller holds tasks.
 func (c *gconn) poke() {
 	if !c.poked {
@@ -149,6 +156,9 @@ func (c *gconn) turn(w *work, n int, err error) {
 		err = nil // poked
 	}
 	if w == nil {
+		if err == nil {
+			return
+		}
 		w = c.driver.works.Get().(*work)
 	}
 	c.guard(func() {
@@ -177,7 +187,12 @@ func (c *gconn) read() (w *work, n int, err error) {
 		return w, n, err
 	}
 	c.got = got{}
-	if err = c.raw.Read(c.tryRead); err == nil {
+	err = c.raw.Read(c.tryRead)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.isReading() {
+		// Whoever pokes all the time does not keep the socket from being read.
+		err = c.raw.Control(func(fd uintptr) { c.tryReading(fd) })
+	}
+	if err == nil {
 		err = c.got.err
 	}
 	return c.got.w, c.got.n, err
@@ -332,10 +347,9 @@ func (c *gconn) sever() {
 	}
 }
 
-// free implements socket.
+// free implements socket. run closes.
 func (c *gconn) free() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	_ = c.nc.Close()
 }

@@ -103,7 +103,10 @@ func (c *conn) Resume() {
 	if c.paused > 0 || c.closed {
 		return
 	}
-	c.post(c.resumed)
+	if !c.resuming {
+		c.resuming = true
+		c.post(c.resumed)
+	}
 	c.sock.changed()
 }
 
@@ -135,7 +138,14 @@ func (c *conn) Close() {
 }
 
 // Abort implements Conn.
-func (c *conn) Abort() { c.post(func(*work) { c.end(ErrAborted) }) }
+func (c *conn) Abort() {
+	c.wire.Lock()
+	if !c.closed && c.broken == nil {
+		c.fail(ErrAborted)
+	}
+	c.wire.Unlock()
+	c.post(func(*work) { c.end(ErrAborted) })
+}
 
 // Remote implements Conn.
 func (c *conn) Remote() netip.AddrPort { return c.remote }
