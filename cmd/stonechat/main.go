@@ -19,6 +19,8 @@ type commands struct {
 	Serve   Serve   `cmd:"" help:"Run the server."`
 	Demo    Demo    `cmd:"" help:"Run a server with a person and a thing in it, to look at."`
 	User    User    `cmd:"" help:"Administer the accounts of a running server."`
+	Backup  Backup  `cmd:"" help:"Copy what a server keeps, while it runs or not."`
+	Restore Restore `cmd:"" help:"Put a backup back."`
 	Send    Send    `cmd:"" help:"Send messages."`
 	Listen  Listen  `cmd:"" help:"Print what arrives."`
 	Thing   Thing   `cmd:"" help:"Be a device, from the command line."`

@@ -32,7 +32,7 @@ type User struct {
 
 // operator finds the running server.
 type operator struct {
-	Config string `short:"c" placeholder:"FILE" help:"The configuration of the running server; without one its data is in ./data."`
+	Config string `short:"c" placeholder:"FILE" help:"The server's configuration; without one its data is in ./data."`
 	Data   string `placeholder:"FOLDER" help:"Its data folder, instead of what the configuration says."`
 }
 
@@ -126,21 +126,30 @@ func (c UserList) Run() error {
 	return nil
 }
 
-// call asks the running server. The error is what it says, or how to reach it.
-func (o operator) call(method, path string, in, out any) error {
+// folder is the data folder.
+func (o operator) folder() (string, error) {
+	if o.Data != "" {
+		return o.Data, nil
+	}
 	c := config.Default()
 	if o.Config != "" {
 		var err error
 		if c, err = config.Load(o.Config); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if o.Data != "" {
-		c.Data = o.Data
-	}
-	caller, err := admin.Dial(c.Data)
+	return c.Data, nil
+}
+
+// call asks the running server. The error is what it says, or how to reach it.
+func (o operator) call(method, path string, in, out any) error {
+	data, err := o.folder()
 	if err != nil {
-		return o.missing(c.Data, err)
+		return err
+	}
+	caller, err := admin.Dial(data)
+	if err != nil {
+		return o.missing(data, err)
 	}
 	var body bytes.Buffer
 	if in != nil {
@@ -156,7 +165,7 @@ func (o operator) call(method, path string, in, out any) error {
 	}
 	resp, err := caller.Do(req)
 	if err != nil {
-		return o.missing(c.Data, err)
+		return o.missing(data, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode/100 != 2 {

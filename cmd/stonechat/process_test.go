@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package main
+
+// How to read this file: process is a server as people run one, in a process of its own, for tests of signals and of
+// sudden ends. Its stop ends it well, kill does not.
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+type process struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	config  string
+	data    string
+	address map[string]string // of listeners, by key
+	out     io.Reader
+	log     lines
+	over    bool
+}
+
+// lines is the standard error of a process, for the test to wait for a word in it.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// await returns what was written since from, once word is in it.
+func (l *lines) await(t *testing.T, from int, word string) string {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		l.mu.Lock()
+		text := l.text.String()[from:]
+		if l.more == nil {
+			l.more = make(chan struct{})
+		}
+		more := l.more
+		l.mu.Unlock()
+		if strings.Contains(text, word) {
+			return text
+		}
+		select {
+		case <-more:
+		case <-limit:
+			t.Fatalf("the server did not say %q: %s", word, text)
+		}
+	}
+}
+
+const processConfig = `domains: [localhost]
+listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], metrics: ["127.0.0.1:0"]}
+`
+
+// run starts a server on a data folder, with those further lines of configuration.
+func run(t *testing.T, data, more string) *process {
+	t.Helper()
+	p := &process{t: t, data: data, address: map[string]string{}, config: filepath.Join(t.TempDir(), "stonechat.yaml")}
+	p.configure(more)
+	p.cmd = exec.Command("stonechat", "serve", "-c", p.config)
+	p.cmd.Stderr = &p.log
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out = out
+	t.Cleanup(p.kill)
+	for s := bufio.NewScanner(out); s.Scan(); {
+		switch f := strings.Fields(s.Text()); f[0] {
+		case "listening":
+			p.address[f[1]] = f[2]
+		case "ready":
+			return p
+		}
+	}
+	t.Fatalf("the server did not start: %v %s", p.cmd.Wait(), p.log.String())
+	return nil
+}
+
+// configure writes the configuration.
+func (p *process) configure(more string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.config, []byte(processConfig+"data: "+p.data+"\n"+more), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) kill() {
+	if !p.over {
+		p.over = true
+		_ = p.cmd.Process.Kill()
+		_, _ = io.Copy(io.Discard, p.out)
+		_ = p.cmd.Wait()
+	}
+}
+
+// stop ends the server as the system does, and reports how that went.
+func (p *process) stop() error {
+	p.signal(syscall.SIGTERM)
+	return p.wait()
+}
+
+func (p *process) wait() error {
+	p.over = true
+	_, _ = io.Copy(io.Discard, p.out)
+	return p.cmd.Wait()
+}
+
+// stonechat runs a command beside the server, and returns what it says.
+func (p *process) stonechat(args ...string) string {
+	p.t.Helper()
+	out, err := command(args...)
+	if err != nil {
+		p.t.Fatalf("stonechat %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func command(args ...string) (string, error) {
+	c := exec.Command("stonechat", args...)
+	c.Env = append(os.Environ(), "STONECHAT_PASSWORD=secret")
+	out, err := c.CombinedOutput()
+	return string(out), err
+}
+
+// client makes a client of an account, which exists or is made. arrived, if it is not nil, gets
+// the bodies of messages, and the client then is available.
+func (p *process) client(ctx context.Context, name string, arrived chan<- string) *client.Client {
+	p.t.Helper()
+	account := jid.MustParse(name + "@localhost")
+	if out, err := command("user", "add", "--data", p.data, account.String()); err != nil && !strings.Contains(out, "exists already") {
+		p.t.Fatal(err, out)
+	}
+	c := client.Config{
+		Account: account, Password: "secret", Address: p.address["client"],
+		BackoffMin: time.Millisecond, BackoffMax: 20 * time.Millisecond, QueueStanzas: 100,
+	}
+	if err := c.Trust(filepath.Join(p.data, "tls", "self-signed.crt")); err != nil {
+		p.t.Fatal(err)
+	}
+	cl, err := client.New(c)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if arrived != nil {
+		cl.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, s *stanza.Stanza) { arrived <- stanza.BodyOf(s) })
+		if err := cl.Announce(ctx, client.Availability{}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	if err := cl.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	return cl
+}
