@@ -196,7 +196,7 @@ func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 // now. The sender's ack waits for the commit. It returns an error to refuse s with where the
 // account's share of the spool is full.
 func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
-	if l := u.server.limits; u.rows.len() >= l.SpoolMessages {
+	if l := u.server.limits.Load(); u.rows.len() >= l.SpoolMessages {
 		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
 	}
 	t.receipt.Hold()

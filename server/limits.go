@@ -49,6 +49,13 @@ func DefaultLimits() Limits {
 	}
 }
 
+// SetLimits makes l the limits from now on. What is over a bound already is not undone: a lower
+// number of sessions, say, ends none.
+func (s *Server) SetLimits(l Limits) {
+	l = l.filled()
+	s.limits.Store(&l)
+}
+
 // handledTooHigh is the stream error for an h that acks what was never sent (XEP-0198 §4).
 func handledTooHigh(h, sent uint32) error {
 	return &stream.Error{

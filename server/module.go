@@ -25,6 +25,13 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
+// Reloader is a Module whose configuration can change while it runs: Reload takes that of next, a
+// module of the same kind that was made of the new one and is never started. It may be called from
+// any goroutine, and must not wait.
+type Reloader interface {
+	Reload(next Module)
+}
+
 // Host is the server as one module sees it. Everything on it is for Init only, except Server,
 // Store and Log.
 type Host struct {

@@ -174,7 +174,7 @@ func (o *outbound) follow(e sent) {
 // acked goes to the spool. The caller holds mu.
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
-	l := &o.se.server.limits
+	l := o.se.server.limits.Load()
 	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
@@ -198,7 +198,7 @@ func (o *outbound) flush(t *Turn) {
 		o.ask()
 	}
 	st.Flush()
-	stuck := st.Queued() > o.se.server.limits.QueueBytes
+	stuck := st.Queued() > o.se.server.limits.Load().QueueBytes
 	if stuck {
 		// A reader that does not read: the connection goes without the stream's end, so
 		// that a managed session may be resumed.

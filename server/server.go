@@ -53,7 +53,7 @@ type Config struct {
 // Server holds the sessions and routes between them. Make it with New, begin with Start.
 type Server struct {
 	domains  []string
-	limits   Limits
+	limits   atomic.Pointer[Limits] // replaced whole by SetLimits, never changed
 	store    store.Store
 	log      *slog.Logger
 	metrics  serverMetrics
@@ -84,12 +84,13 @@ const maxWorkers = 64
 // New makes a server of modules, whose hooks run in the order given.
 func New(c Config, modules []Module) (*Server, error) {
 	s := &Server{
-		domains: c.Domains, limits: c.Limits.filled(), store: c.Store, log: c.Log,
+		domains: c.Domains, store: c.Store, log: c.Log,
 		elements: make(map[xmlstream.Name]ElementHandler),
 		iqs:      iqs{handlers: make(map[iqKey]*IQHandler)},
 		modules:  modules,
 		workers:  workers{make(chan struct{}, maxWorkers)},
 	}
+	s.SetLimits(c.Limits)
 	if len(s.domains) == 0 {
 		return nil, errors.New("server: no domain to serve")
 	}
@@ -224,7 +225,7 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 	if s.stopping.Load() {
 		return nil, stanza.ResourceConstraint.Err("the server is stopping")
 	}
-	if s.sessions.Load() >= int64(s.limits.Sessions) {
+	if s.sessions.Load() >= int64(s.limits.Load().Sessions) {
 		return nil, stanza.ResourceConstraint.Err("the server has no room for another session")
 	}
 	u := s.users.acquire(account)
@@ -253,7 +254,7 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 		s.users.release(u)
 		return nil, stanza.NotAuthorized.Err("the account is gone")
 	}
-	if len(u.sessions) >= s.limits.SessionsPerAccount {
+	if len(u.sessions) >= s.limits.Load().SessionsPerAccount {
 		u.mu.Unlock()
 		s.users.release(u)
 		return nil, stanza.ResourceConstraint.Err("the account has too many sessions")

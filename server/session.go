@@ -158,13 +158,13 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		}
 	}
 	t.receipt = Receipt{}
-	if d := se.rate.take(t.Now, se.server.limits.StanzasPerSecond); d > 0 {
+	if d := se.rate.take(t.Now, se.server.limits.Load().StanzasPerSecond); d > 0 {
 		se.server.metrics.throttled.Inc()
 		st.Pause()
 		t.suspended = true
 		time.AfterFunc(d, st.Resume)
 	}
-	if se.in.unsafe() > se.server.limits.UnackedStanzas {
+	if se.in.unsafe() > se.server.limits.Load().UnackedStanzas {
 		// The disk is slower than the sender: it waits, nobody else does.
 		se.server.metrics.backPressure.Inc()
 		st.Pause()

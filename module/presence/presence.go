@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -38,12 +39,12 @@ type Roster interface {
 type Config struct {
 	// Directed is to how many addresses a session may send directed presence that it has not
 	// taken back; more are refused with resource-constraint.
-	Directed int `yaml:"directed" default:"1000"`
+	Directed int `yaml:"directed" default:"1000" live:"yes"`
 }
 
 // Module is presence.
 type Module struct {
-	config   Config
+	config   atomic.Pointer[Config]
 	roster   Roster
 	server   *server.Server
 	directed server.SessionSlot[directed]
@@ -56,10 +57,17 @@ type directed struct {
 }
 
 // New makes the module.
-func New(c Config, r Roster) *Module { return &Module{config: c, roster: r} }
+func New(c Config, r Roster) *Module {
+	m := &Module{roster: r}
+	m.config.Store(&c)
+	return m
+}
 
 // Name implements server.Module.
 func (*Module) Name() string { return "presence" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
@@ -265,7 +273,7 @@ func (m *Module) direct(t *server.Turn, s *stanza.Stanza) error {
 	switch {
 	case s.Type == stanza.Unavailable:
 		delete(d.to, s.To)
-	case !known && len(d.to) >= m.config.Directed:
+	case !known && len(d.to) >= m.config.Load().Directed:
 		d.mu.Unlock()
 		return stanza.ResourceConstraint.Err("presence is directed to too many addresses")
 	case !known:

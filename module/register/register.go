@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -34,7 +35,7 @@ type Config struct {
 
 // Module is in-band registration.
 type Module struct {
-	config Config
+	config atomic.Pointer[Config]
 	server *server.Server
 
 	mu   sync.Mutex
@@ -43,10 +44,17 @@ type Module struct {
 }
 
 // New makes the module.
-func New(c Config) *Module { return &Module{config: c} }
+func New(c Config) *Module {
+	m := new(Module)
+	m.config.Store(&c)
+	return m
+}
 
 // Name implements server.Module.
 func (*Module) Name() string { return "register" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
@@ -56,14 +64,13 @@ func (m *Module) Init(h *server.Host) error {
 	at := server.AtHost | server.AtAccount // without an address, clients mean the server
 	h.IQ(server.IQHandler{At: at, Type: stanza.Get, Name: name, Blocking: true, BeforeLogin: true, Do: m.ask})
 	h.IQ(server.IQHandler{At: at, Type: stanza.Set, Name: name, Blocking: true, BeforeLogin: true, Do: m.submit})
-	if m.config.Open {
-		h.Features = m.feature
-	}
+	h.Features = m.feature
 	return nil
 }
 
 func (m *Module) feature(dst []byte, st server.Stream) []byte {
-	if st.State() == stream.Secured || m.config.Plaintext && st.State() == stream.Negotiating {
+	c := m.config.Load()
+	if c.Open && (st.State() == stream.Secured || c.Plaintext && st.State() == stream.Negotiating) {
 		return append(dst, "<register xmlns='"+register.NSFeature+"'/>"...)
 	}
 	return dst
@@ -80,7 +87,7 @@ func fields() *register.Query {
 // ask answers what is needed to register (XEP-0077 §3.1).
 func (m *Module) ask(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	if !q.LoggedIn() {
-		if !m.config.Open {
+		if !m.config.Load().Open {
 			return nil, closed()
 		}
 		return fields(), nil
@@ -105,7 +112,7 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 		return m.change(q, &got)
 	}
 	switch {
-	case !m.config.Open:
+	case !m.config.Load().Open:
 		return nil, closed()
 	case got.Remove:
 		return nil, stanza.UnexpectedRequest.Err("log in first")
@@ -160,7 +167,8 @@ func (m *Module) change(q *server.Query, got *register.Query) (stanza.Payload, e
 
 // admit counts one registration and reports whether its address may have it.
 func (m *Module) admit(address string, now time.Time) bool {
-	if m.config.PerHour <= 0 {
+	perHour := m.config.Load().PerHour
+	if perHour <= 0 {
 		return true
 	}
 	a, err := netip.ParseAddrPort(address)
@@ -177,7 +185,7 @@ func (m *Module) admit(address string, now time.Time) bool {
 	if h := now.Unix() / 3600; h != m.hour || len(m.made) > maxTracked {
 		m.hour, m.made = h, make(map[netip.Prefix]int)
 	}
-	if m.made[p] >= m.config.PerHour {
+	if m.made[p] >= perHour {
 		return false
 	}
 	m.made[p]++

@@ -12,12 +12,12 @@ import (
 // where there are too many the oldest of its address, or of the fullest address, has to go. A
 // client that logs in is through long before its turn; one that only holds its place is not.
 type admission struct {
-	perAddress, total int
+	mu sync.Mutex
 
-	mu        sync.Mutex
-	n         int
-	addresses map[netip.Prefix]*address
-	byCount   []*list.List // of *address: those with i+1 connections, in the order in which they came to have them
+	perAddress, total int
+	n                 int
+	addresses         map[netip.Prefix]*address
+	byCount           []*list.List // of *address: those with i+1 connections, in the order in which they came to have them
 }
 
 // address is one that has connections in admission.
@@ -31,6 +31,13 @@ type address struct {
 type place struct {
 	address *address
 	element *list.Element // nil once it has left
+}
+
+// limit sets how many there may be. Where there are more they go one by one, as others come.
+func (a *admission) limit(perAddress, total int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.perAddress, a.total = perAddress, total
 }
 
 // enter gives c a place, and returns the connection that has to go for it, or nil.

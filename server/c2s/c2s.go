@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
@@ -68,7 +69,8 @@ func DefaultLimits() Limits {
 // Service accepts and serves clients' connections.
 type Service struct {
 	Config
-	stream    stream.ServerConfig
+	stream    stream.ServerConfig                 // but for limits
+	live      atomic.Pointer[stream.ServerConfig] // with them, for new connections
 	admission admission
 	failures  failures
 	metrics   serviceMetrics
@@ -90,16 +92,12 @@ type serviceMetrics struct {
 // New makes a Service. It listens nowhere yet.
 func New(c Config) *Service {
 	s := &Service{Config: c}
-	s.admission = admission{perAddress: c.Limits.UnauthenticatedConnectionsPerAddress, total: c.Limits.UnauthenticatedConnections}
-	s.failures.perMinute = c.Limits.FailedLoginsPerMinute
 	s.stream = stream.ServerConfig{
 		Serves:        c.Server.Serves,
 		DefaultDomain: c.Server.Domains()[0],
 		TLS:           c.TLS != nil,
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
-		LoginTimeout:  c.Limits.LoginTimeout,
-		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)
@@ -114,6 +112,7 @@ func New(c Config) *Service {
 		}
 		return s.Server.AnswersBeforeLogin(e)
 	}
+	s.SetLimits(c.Limits)
 	r := c.Metrics
 	s.metrics = serviceMetrics{
 		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
@@ -126,6 +125,16 @@ func New(c Config) *Service {
 	}
 	r.GaugeFunc("stonechat_c2s_unauthenticated", "Client connections that have not logged in.", func() float64 { return float64(s.admission.count()) })
 	return s
+}
+
+// SetLimits makes l the limits of connections that come in from now on.
+func (s *Service) SetLimits(l Limits) {
+	s.admission.limit(l.UnauthenticatedConnectionsPerAddress, l.UnauthenticatedConnections)
+	s.failures.limit(l.FailedLoginsPerMinute)
+	c := s.stream
+	c.LoginTimeout = l.LoginTimeout
+	c.AfterLogin = xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)}
+	s.live.Store(&c)
 }
 
 func orHuge(n int) int {

@@ -49,7 +49,7 @@ type conn struct {
 
 func (s *Service) newConn(dc drive.Conn) *conn {
 	c := &conn{service: s, Conn: dc}
-	c.machine = stream.NewServer(&s.stream, time.Now())
+	c.machine = stream.NewServer(s.live.Load(), time.Now())
 	c.machine.Owner = c
 	c.setDeadline()
 	if evicted := s.admission.enter(c, prefix(dc.Remote().Addr())); evicted != nil {
