@@ -61,6 +61,8 @@ type Config struct {
 	// The keys of modules, each under its module's name; `false` turns a module off.
 	Modules Modules `yaml:"modules"`
 	Log     Log     `yaml:"log"`
+	// How long clients are still let in after SIGTERM, while /readyz says 503 already, so that a load balancer can turn to another server.
+	Drain Duration `yaml:"drain" default:"none"`
 }
 
 // TLS says with which certificate the server answers.

@@ -11,7 +11,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +35,7 @@ type process struct {
 	config  string
 	data    string
 	address map[string]string // of listeners, by key
+	before  map[string]string // of the process before this one
 	out     io.Reader
 	log     lines
 	over    bool
@@ -84,15 +87,29 @@ func (l *lines) await(t *testing.T, from int, word string) string {
 	}
 }
 
-const processConfig = `domains: [localhost]
-listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], metrics: ["127.0.0.1:0"]}
-`
+// at is where the server is told to listen: anywhere, or where it was before.
+func (p *process) at(key string) string {
+	if a := p.before[key]; a != "" {
+		return a
+	}
+	return "127.0.0.1:0"
+}
 
 // run starts a server on a data folder, with those further lines of configuration.
 func run(t *testing.T, data, more string) *process {
 	t.Helper()
 	p := &process{t: t, data: data, address: map[string]string{}, config: filepath.Join(t.TempDir(), "stonechat.yaml")}
+	p.start(more)
+	return p
+}
+
+// start starts the server, for the first time or again at the addresses it had.
+func (p *process) start(more string) {
+	t := p.t
+	t.Helper()
+	p.before = maps.Clone(p.address)
 	p.configure(more)
+	p.over = false
 	p.cmd = exec.Command("stonechat", "serve", "-c", p.config)
 	p.cmd.Stderr = &p.log
 	out, err := p.cmd.StdoutPipe()
@@ -109,17 +126,18 @@ func run(t *testing.T, data, more string) *process {
 		case "listening":
 			p.address[f[1]] = f[2]
 		case "ready":
-			return p
+			return
 		}
 	}
 	t.Fatalf("the server did not start: %v %s", p.cmd.Wait(), p.log.String())
-	return nil
 }
 
 // configure writes the configuration.
 func (p *process) configure(more string) {
 	p.t.Helper()
-	if err := os.WriteFile(p.config, []byte(processConfig+"data: "+p.data+"\n"+more), 0o600); err != nil {
+	text := fmt.Sprintf("domains: [localhost]\nlisten: {client: [%q], client_tls: [%q], metrics: [%q]}\ndata: %s\n%s",
+		p.at("client"), p.at("client_tls"), p.at("metrics"), p.data, more)
+	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 }

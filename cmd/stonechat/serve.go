@@ -59,6 +59,7 @@ func (s Serve) Run() error {
 	})
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
+	in.drain()
 	return in.stop()
 }
 
@@ -200,6 +201,17 @@ const (
 	stopTime      = 20 * time.Second // for the disk, at the end
 	lastBytesTime = time.Second      // for clients to take their last bytes and to close
 )
+
+// drain says that nobody is to come here any more, and gives those who send clients here the time
+// to hear of it.
+func (in *instance) drain() {
+	in.watch.ready.Store(false)
+	if d := in.config.Drain.D(); d > 0 {
+		in.log.Info("draining: clients are let in, and told nothing yet", "time", d)
+		time.Sleep(d)
+	}
+	in.log.Info("ending: streams are closed, what is not acknowledged is stored")
+}
 
 func (in *instance) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
