@@ -33,6 +33,7 @@ type delivery struct {
 	id    int64 // of its row, if it gets one
 	at    time.Time
 	bytes []byte // as queued to clients: no namespace declared
+	way   *way   // where somebody watches
 
 	mu      sync.Mutex
 	receipt Receipt // released once kept
@@ -50,8 +51,8 @@ func (d *delivery) copied() {
 	d.mu.Unlock()
 }
 
-// acked says that one copy has reached its client. The caller holds no session's mutex.
-func (d *delivery) acked(t *Turn) {
+// acked says that one copy has reached its client, and how. The caller holds no session's mutex.
+func (d *delivery) acked(t *Turn, how string) {
 	d.mu.Lock()
 	d.copies--
 	first, spooled := !d.done, d.spooled
@@ -60,6 +61,7 @@ func (d *delivery) acked(t *Turn) {
 	if !first {
 		return
 	}
+	d.note(how)
 	if spooled {
 		d.user.forget(d.id)
 	}
@@ -96,6 +98,7 @@ func (d *delivery) spool(t *Turn) {
 		return
 	}
 	d.spooled = true
+	d.note(TraceSpooling)
 	u.rows.add(d.id)
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: d.id, At: d.at, Stanza: standalone(d.bytes),
@@ -113,7 +116,9 @@ type spooling struct {
 func (x spooling) follow() {
 	x.p.OnDone(func(err error) {
 		t := x.d.user.server.NewTurn()
+		t.way = x.d.way
 		if err == nil {
+			x.d.note(TraceSpooled)
 			x.d.kept(t)
 		} else {
 			x.d.notSpooled(t, err)
@@ -127,6 +132,7 @@ func (x spooling) follow() {
 func (d *delivery) notSpooled(t *Turn, err error) {
 	s := d.user.server
 	s.metrics.spoolFailures.Inc()
+	d.note(TraceFailed)
 	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
 	d.user.rows.remove(d.id) // before it may get the row again
 	d.mu.Lock()
@@ -154,6 +160,8 @@ func standalone(b []byte) []byte {
 func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool {
 	b := t.write(s)
 	request := s.Kind == stanza.IQ && s.Type.IsRequest()
+	before := t.follow(u, TraceReceived, s)
+	defer func() { t.way = before }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d := t.track(u, to, b, keep)
@@ -189,7 +197,7 @@ func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 		return nil
 	}
 	t.receipt.Hold()
-	return &delivery{user: u, id: u.server.lastRow.Add(1), at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
+	return &delivery{user: u, id: u.server.lastRow.Add(1), at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited, way: t.way}
 }
 
 // Spool keeps s for u until a session of u drains it, for accounts without a session to take s
@@ -200,7 +208,7 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
 	}
 	t.receipt.Hold()
-	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
+	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted(), way: t.way}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d.id = u.server.lastRow.Add(1)
@@ -310,7 +318,9 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		return
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
-	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true}
+	before := t.follow(u, TraceDrained, s)
+	defer func() { t.way = before }()
+	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true, way: t.way}
 	if !se.out.putDrained(t, d) {
 		u.rows.letGo(row.ID)
 	}

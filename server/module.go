@@ -40,6 +40,7 @@ type Host struct {
 	Store  store.Store
 	Log    *slog.Logger // with module=NAME
 
+	name     string
 	features []feature
 }
 
@@ -61,7 +62,10 @@ const (
 func (h *Host) Feature(at Where, ns string) { h.features = append(h.features, feature{at, ns}) }
 
 // IQ registers who answers one request. Two handlers of one request are a mistake that New reports.
-func (h *Host) IQ(r IQHandler) { h.Server.iqs.add(r) }
+func (h *Host) IQ(r IQHandler) {
+	r.module = h.name
+	h.Server.iqs.add(r)
+}
 
 // Element registers who handles an element that is no stanza, by its qualified name: stream
 // management, client state. do runs on the stream's driver and must not wait. se is nil on a
@@ -89,6 +93,8 @@ type IQHandler struct {
 	// Do returns the payload of the answer (nil: empty), a *stanza.Error, or what Query.After
 	// returned. q is borrowed unless Blocking.
 	Do func(t *Turn, q *Query) (stanza.Payload, error)
+
+	module string // that registered it
 }
 
 // UserSlot gives a module one value per online account, SessionSlot one per session. The value

@@ -71,11 +71,13 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 		if d == nil {
 			e.b = bytes.Clone(b)
 		}
+		t.noteQueued(o.se, "behind what waited on the disk")
 		o.held = append(o.held, e)
 		o.grow(t, len(b))
 		o.follow(e)
 		return true
 	}
+	t.noteQueued(o.se, "")
 	o.push(t, e)
 	return true
 }
@@ -99,6 +101,7 @@ func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	}
 	o.release(t, older)
 	d.copied()
+	t.noteQueued(o.se, "")
 	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
 	return true
 }
@@ -209,7 +212,7 @@ func (o *outbound) flush(t *Turn) {
 	if stuck {
 		st.Abort()
 	}
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 }
 
 // ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
@@ -308,7 +311,7 @@ func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.acked = h
 	o.makeRoom()
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceAcked)
 	return count, true
 }
 
@@ -331,7 +334,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	o.stream = nil
 	whole = len(o.leaving) == 0
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	return true, whole
 }
 
@@ -343,7 +346,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	o.stream = nil
 	whole = len(o.leaving) == 0
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	return old, whole
 }
 

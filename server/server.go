@@ -16,6 +16,8 @@
 //	each receiver is written to once                 Turn.End             turn.go
 //	the sender's ack passes it when it is kept       Receipt.Release      receipt.go
 //
+// trace.go tells whoever watches an account of all this.
+//
 // Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
 // module.go are what a module sees, user.go the table of accounts, sweeper.go spools what
 // clients do not ack in time.
@@ -63,6 +65,7 @@ type Server struct {
 	stopping atomic.Bool // stanzas are not taken any more; acks are
 	sweeper  sweeper
 	workers  workers
+	tracers  tracers
 
 	// Written by New alone.
 	table                   table
@@ -109,11 +112,11 @@ func New(c Config, modules []Module) (*Server, error) {
 			return nil, fmt.Errorf("server: module %s is there twice", name)
 		}
 		seen[name] = true
-		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name)}
+		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name), name: name}
 		if err := m.Init(h); err != nil {
 			return nil, fmt.Errorf("server: module %s: %w", name, err)
 		}
-		s.table.join(h.Hooks)
+		s.table.join(name, h.Hooks)
 		s.features = append(s.features, h.features...)
 	}
 	return s, s.iqs.err
@@ -288,7 +291,7 @@ func (s *Server) element(t *Turn, st Stream, se *Session, e *xmlstream.Element) 
 // Unbound handles an element on a stream that is logged in and has no session yet. It reports
 // whether the stream may be read on at once; the error ends the stream.
 func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, err error) {
-	t.Origin, t.stream, t.receipt = nil, st, Receipt{}
+	t.Origin, t.stream, t.receipt, t.way = nil, st, Receipt{}, nil
 	err = s.element(t, st, nil, e)
 	more, t.suspended = !t.suspended, false
 	return more, err

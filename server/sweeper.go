@@ -108,5 +108,5 @@ func (se *Session) sweep(t *Turn) {
 		d.spool(t)
 	}
 	u.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 }

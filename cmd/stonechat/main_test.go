@@ -8,6 +8,8 @@ package main
 //	server         starts a server on stonechat.yaml, and sets STONECHAT_ADDRESS, TLS_ADDRESS and
 //	               STONECHAT_CA
 //	demo ARGS      starts the demo, and sets what it says to export
+//	watch ARGS     runs stonechat beside the script, until it ends, and returns when it watches
+//	heard REGEXP   waits until that is in what it says; unheard is that it is not
 //	ends NAME      interrupts server or demo, which must end well
 
 import (
@@ -18,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -41,6 +44,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": cmdServer, "demo": cmdDemo, "ends": cmdEnds,
+			"watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard,
 		},
 	})
 }
@@ -71,6 +75,34 @@ func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+func cmdWatch(ts *testscript.TestScript, _ bool, args []string) {
+	said := new(lines)
+	cmd := exec.Command(program(ts), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.Getenv("WORK"), said, said
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	ts.Value("running").(map[string]*running)["watch"] = &running{cmd: cmd, said: said, over: true}
+	if text, ok := said.wait(0, func(s string) bool { return strings.Contains(s, "watching") }); !ok {
+		ts.Fatalf("it does not watch: %s", text)
+	}
+}
+
+func cmdHeard(ts *testscript.TestScript, _ bool, args []string) {
+	re := regexp.MustCompile("(?m)" + args[0])
+	if text, ok := ts.Value("running").(map[string]*running)["watch"].said.wait(0, re.MatchString); !ok {
+		ts.Fatalf("%s is not in\n%s", args[0], text)
+	}
+}
+
+func cmdUnheard(ts *testscript.TestScript, _ bool, args []string) {
+	if text := ts.Value("running").(map[string]*running)["watch"].said.String(); regexp.MustCompile(args[0]).MatchString(text) {
+		ts.Fatalf("%s is in\n%s", args[0], text)
+	}
+}
+
 func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Value("running").(map[string]*running)[args[0]].end())
 }
@@ -80,17 +112,23 @@ type running struct {
 	cmd    *exec.Cmd
 	out    io.Reader
 	stderr strings.Builder
+	said   *lines // of watch
 	over   bool
 }
 
-// background starts stonechat and returns when one of its lines makes it ready.
-func background(ts *testscript.TestScript, name string, args []string, line func(string) (ready bool)) {
+// program is the path of stonechat.
+func program(ts *testscript.TestScript) string {
 	path, err := filepath.Abs(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "stonechat"))
 	ts.Check(err)
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	r := &running{cmd: exec.Command(path, args...)}
+	return path
+}
+
+// background starts stonechat and returns when one of its lines makes it ready.
+func background(ts *testscript.TestScript, name string, args []string, line func(string) (ready bool)) {
+	r := &running{cmd: exec.Command(program(ts), args...)}
 	r.cmd.Dir, r.cmd.Stderr = ts.Getenv("WORK"), &r.stderr
 	out, err := r.cmd.StdoutPipe()
 	ts.Check(err)

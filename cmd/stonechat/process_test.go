@@ -9,7 +9,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,52 +37,6 @@ type process struct {
 	out     io.Reader
 	log     lines
 	over    bool
-}
-
-// lines is the standard error of a process, for the test to wait for a word in it.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{}
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.more != nil {
-		close(l.more)
-		l.more = nil
-	}
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// await returns what was written since from, once word is in it.
-func (l *lines) await(t *testing.T, from int, word string) string {
-	t.Helper()
-	limit := time.After(time.Minute)
-	for {
-		l.mu.Lock()
-		text := l.text.String()[from:]
-		if l.more == nil {
-			l.more = make(chan struct{})
-		}
-		more := l.more
-		l.mu.Unlock()
-		if strings.Contains(text, word) {
-			return text
-		}
-		select {
-		case <-more:
-		case <-limit:
-			t.Fatalf("the server did not say %q: %s", word, text)
-		}
-	}
 }
 
 // at is where the server is told to listen: anywhere, or where it was before.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -147,10 +148,6 @@ func (o operator) call(method, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	caller, err := admin.Dial(data)
-	if err != nil {
-		return o.missing(data, err)
-	}
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
@@ -159,26 +156,40 @@ func (o operator) call(method, path string, in, out any) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, &body)
+	answer, err := o.request(ctx, data, method, path, &body)
 	if err != nil {
 		return err
 	}
-	resp, err := caller.Do(req)
-	if err != nil {
-		return o.missing(data, err)
-	}
-	defer resp.Body.Close() //nolint:errcheck // only read
-	if resp.StatusCode/100 != 2 {
-		var f admin.Failure
-		if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
-			return fmt.Errorf("the server says %s", resp.Status)
-		}
-		return errors.New(f.Error)
-	}
+	defer answer.Close() //nolint:errcheck // only read
 	if out == nil {
 		return nil
 	}
-	return json.NewDecoder(resp.Body).Decode(out)
+	return json.NewDecoder(answer).Decode(out)
+}
+
+// request asks the server on a data folder. Its answer, which may have no end, is to be closed.
+func (o operator) request(ctx context.Context, data, method, path string, body io.Reader) (io.ReadCloser, error) {
+	caller, err := admin.Dial(data)
+	if err != nil {
+		return nil, o.missing(data, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := caller.Do(req)
+	if err != nil {
+		return nil, o.missing(data, err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	var f admin.Failure
+	if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
+		return nil, fmt.Errorf("the server says %s", resp.Status)
+	}
+	return nil, errors.New(f.Error)
 }
 
 // missing says what to do where no server answers.
