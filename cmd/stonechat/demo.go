@@ -30,7 +30,7 @@ import (
 
 // Demo runs a server with a person and a thing, to look at.
 type Demo struct {
-	Data  string        `default:"./demo-data" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
+	Data  string        `default:"./demo-data" placeholder:"FOLDER" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
 	Host  string        `default:"127.0.0.1" help:"Where to listen."`
 	Port  int           `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free. 0 is any."`
 	Every time.Duration `default:"10s" help:"How often the thermometer tells a reading."`

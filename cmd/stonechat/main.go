@@ -26,6 +26,10 @@ type commands struct {
 	Listen  Listen  `cmd:"" help:"Print what arrives."`
 	Thing   Thing   `cmd:"" help:"Be a device, from the command line."`
 	Bench   Bench   `cmd:"" help:"Load any XMPP or MQTT server, and print what that cost it."`
+
+	Completion Completion `cmd:"" help:"Print what makes a shell complete these commands."`
+	Man        Man        `cmd:"" help:"Print the manual page."`
+
 	Version Version `cmd:"" help:"Print the version, and what is compiled in."`
 }
 

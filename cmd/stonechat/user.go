@@ -54,6 +54,8 @@ type UserDel struct {
 type UserList struct {
 	operator
 	Domain string `arg:"" optional:"" help:"Of this domain; the first one served by default."`
+	After  string `placeholder:"NAME" help:"Only those whose names come after this one, to go on after a part."`
+	Limit  int    `placeholder:"N" help:"At most so many; all by default."`
 	JSON   bool   `name:"json" help:"A JSON array."`
 }
 
@@ -101,8 +103,13 @@ func (c UserPasswd) Run() error {
 
 // Run implements the command.
 func (c UserList) Run() error {
-	all := []admin.Account{}
-	for after := ""; ; {
+	begin, between, end, write := "", "", "", listText
+	if c.JSON {
+		begin, between, end, write = "[", ",", "]\n", listJSON
+	}
+	fmt.Print(begin)
+	after, left := c.After, c.Limit
+	for n := 0; c.Limit == 0 || left > 0; {
 		var page []admin.Account
 		q := url.Values{"domain": {c.Domain}, "after": {after}}
 		if err := c.call(http.MethodGet, "/accounts?"+q.Encode(), nil, &page); err != nil {
@@ -111,21 +118,34 @@ func (c UserList) Run() error {
 		if len(page) == 0 {
 			break
 		}
-		all = append(all, page...)
 		after, _, _ = strings.Cut(page[len(page)-1].JID, "@")
-	}
-	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(all)
-	}
-	for _, a := range all {
-		note := ""
-		if a.Disabled {
-			note = "  disabled"
+		if c.Limit > 0 {
+			page = page[:min(len(page), left)]
+			left -= len(page)
 		}
-		fmt.Printf("%s  %s%s\n", a.Created.Local().Format(time.DateTime), a.JID, note)
+		for _, a := range page {
+			if n++; n > 1 {
+				fmt.Print(between)
+			}
+			if err := write(a); err != nil {
+				return err
+			}
+		}
 	}
+	fmt.Print(end)
 	return nil
 }
+
+func listText(a admin.Account) error {
+	note := ""
+	if a.Disabled {
+		note = "  disabled"
+	}
+	_, err := fmt.Printf("%s  %s%s\n", a.Created.Local().Format(time.DateTime), a.JID, note)
+	return err
+}
+
+func listJSON(a admin.Account) error { return json.NewEncoder(os.Stdout).Encode(a) }
 
 // folder is the data folder.
 func (o operator) folder() (string, error) {
