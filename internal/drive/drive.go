@@ -90,7 +90,7 @@ type Conn interface {
 	// does not read, or does not close its side, has five seconds. During a handshake it is
 	// Abort.
 	Close()
-	// Abort closes at once; what is queued is lost.
+	// Abort closes at once; what is queued is lost. When it returns, nothing more leaves.
 	Abort()
 	// Remote is the peer's address.
 	Remote() netip.AddrPort
