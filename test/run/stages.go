@@ -35,6 +35,8 @@ func stages() []stage {
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv")), limit: 5 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},
 		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
+		{name: "soak", in: soak, run: goTest("./test/crash", "-v", "-count=1", "-timeout=6h", "-run=Kill|Metamorphic", "-crash.rounds=200"),
+			needs: all(linux), limit: 6 * time.Hour},
 		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
 	}
 }
