@@ -52,8 +52,8 @@ type Config struct {
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
 	Federation Federation `yaml:"federation"`
-	// External components (XEP-0114) that may attach, by their domains.
-	Components map[string]Component `yaml:"components" default:"{}" unbuilt:"external components"`
+	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`.
+	Components map[string]Component `yaml:"components" default:"{}"`
 	Limits     Limits               `yaml:"limits"`
 	// The keys of modules, each under its module's name; `false` turns a module off.
 	Modules Modules `yaml:"modules"`
@@ -90,8 +90,8 @@ type Listen struct {
 	Server []string `yaml:"server" default:"[]" unbuilt:"federation"`
 	// Other servers, with TLS from the first byte.
 	ServerTLS []string `yaml:"server_tls" default:"[]" unbuilt:"federation"`
-	// External components (XEP-0114).
-	Component []string `yaml:"component" default:"[]" unbuilt:"external components"`
+	// External components (XEP-0114). Their streams are not encrypted: keep it on the loopback interface, or within a tunnel. Nothing listens while `components` is empty.
+	Component []string `yaml:"component" default:"[127.0.0.1:5347]"`
 	// WebSocket, BOSH, upload, dashboard and host-meta, behind a reverse proxy.
 	HTTP []string `yaml:"http" default:"[]" unbuilt:"HTTP"`
 	// The same over TLS.
@@ -126,7 +126,7 @@ type Federation struct {
 
 // Component is an external component.
 type Component struct {
-	// What the component proves itself with.
+	// What the component proves itself with: whoever has it speaks for the domain and everybody at it.
 	Secret string `yaml:"secret" default:""`
 }
 
