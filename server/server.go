@@ -19,8 +19,9 @@
 // trace.go tells whoever watches an account of all this.
 //
 // Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
-// module.go are what a module sees, user.go the table of accounts, sweeper.go spools what
-// clients do not ack in time.
+// module.go are what a module sees, user.go the table of accounts, place.go that of domains
+// without accounts and the way in for components, sweeper.go spools what clients do not ack in
+// time.
 //
 // Invariants that other files name: Q1 in iq.go, R1 in receipt.go, U1 in user.go.
 package server
@@ -66,6 +67,8 @@ type Server struct {
 	sweeper  sweeper
 	workers  workers
 	tracers  tracers
+	placing  sync.Mutex // held while places is changed
+	places   atomic.Pointer[places]
 
 	// Written by New alone.
 	table                   table
@@ -98,6 +101,7 @@ func New(c Config, modules []Module) (*Server, error) {
 		return nil, errors.New("server: no domain to serve")
 	}
 	s.users.server = s
+	s.places.Store(&places{})
 	s.sweeper = sweeper{server: s, wake: make(chan struct{}, 1)}
 	s.metrics.register(c.Metrics, s)
 	last, err := s.store.LastSpoolID(context.Background())

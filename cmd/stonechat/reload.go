@@ -83,6 +83,7 @@ func (in *instance) apply(next *config.Config, mods []server.Module) (now []stri
 	in.logging.set(next.Log)
 	in.server.SetLimits(serverLimits(next))
 	in.clients.SetLimits(clientLimits(next))
+	in.parts.SetLimits(componentLimits(next))
 	for _, m := range mods {
 		if r := in.reloader("modules." + m.Name()); r != nil {
 			r.Reload(m)
