@@ -131,6 +131,27 @@ func Verify(file string) error {
 	return nil
 }
 
+// Check reads all of the data in a folder for damage, whether or not a server has it open, and
+// changes nothing. Its errors are those of Verify, and [ErrNoData].
+func Check(folder string) error {
+	path, err := filepath.Abs(filepath.Join(folder, fileName))
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sqlite: %s: %w", folder, ErrNoData)
+	}
+	c, err := openConn(path, reading, 0)
+	if err != nil {
+		return explain(path, err)
+	}
+	defer c.close()
+	if err := inspectConn(c, func() error { return quickCheck(c) }); err != nil {
+		return explain(path, err)
+	}
+	return nil
+}
+
 // Lock holds a data folder against servers until release is called. The folder is made when it is
 // missing. It fails with store.ErrLocked as Open does.
 func Lock(folder string) (release func() error, err error) {
