@@ -22,3 +22,4 @@ c2s_direct_tls_ports = { {{.TLS}} }
 s2s_ports = {}
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
+VirtualHost "{{.Second}}"
