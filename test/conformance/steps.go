@@ -332,7 +332,7 @@ func (all *client) settle(anything string, _ []string) {
 			}
 			left = rest
 		}
-		if to.sm && !to.silent {
+		if to.conn != nil && to.sm && !to.silent {
 			to.ack() // a fence that is not acknowledged could come back as an error
 		}
 	}
