@@ -46,6 +46,10 @@ type Config struct {
 	// Mechanism is the weakest SASL mechanism that will do, "SCRAM-SHA-256-PLUS" say. "" is any
 	// SCRAM, for the first login: what one used, all later ones must reach.
 	Mechanism string
+	// Pinned is told what a login has used, if it is other than what Mechanism or the login before
+	// says. A program that keeps it, and gives it as Mechanism when it starts again, cannot be
+	// talked into less then either. It must not block. nil is nobody.
+	Pinned func(mechanism string)
 	// AllowPlain sends the password as it is, over TLS, where the server has no SCRAM.
 	AllowPlain bool
 

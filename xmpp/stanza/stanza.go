@@ -201,10 +201,12 @@ func (s *Stanza) Retain() *Stanza {
 	return c
 }
 
-// Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it. The stanza keeps b.
+// Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it, or as another did
+// who uses prefixes. The stanza keeps b.
 func Parse(b []byte) (*Stanza, error) {
 	p := xmlstream.NewParser(xmlstream.Frame, NSClient, xmlstream.Limits{
-		ElementBytes: len(b) + 1, Depth: 1 << 10, Attributes: 1 << 10,
+		ElementBytes: 4*len(b) + 256, // declarations move to where they are needed
+		Depth:        1 << 10, Attributes: 1 << 10,
 	})
 	p.Feed(b)
 	ev, err := p.Next()
