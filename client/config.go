@@ -65,6 +65,7 @@ type Config struct {
 	InboxBytes   int           // and this many bytes; 0 is 4 MiB
 	Keepalive    time.Duration // of silence, before the server is asked whether it lives; 0 is 60 s
 	AnswerTime   time.Duration // for that answer, before the connection is given up; 0 is 30 s
+	LoginTime    time.Duration // from a connection to a session; 0 is 30 s
 	RequestTime  time.Duration // for the answer to an IQ whose context has no deadline; 0 is 60 s
 	CloseTime    time.Duration // for Close; 0 is 5 s
 	StampAfter   time.Duration // after which a message that waited here bears <delay/>; 0 is 10 s
@@ -127,6 +128,7 @@ func (c *Config) complete() error {
 	number(&c.InboxBytes, 4<<20)
 	number(&c.Keepalive, time.Minute)
 	number(&c.AnswerTime, 30*time.Second)
+	number(&c.LoginTime, 30*time.Second)
 	number(&c.RequestTime, time.Minute)
 	number(&c.CloseTime, 5*time.Second)
 	number(&c.StampAfter, 10*time.Second)

@@ -21,8 +21,7 @@ import (
 
 const (
 	lookupTime  = 20 * time.Second // for DNS to answer
-	connectTime = 10 * time.Second // for one address to answer
-	loginTime   = 30 * time.Second // from a connection to a session
+	connectTime = 10 * time.Second // for one address to answer, and for a handshake of TLS
 )
 
 // attempt makes one connection with a session: the first that one of the targets gives.
@@ -120,8 +119,8 @@ func (c *Client) try(ctx context.Context, t target) (*link, error) {
 
 // negotiated makes a session of a connection.
 func (c *Client) negotiated(ctx context.Context, conn net.Conn, direct bool) (*link, error) {
-	// Whatever waits for the connection ends with loginTime, or with ctx.
-	_ = conn.SetDeadline(time.Now().Add(loginTime))
+	// Whatever waits for the connection ends with LoginTime, or with ctx.
+	_ = conn.SetDeadline(time.Now().Add(c.config.LoginTime))
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	l, err := c.login(ctx, conn, direct)
 	if !stop() {
