@@ -91,6 +91,8 @@ var (
 	ErrLost = errors.New("client: the answer was lost with the session")
 	// ErrSilent: the server did not answer in time.
 	ErrSilent = errors.New("client: the server is silent")
+	// ErrRejected: the server ends the stream whenever it is sent the stanza, which is given up.
+	ErrRejected = errors.New("client: the server ends the stream because of the stanza")
 	// ErrSize: the stanza is larger than Config.MaxStanza.
 	ErrSize = errors.New("client: the stanza is too large")
 )

@@ -24,8 +24,10 @@ func stages() []stage {
 		{name: "fuzz", in: check, run: fuzz(time.Second, 5*time.Second), limit: 20 * time.Minute},
 		{name: "tidy", in: test, run: command("go", "mod", "tidy", "-diff")},
 		{name: "platforms", in: test, run: buildElsewhere(
-			[]string{"linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"},
-			"xmpp/...", "client/...", "thing/...", "component/...", "internal/drive/...")},
+			[]string{"linux/amd64", "linux/arm64", "linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"}, "..."),
+			limit: 25 * time.Minute},
+		{name: "386", in: test, run: goTestAs("386", "-short", "-count=1", "./xmpp/...", "./client/...", "./thing/...", "./store/...", "./server/..."),
+			needs: all(linux, amd64), limit: 20 * time.Minute},
 		{name: "removal", in: test, run: removal("ping", "offline")},
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
