@@ -28,6 +28,7 @@ func stages() []stage {
 			limit: 25 * time.Minute},
 		{name: "386", in: test, run: goTestAs("386", "-short", "-count=1", "./xmpp/...", "./client/...", "./thing/...", "./store/...", "./server/..."),
 			needs: all(linux, amd64), limit: 20 * time.Minute},
+		{name: "thing", in: test, run: command("bash", "scripts/thing_size"), needs: all(linux)},
 		{name: "removal", in: test, run: removal("ping", "offline")},
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
