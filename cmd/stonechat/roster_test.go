@@ -137,7 +137,7 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 		b := newBed(t, "")
 		alice := b.account("alice@d")
 		item := regexp.MustCompile(`<item jid='(c\d+@x)'(?: name='(\d+)')? subscription='(\w+)'`)
-		for round := range 30 {
+		for round := range rounds(30) {
 			writer, reader := b.bind("alice@d/w"), b.bind("alice@d/r")
 			var all sync.WaitGroup
 			all.Go(func() {
@@ -183,6 +183,50 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 			reader.end()
 			synctest.Wait()
 		}
+	})
+}
+
+// TestRosterWaitsForTheDisk: a version is told when it is stored, and not before: after a crash it
+// might be given again.
+func TestRosterWaitsForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		alice := b.account("alice@d")
+		writer, reader := b.bind("alice@d/w"), b.bind("alice@d/r")
+		release := b.stall()
+		writer.send(setItem(1, "new"))
+		go reader.feed("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver=''/></iq>")
+		reader.gets()
+		writer.gets()
+		release()
+		synctest.Wait()
+		kept, err := b.store.Roster(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.gets(fmt.Sprintf("id='v' ver='%d' jid='c1@x'", kept.Version))
+		writer.gets("id='s' type='result'")
+	})
+}
+
+// TestRemovalIsStoredOnBothSides: a removal is answered when the contact's side is stored, too.
+func TestRemovalIsStoredOnBothSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		alice, bob := jid.MustParse("alice@d"), jid.MustParse("bob@e")
+		b.account("alice@d", store.RosterItem{Contact: bob, Subscription: store.SubscriptionBoth})
+		b.account("bob@e", store.RosterItem{Contact: alice, Subscription: store.SubscriptionBoth})
+		p := b.bind("alice@d/r")
+		p.st.queued = func(xml string) {
+			if !matches(xml, "id='x' type='result'") {
+				return
+			}
+			if it := b.item(bob, alice); it.Subscription != store.SubscriptionNone {
+				t.Errorf("answered while the other side is %+v", it)
+			}
+		}
+		p.send("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		p.gets("id='x' type='result'")
 	})
 }
 
