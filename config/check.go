@@ -4,8 +4,10 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -15,6 +17,7 @@ import (
 // their canonical form.
 func (c *Config) check(d *decoder) {
 	c.checkDomains(d)
+	c.checkComponents(d)
 	c.checkAddresses(d)
 	if c.Data == "" {
 		d.fail(d.lineOf("data"), "data", "is empty; it names a folder")
@@ -44,6 +47,31 @@ func (c *Config) checkDomains(d *decoder) {
 			c.Domains[i] = j.Domain()
 		}
 	}
+}
+
+// checkComponents brings their domains into canonical form, too.
+func (c *Config) checkComponents(d *decoder) {
+	all := make(map[string]Component, len(c.Components))
+	for _, domain := range slices.Sorted(maps.Keys(c.Components)) {
+		key := "components." + domain
+		j, err := jid.Parse(domain)
+		name := j.Domain()
+		_, twice := all[name]
+		switch {
+		case err != nil:
+			d.fail(d.lineOf(key), key, "%q is not a domain: %v", domain, err)
+		case j != j.Host():
+			d.fail(d.lineOf(key), key, "%q is not a domain", domain)
+		case twice:
+			d.fail(d.lineOf(key), key, "%s stands twice", name)
+		case slices.Contains(c.Domains, name):
+			d.fail(d.lineOf(key), key, "%s is one of domains, which have accounts", name)
+		case c.Components[domain].Secret == "":
+			d.fail(d.lineOf(key), key, "has no secret")
+		}
+		all[name] = c.Components[domain]
+	}
+	c.Components = all
 }
 
 // checkAddresses looks at every list of Listen.

@@ -27,6 +27,7 @@ type Doap struct {
 var spoken = map[string]string{
 	"0004": "in the payloads of others",
 	"0059": "in the payloads of others; the server pages nothing yet",
+	"0114": "a component's stream",
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0198": "a stream feature",
 	"0335": "things and clients speak it, past the server",

@@ -23,3 +23,5 @@ s2s_ports = {}
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
 VirtualHost "{{.Second}}"
+Component "away.{{.Domain}}"
+	component_secret = "nobody has it"
