@@ -230,6 +230,60 @@ func TestRemovalIsStoredOnBothSides(t *testing.T) {
 	})
 }
 
+// TestSubscriptionSidesAgree: whatever two resources do at the same time, the contact has the other
+// side of what the account has.
+func TestSubscriptionSidesAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		alice, bob := b.account("alice@d"), b.account("bob@e")
+		actions := []string{
+			"<presence type='subscribe' to='bob@e'/>",
+			"<presence type='unsubscribe' to='bob@e'/>",
+			"<presence type='subscribed' to='bob@e'/>",
+			"<presence type='unsubscribed' to='bob@e'/>",
+			"<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>",
+		}
+		one, two := b.online("alice@d/1"), b.online("alice@d/2")
+		for i := range rounds(100) {
+			if i%3 == 0 { // bob asks, too
+				bobs := b.online("bob@e/r")
+				bobs.send("<presence type='subscribe' to='alice@d'/>")
+				bobs.end()
+				synctest.Wait()
+			}
+			var all sync.WaitGroup
+			for k, p := range []*peer{one, two} {
+				all.Go(func() {
+					p.feed(actions[(i+k)%len(actions)] + actions[(i*3+k*2)%len(actions)])
+				})
+			}
+			all.Wait()
+			synctest.Wait()
+			hers, his := b.item(alice, bob), b.item(bob, alice)
+			if got, want := nameOf(his), stateOf(hers).mirror().name; got != want {
+				t.Fatalf("round %d: she has %s, he has %s, want %s", i, nameOf(hers), got, want)
+			}
+		}
+	})
+}
+
+// TestDirectedIsBounded: RFC 6121 §4.6 without an end to it.
+func TestDirectedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "modules:\n  presence: {directed: 2}\n")
+		b.account("alice@d")
+		p := b.bind("alice@d/r")
+		p.send("<presence to='a@d'/><presence to='b@d/r'/><presence to='a@d'><show>away</show></presence>")
+		p.gets()
+		p.send("<presence to='c@d' id='c'/>")
+		p.gets("<presence type='error' id='c' from='c@d' resource-constraint")
+		p.send("<presence to='a@d' type='unavailable'/><presence to='c@d' id='c'/>")
+		p.gets()
+		p.send("<presence type='unavailable'/><presence to='d@d'/><presence to='e@d'/>") // nobody is left
+		p.gets()
+	})
+}
+
 // TestRequestsAreBounded: what strangers may leave with an account that does not answer.
 func TestRequestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
