@@ -54,17 +54,17 @@ func public(name string) bool {
 	return i > 0
 }
 
-// place is where a server may be reached.
-type place struct {
+// destination is where a server may be reached.
+type destination struct {
 	host   string // as DNS has it
 	port   uint16
 	direct bool
 }
 
-func (p place) String() string { return net.JoinHostPort(p.host, strconv.Itoa(int(p.port))) }
+func (p destination) String() string { return net.JoinHostPort(p.host, strconv.Itoa(int(p.port))) }
 
 // records looks at the records of a domain and returns where they lead.
-func (c *checkup) records(ctx context.Context, domain, name string) (list []place) {
+func (c *checkup) records(ctx context.Context, domain, name string) (list []destination) {
 	any := false
 	for _, s := range services() {
 		records, err := c.srv(ctx, s.name, name)
@@ -86,7 +86,7 @@ func (c *checkup) records(ctx context.Context, domain, name string) (list []plac
 			}
 			if c.addresses(ctx, target, "_"+s.name+"._tcp."+domain) {
 				c.note(well, "dns", "", "_%s._tcp.%s leads to %s port %d", s.name, domain, target, r.Port)
-				list = append(list, place{target, r.Port, s.direct})
+				list = append(list, destination{target, r.Port, s.direct})
 			}
 		}
 		if len(records) == 0 && s.direct && any {
@@ -98,7 +98,7 @@ func (c *checkup) records(ctx context.Context, domain, name string) (list []plac
 	}
 	if c.addresses(ctx, name, "") {
 		c.note(well, "dns", "", "%s has no SRV record: clients try port 5222 at its own address", domain)
-		return []place{{name, 5222, false}}
+		return []destination{{name, 5222, false}}
 	}
 	c.note(wrong, "dns", "_xmpp-client._tcp."+name+". IN SRV 5 0 5222 HOST.\n_xmpps-client._tcp."+name+". IN SRV 5 0 5223 HOST.",
 		"%s has neither SRV records for clients nor an address", domain)

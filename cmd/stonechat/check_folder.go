@@ -37,7 +37,7 @@ func (c *checkup) inside(o operator) {
 	}
 	c.data(c.config.Data)
 	c.certificate(c.config)
-	c.listeners(c.config.Listen)
+	c.listeners(c.config)
 }
 
 func (c *checkup) readConfig(o operator) bool {
@@ -176,26 +176,37 @@ func (c *checkup) certificate(conf *config.Config) {
 			"the server makes its certificate itself: every client will ask whether to trust it")
 		return
 	}
-	pair, err := tls.LoadX509KeyPair(conf.TLS.Certificate, conf.TLS.Key)
+	for _, d := range conf.Domains {
+		files, own := conf.TLS.Domains[d]
+		if !own {
+			files = config.Certificate{Certificate: conf.TLS.Certificate, Key: conf.TLS.Key}
+		}
+		if chain := c.pair(files); chain != nil {
+			c.judge(where, d, chain)
+		}
+	}
+}
+
+// pair reads a certificate with its chain, and notes what is wrong with its files.
+func (c *checkup) pair(files config.Certificate) (chain []*x509.Certificate) {
+	const where = "certificate"
+	pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
 	if err != nil {
-		c.note(wrong, where, "certificate and key in PEM, of each other, readable for the server's user", "%s with %s: %v", conf.TLS.Certificate, conf.TLS.Key, err)
-		return
+		c.note(wrong, where, "certificate and key in PEM, of each other, readable for the server's user", "%s with %s: %v", files.Certificate, files.Key, err)
+		return nil
 	}
-	if info, err := os.Stat(conf.TLS.Key); err == nil && runtime.GOOS != "windows" && info.Mode()&0o007 != 0 {
-		c.note(warning, where, "chmod o= "+conf.TLS.Key, "everybody on this machine may read the key (%s)", info.Mode())
+	if info, err := os.Stat(files.Key); err == nil && runtime.GOOS != "windows" && info.Mode()&0o007 != 0 {
+		c.note(warning, where, "chmod o= "+files.Key, "everybody on this machine may read the key (%s)", info.Mode())
 	}
-	chain := []*x509.Certificate{pair.Leaf}
-	for _, der := range pair.Certificate[1:] {
+	for _, der := range pair.Certificate {
 		link, err := x509.ParseCertificate(der)
 		if err != nil {
-			c.note(wrong, where, "", "the chain in %s: %v", conf.TLS.Certificate, err)
-			return
+			c.note(wrong, where, "get the chain anew", "the chain in %s: %v", files.Certificate, err)
+			return nil
 		}
 		chain = append(chain, link)
 	}
-	for _, d := range conf.Domains {
-		c.judge(where, d, chain)
-	}
+	return chain
 }
 
 // judge looks at a chain of certificates as a client of a domain does, the server's own first.
@@ -243,15 +254,22 @@ func ascii(domain string) string {
 }
 
 // listeners looks whether the ports are free for a server that does not run.
-func (c *checkup) listeners(l config.Listen) {
+func (c *checkup) listeners(conf *config.Config) {
 	if c.running {
 		return // they are tried from outside
 	}
-	for key, addresses := range map[string][]string{"client": l.Client, "client_tls": l.ClientTLS, "component": l.Component, "metrics": l.Metrics} {
-		for _, a := range addresses {
+	l := conf.Listen
+	if len(conf.Components) == 0 {
+		l.Component = nil // nobody listens there
+	}
+	for _, k := range []struct {
+		key       string
+		addresses []string
+	}{{"client", l.Client}, {"client_tls", l.ClientTLS}, {"component", l.Component}, {"metrics", l.Metrics}} {
+		for _, a := range k.addresses {
 			in, err := net.Listen("tcp", a)
 			if err != nil {
-				c.note(wrong, "port", fmt.Sprintf("end the program that has it, or name another address (listen.%s)", key), "%v", err)
+				c.note(wrong, "port", fmt.Sprintf("end the program that has it, or name another address (listen.%s)", k.key), "%v", err)
 				continue
 			}
 			_ = in.Close()

@@ -37,14 +37,14 @@ func (c *checkup) ownPorts(ctx context.Context, domain string) {
 				host = "localhost"
 			}
 			if port > 0 {
-				c.port(ctx, domain, place{host, uint16(port), l.direct})
+				c.port(ctx, domain, destination{host, uint16(port), l.direct})
 			}
 		}
 	}
 }
 
 // port tries to reach a domain's server as its clients do.
-func (c *checkup) port(ctx context.Context, domain string, at place) {
+func (c *checkup) port(ctx context.Context, domain string, at destination) {
 	const where = "port"
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

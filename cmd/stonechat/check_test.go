@@ -113,7 +113,7 @@ func TestCheckRecords(t *testing.T) {
 func TestCheckPorts(t *testing.T) {
 	in := started(t, "")
 	dns := &fakeDNS{addresses: map[string]string{"xmpp.d.test": "127.0.0.1"}}
-	at := func(address string, direct bool) place {
+	at := func(address string, direct bool) destination {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +122,7 @@ func TestCheckPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return place{"xmpp.d.test", uint16(n), direct}
+		return destination{"xmpp.d.test", uint16(n), direct}
 	}
 	says := func(text string) string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -151,7 +151,7 @@ func TestCheckPorts(t *testing.T) {
 	const header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' id='x' from='d.test'>"
 	for _, c := range []struct {
 		name, domain string
-		at           place
+		at           destination
 		want         []string
 	}{
 		{"STARTTLS", "d.test", at(in.address("client"), false), []string{"answers with STARTTLS, TLS 1.3", "warning port the certificate for d.test is self-signed"}},
@@ -164,7 +164,7 @@ func TestCheckPorts(t *testing.T) {
 		{"another protocol", "d.test", at(says("220 mail ESMTP\r\n"), false), []string{"what answers is not XMPP"}},
 		{"silence", "d.test", at(says(""), false), []string{"no XMPP answers"}},
 		{"no STARTTLS", "d.test", at(says(header+"<stream:features/>"), false), []string{"offers no STARTTLS"}},
-		{"a host that is none", "d.test", place{"nowhere.test", 5222, false}, []string{"cannot be reached"}},
+		{"a host that is none", "d.test", destination{"nowhere.test", 5222, false}, []string{"cannot be reached"}},
 	} {
 		k := newCheckup(dns)
 		k.port(t.Context(), c.domain, c.at)

@@ -5,6 +5,7 @@ package c2s
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,13 +17,20 @@ func from(format string, args ...any) netip.Prefix {
 
 // guest is a connection in admission.
 type guest struct {
+	mu               sync.Mutex
 	place            *place
 	dropped, evicted bool
 }
 
-func (g *guest) Abort() { g.evicted = true }
+func (g *guest) Abort() {
+	g.mu.Lock()
+	g.evicted = true
+	g.mu.Unlock()
+}
 
 func (g *guest) String() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	switch {
 	case g.dropped:
 		return "dropped"
@@ -37,7 +45,9 @@ func (g *guest) String() string {
 func enter(a *admission, from netip.Prefix) *guest {
 	g := new(guest)
 	a.enter(from, time.Now(), func(p *place) {
+		g.mu.Lock()
 		g.place = p
+		g.mu.Unlock()
 		p.own(g)
 	}, func() { g.dropped = true })
 	return g

@@ -31,7 +31,7 @@ type conn struct {
 	drive.Conn
 	session atomic.Pointer[server.Session]
 	state   atomic.Int32 // a stream.State, for whoever asks from outside
-	place   *place       // among the unauthenticated
+	place   *place       // among the unauthenticated, nil after login; the driver's
 
 	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
 	machine  *stream.Server // guarded by in

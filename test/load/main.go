@@ -68,7 +68,7 @@ func main() {
 
 func (o *options) flags() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of a row")
-	flag.IntVar(&o.memory, "memory-rounds", 2, "rounds of a row that counts bytes, each with fresh servers and minutes of logins")
+	flag.IntVar(&o.memory, "memory-rounds", 2, "rounds of a row whose sessions log in anew in each, which takes minutes")
 	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma: "+strings.Join(rowNames(), ","))
 	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay; stonechat-goroutine is ours on the portable driver")
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write, when no row is missing; empty: none")
@@ -130,7 +130,10 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 		}
 		run := &bench.Run{Rounds: o.rounds, Self: []string{self}, Command: r.command(o), Log: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
 		if r.memory {
-			run.Rounds, run.Restart = o.memory, b.restart
+			run.Restart = b.restart
+		}
+		if r.anew {
+			run.Rounds = o.memory
 		}
 		rep, err := r.run(ctx, run, b.targets(r), o)
 		if rep == nil {
