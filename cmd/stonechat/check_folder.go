@@ -2,7 +2,8 @@
 
 package main
 
-// How to read this file: inside is the order; config, data and certificates are its steps.
+// How to read this file: inside is the order; readConfig, data, certificate and listeners are its
+// steps. judge looks at a chain of certificates for all who have one.
 
 import (
 	"crypto/tls"
