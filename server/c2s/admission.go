@@ -20,21 +20,25 @@ type admission struct {
 	byCount   []*list.List // of *address: those with i+1 connections, in the order in which they came to have them
 }
 
+// aborter is a connection that may have to go.
+type aborter interface{ Abort() }
+
 // address is one that has connections in admission.
 type address struct {
 	prefix netip.Prefix
-	conns  list.List     // of *conn, oldest first
+	conns  list.List     // of *place, oldest first
 	place  *list.Element // in byCount
 }
 
 // place is a connection's place in admission.
 type place struct {
+	conn    aborter
 	address *address
 	element *list.Element // nil once it has left
 }
 
 // enter gives c a place, and returns the connection that has to go for it, or nil.
-func (a *admission) enter(c *conn, from netip.Prefix) (evicted *conn) {
+func (a *admission) enter(c aborter, from netip.Prefix) (_ *place, evicted aborter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.addresses == nil {
@@ -46,15 +50,16 @@ func (a *admission) enter(c *conn, from netip.Prefix) (evicted *conn) {
 		a.addresses[from] = at
 	}
 	a.n++
-	c.place = &place{at, at.conns.PushBack(c)}
+	p := &place{conn: c, address: at}
+	p.element = at.conns.PushBack(p)
 	a.recount(at, at.conns.Len()-1)
 	switch {
 	case a.perAddress > 0 && at.conns.Len() > a.perAddress:
-		return a.evict(at)
+		return p, a.evict(at)
 	case a.total > 0 && a.n > a.total:
-		return a.evict(a.fullest())
+		return p, a.evict(a.fullest())
 	}
-	return nil
+	return p, nil
 }
 
 // recount puts an address, which had that many connections, where it belongs now. The caller
@@ -86,10 +91,10 @@ func (a *admission) fullest() *address {
 }
 
 // evict takes the oldest connection of an address. The caller holds mu.
-func (a *admission) evict(at *address) *conn {
-	c := at.conns.Front().Value.(*conn)
-	a.remove(c.place)
-	return c
+func (a *admission) evict(at *address) aborter {
+	p := at.conns.Front().Value.(*place)
+	a.remove(p)
+	return p.conn
 }
 
 // leave gives up a place; giving it up twice does nothing.

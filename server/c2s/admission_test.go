@@ -18,12 +18,13 @@ func TestAdmissionPerAddress(t *testing.T) {
 	var conns []*conn
 	for i := range 10 {
 		conns = append(conns, new(conn))
-		evicted := a.enter(conns[i], from("10.0.0.1"))
-		if i < 3 && evicted != nil || i >= 3 && evicted != conns[i-3] {
+		at, evicted := a.enter(conns[i], from("10.0.0.1"))
+		conns[i].place = at
+		if i < 3 && evicted != nil || i >= 3 && evicted != aborter(conns[i-3]) {
 			t.Fatalf("connection %d: evicted %p of %v", i, evicted, conns)
 		}
 	}
-	if evicted := a.enter(new(conn), from("10.0.0.2")); evicted != nil {
+	if _, evicted := a.enter(new(conn), from("10.0.0.2")); evicted != nil {
 		t.Error("another address had to go")
 	}
 	for _, c := range conns {
@@ -40,10 +41,10 @@ func TestAdmissionNetwork(t *testing.T) {
 	a := admission{perAddress: 1, total: 100}
 	first := new(conn)
 	a.enter(first, from("2001:db8::1"))
-	if a.enter(new(conn), from("2001:db8:0:1::1")) != nil {
+	if _, evicted := a.enter(new(conn), from("2001:db8:0:1::1")); evicted != nil {
 		t.Error("the next network had to go")
 	}
-	if a.enter(new(conn), from("2001:db8::ffff:1")) != first {
+	if _, evicted := a.enter(new(conn), from("2001:db8::ffff:1")); evicted != aborter(first) {
 		t.Error("one network has two places")
 	}
 }
@@ -52,10 +53,12 @@ func TestAdmissionNetwork(t *testing.T) {
 func TestAdmissionTotal(t *testing.T) {
 	a := admission{perAddress: 100, total: 10}
 	var lone, crowd []*conn
-	enter := func(list *[]*conn, address netip.Prefix) *conn {
+	enter := func(list *[]*conn, address netip.Prefix) aborter {
 		c := new(conn)
 		*list = append(*list, c)
-		return a.enter(c, address)
+		at, evicted := a.enter(c, address)
+		c.place = at
+		return evicted
 	}
 	for i := range 5 {
 		enter(&lone, from("10.0.0.%d", i))
