@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,8 @@ import (
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/server/c2s"
+	"github.com/stonechat-im/stonechat/server/httpd"
+	"github.com/stonechat-im/stonechat/server/websocket"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
 )
@@ -73,6 +76,9 @@ type instance struct {
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
+
+	http      *httpd.Server
+	websocket *websocket.Service
 }
 
 // address is where clients of that key connect to.
@@ -133,6 +139,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
+	in.serveHTTP(reg)
 	ls, err := in.bind()
 	if err != nil {
 		return nil, err
@@ -151,6 +158,10 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
 		case "client_tls":
 			in.clients.Listen(l, in.certs.Config("xmpp-client"))
+		case "http":
+			in.http.Listen(l, nil)
+		case "https":
+			in.http.Listen(l, in.certs.Config("http/1.1"))
 		default:
 			in.clients.Listen(l, nil)
 		}
@@ -165,7 +176,10 @@ func (in *instance) bind() (ls []net.Listener, err error) {
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"metrics", c.Listen.Metrics}} {
+	}{
+		{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS},
+		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
+	} {
 		for _, a := range k.addresses {
 			l, err := drive.Listen(a, c.Limits.DeadAfter.D())
 			if err != nil {
@@ -224,11 +238,16 @@ func (in *instance) stop() error {
 	defer cancel()
 	in.watch.ready.Store(false)
 	in.clients.StopListening()
+	in.http.StopListening()
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel := context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()
-	in.clients.Close(last)
+	var closing sync.WaitGroup
+	for _, part := range []interface{ Close(context.Context) }{in.clients, in.websocket, in.http} {
+		closing.Go(func() { part.Close(last) })
+	}
+	closing.Wait()
 	return errors.Join(err, in.watch.close(last), in.store.Close())
 }
 
