@@ -175,6 +175,14 @@ func (o *Outlet) Close() error {
 	return o.Conn.Close()
 }
 
+// CloseWrite ends our direction, where the socket can: the peer still gets what was sent before.
+func (o *Outlet) CloseWrite() error {
+	if cw, ok := o.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return nil
+}
+
 // fail breaks the connection; the reader comes to its end. The caller holds mu.
 func (o *Outlet) fail(err error) {
 	if o.broken == nil {

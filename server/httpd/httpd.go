@@ -71,7 +71,6 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners []net.Listener
-	stopping  bool
 	serving   sync.WaitGroup
 }
 
