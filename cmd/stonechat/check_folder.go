@@ -266,7 +266,7 @@ func (c *checkup) listeners(conf *config.Config) {
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", l.Client}, {"client_tls", l.ClientTLS}, {"component", l.Component}, {"metrics", l.Metrics}} {
+	}{{"client", l.Client}, {"client_tls", l.ClientTLS}, {"component", l.Component}, {"http", l.HTTP}, {"https", l.HTTPS}, {"metrics", l.Metrics}} {
 		for _, a := range k.addresses {
 			in, err := net.Listen("tcp", a)
 			if err != nil {

@@ -53,7 +53,7 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	c.Listen.Metrics = nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
 	in, err := d.start(c)
 	if err != nil {
 		return err
@@ -153,6 +153,8 @@ data: %q
 listen:
   client: [%q]
   client_tls: [%q]
+  http: []
+  https: []
   metrics: []
 `, demoDomain, data, in.address("client"), in.address("client_tls"))
 	return os.WriteFile(filepath.Join(d.Data, "stonechat.yaml"), []byte(text), 0o600)

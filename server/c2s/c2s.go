@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package c2s lets clients in over TCP, with STARTTLS or TLS from the first byte, and carries
-// their sessions.
+// their sessions. It also has the machine for transports that frame each element by themselves
+// ([Service.Framed]: WebSocket), so that there is one login, one admission and one kind of session.
 //
 // RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0)
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
-// stanzas. conn.go is the tie, login.go what waits for the store, admission.go who may come in.
+// stanzas. conn.go is the tie, framed.go what others than TCP need of it, login.go what waits for the store,
+// admission.go who may come in.
 package c2s
 
 import (
@@ -72,6 +74,7 @@ type Service struct {
 	Config
 	stream    stream.ServerConfig                 // but for limits
 	live      atomic.Pointer[stream.ServerConfig] // with them, for new connections
+	framed    atomic.Pointer[stream.ServerConfig] // the same for Framed
 	admission admission
 	failures  failures
 	metrics   serviceMetrics
@@ -99,6 +102,7 @@ func New(c Config) *Service {
 		TLS:           c.TLS != nil,
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
+		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)
@@ -133,6 +137,9 @@ func New(c Config) *Service {
 	return s
 }
 
+// bytesBeforeLogin is how long an element may be before login.
+const bytesBeforeLogin = 10_000
+
 // SetLimits makes l the limits of connections that come in from now on.
 func (s *Service) SetLimits(l Limits) {
 	s.admission.limit(l.UnauthenticatedConnectionsPerAddress, l.UnauthenticatedConnections)
@@ -140,7 +147,10 @@ func (s *Service) SetLimits(l Limits) {
 	c := s.stream
 	c.LoginTimeout = l.LoginTimeout
 	c.AfterLogin = xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)}
+	framed := c
+	framed.Framed = true
 	s.live.Store(&c)
+	s.framed.Store(&framed)
 }
 
 func orHuge(n int) int {
@@ -173,7 +183,7 @@ func (s *Service) accept(l net.Listener, direct *tls.Config) {
 		}
 		s.metrics.accepted.Inc()
 		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
-			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, p) }) {
+			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, s.live.Load(), p) }) {
 				p.leave()
 			}
 		}, func() { _ = nc.Close() })
