@@ -192,7 +192,7 @@ type Limits struct {
 
 	// Messages that wait for one account; one more is refused with service-unavailable.
 	SpoolMessages Limit `yaml:"spool_messages" default:"10000" live:"yes"`
-	// How long a message waits before it is dropped.
+	// How long a message waits for an account; one that has waited longer is dropped when the account comes.
 	SpoolAge Duration `yaml:"spool_age" default:"none" live:"yes"`
 }
 

@@ -203,6 +203,7 @@ func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 // account's share of the spool is full.
 func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	if l := u.server.limits.Load(); u.rows.len() >= l.SpoolMessages {
+		u.server.metrics.spoolFull.Inc()
 		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
 	}
 	t.receipt.Hold()
@@ -341,6 +342,12 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		return
 	}
 	if !u.rows.take(row.ID) {
+		return
+	}
+	if age := u.server.limits.Load().SpoolAge; age > 0 && t.Now.Sub(row.At) > age {
+		u.server.metrics.expired.Inc()
+		u.server.enter(s.From, u.JID).noteEntry(TraceExpired, s)
+		u.forget(row.ID)
 		return
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -36,9 +37,10 @@ type Reloader interface {
 // Store and Log.
 type Host struct {
 	*Hooks
-	Server *Server
-	Store  store.Store
-	Log    *slog.Logger // with module=NAME
+	Server  *Server
+	Store   store.Store
+	Log     *slog.Logger // with module=NAME
+	Metrics *metrics.Registry
 
 	name     string
 	features []feature

@@ -116,7 +116,7 @@ func New(c Config, modules []Module) (*Server, error) {
 			return nil, fmt.Errorf("server: module %s is there twice", name)
 		}
 		seen[name] = true
-		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name), name: name}
+		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name), Metrics: c.Metrics, name: name}
 		if err := m.Init(h); err != nil {
 			return nil, fmt.Errorf("server: module %s: %w", name, err)
 		}

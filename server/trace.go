@@ -51,6 +51,7 @@ const (
 	TraceFailed   = "failed"   // the disk did not take it
 	TraceReturned = "returned" // to its sender, with an error; Detail says which
 	TraceDrained  = "drained"  // from the disk, for a session
+	TraceExpired  = "expired"  // on the disk, and dropped: it has waited too long
 	TraceAcked    = "acked"    // by its client
 	TraceLeft     = "left"     // for the socket of a client that does not ack
 )

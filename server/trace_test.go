@@ -200,3 +200,36 @@ func TestTraceBounds(t *testing.T) {
 		}
 	})
 }
+
+// A message that has waited longer than limits.spool_age is dropped when its account comes, and
+// the next one is not.
+func TestSpoolAge(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		limits := DefaultLimits()
+		limits.SpoolAge = time.Hour
+		b := newBench(t, limits, "a b")
+		a := b.managed("a/1")
+		a.send(chat("b@d", "old"))
+		time.Sleep(50 * time.Minute)
+		a.send(chat("b@d", "young"))
+		time.Sleep(20 * time.Minute)
+		tracer, err := b.Trace(jid.MustParse("b@d"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := b.managed("b/1")
+		r.gets("id='young'")
+		if got := told(tracer); !strings.Contains(got, "expired") {
+			t.Errorf("it goes without a word: %s", got)
+		}
+		time.Sleep(time.Second)
+		if n := b.spooled("b"); n != 1 { // the young one, until it is acked
+			t.Errorf("%d rows", n)
+		}
+		r.send(ack("1"))
+		time.Sleep(time.Second)
+		if n := b.spooled("b"); n != 0 {
+			t.Errorf("%d rows in the end", n)
+		}
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -38,6 +39,8 @@ type Module struct {
 	config atomic.Pointer[Config]
 	server *server.Server
 
+	limited metrics.Counter
+
 	mu   sync.Mutex
 	hour int64
 	made map[netip.Prefix]int
@@ -59,6 +62,7 @@ func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).conf
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
 	m.server = h.Server
+	m.limited = h.Metrics.Counter("stonechat_registrations_limited_total", "Accounts not made because too many were from the same address (limits.registrations_per_hour).")
 	h.Feature(server.AtHost, register.NS)
 	name := (*register.Query)(nil).XMLName()
 	at := server.AtHost | server.AtAccount // without an address, clients mean the server
@@ -128,6 +132,7 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 		return nil, stanza.NotAcceptable.Err("the user name has characters that are not allowed")
 	}
 	if !m.admit(q.Address, time.Now()) {
+		m.limited.Inc()
 		return nil, stanza.ResourceConstraint.Err("too many accounts were made from your address, try again in an hour")
 	}
 	switch err := m.server.CreateAccount(context.Background(), account, got.Answer("password")); {

@@ -124,8 +124,8 @@ func New(c Config) *Service {
 		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
 		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
 		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
-		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
-		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
+		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth and limits.stanza_attributes end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
+		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
 	}
 	count := func(of func(admissionCounts) int) func() float64 {
 		return func() float64 { return float64(of(s.admission.counts())) }
