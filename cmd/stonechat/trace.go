@@ -38,6 +38,7 @@ happens to it and because of it:
   queued     for a session; acked by its client, or left for its socket
   spooling   on its way to the disk; then spooled, or failed
   drained    from the disk, for a session that has come
+  expired    on the disk, and dropped: it has waited too long (limits.spool_age)
   returned   to its sender, with an error
 
 What people say is never shown, only the names of the elements. Ctrl-C ends it.`

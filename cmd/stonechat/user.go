@@ -107,13 +107,15 @@ func (c UserList) Run() error {
 	if c.JSON {
 		begin, between, end, write = "[", ",", "]\n", listJSON
 	}
-	fmt.Print(begin)
 	after, left := c.After, c.Limit
-	for n := 0; c.Limit == 0 || left > 0; {
+	for n := 0; n == 0 || c.Limit == 0 || left > 0; {
 		var page []admin.Account
 		q := url.Values{"domain": {c.Domain}, "after": {after}}
 		if err := c.call(http.MethodGet, "/accounts?"+q.Encode(), nil, &page); err != nil {
 			return err
+		}
+		if n == 0 {
+			fmt.Print(begin) // not before an error
 		}
 		if len(page) == 0 {
 			break
