@@ -106,7 +106,7 @@ func TestPresenceConverges(t *testing.T) {
 
 // crowd are contacts who are never there: telling them takes a while in which much can happen.
 func crowd() (all []store.RosterItem) {
-	for i := range 100 {
+	for i := range 150 {
 		all = append(all, store.RosterItem{Contact: jid.MustParse(fmt.Sprintf("c%d@d", i)), Subscription: store.SubscriptionFrom})
 	}
 	return all
