@@ -142,15 +142,6 @@ func (r *ring) landed(x *reading, over bool) error {
 	return r.void(x)
 }
 
-func (r *ring) close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.file == nil {
-		return nil
-	}
-	return r.file.close()
-}
-
 // handed says that the client has what was taken.
 func (r *ring) handed() {
 	r.mu.Lock()

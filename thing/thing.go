@@ -128,7 +128,7 @@ func New(config Config) (*Thing, error) {
 	}
 	c, err := client.New(config.Client)
 	if err != nil {
-		return nil, errors.Join(err, t.ring.close())
+		return nil, err
 	}
 	t.config, t.client = config, c
 	c.Handle(stanza.Message, xmlstream.Name{Space: stanza.NSClient, Local: "body"}, t.message)
@@ -196,7 +196,7 @@ func (t *Thing) Run(ctx context.Context) error {
 	cancel()
 	work.Wait()
 	t.tellRest()
-	return errors.Join(err, t.client.Close(), t.ring.close())
+	return errors.Join(err, t.client.Close())
 }
 
 // measure takes a reading every so often.
