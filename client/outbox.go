@@ -120,7 +120,21 @@ func (o *outbox) put(ctx context.Context, it item) error {
 	}
 }
 
-// force queues an item whatever there is: what answers the server.
+// answer queues what answers a request, beyond the bounds of what a program may send, but for twice
+// as much at most: a server that asks and asks and acknowledges nothing gets no more answers.
+func (o *outbox) answer(it item) (queued bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.list) >= 2*o.config.QueueStanzas || o.bytes+len(it.b) > 2*o.config.QueueBytes+o.config.MaxStanza {
+		return false
+	}
+	if o.err == nil {
+		o.append(it)
+	}
+	return true
+}
+
+// force queues an item whatever there is: what the client itself has to say.
 func (o *outbox) force(it item) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
