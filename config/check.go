@@ -25,6 +25,18 @@ func (c *Config) check(d *decoder) {
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		d.fail(d.lineOf("tls"), "tls", "certificate and key go together; without both a self-signed certificate is made")
 	}
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		key, pair := "tls.domains."+domain, c.TLS.Domains[domain]
+		switch j, err := jid.Parse(domain); {
+		case err != nil || !slices.Contains(c.Domains, j.Domain()):
+			d.fail(d.lineOf(key), key, "%s is none of domains", domain)
+		case pair.Certificate == "" || pair.Key == "":
+			d.fail(d.lineOf(key), key, "needs a certificate and a key")
+		}
+	}
+	if len(c.TLS.Domains) > 0 && c.TLS.Certificate == "" {
+		d.fail(d.lineOf("tls.domains"), "tls.domains", "needs tls.certificate beside it, for clients that ask for no domain")
+	}
 }
 
 func (c *Config) checkDomains(d *decoder) {

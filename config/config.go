@@ -66,9 +66,19 @@ type TLS struct {
 	Certificate string `yaml:"certificate" default:""`
 	// A PEM file with the private key of the certificate.
 	Key string `yaml:"key" default:""`
+	// Certificates of their own for some of the domains: `example.net: {certificate: net.crt, key: net.key}`. A client gets the one that names the domain it asks for (SNI).
+	Domains map[string]Certificate `yaml:"domains" default:"{}"`
 	// A PEM file with the authorities whose certificates let clients log in (SASL EXTERNAL).
 	ClientCA string `yaml:"client_ca" default:"" unbuilt:"client certificates"`
 	ACME     ACME   `yaml:"acme"`
+}
+
+// Certificate is one with its key.
+type Certificate struct {
+	// A PEM file with the certificate and its chain.
+	Certificate string `yaml:"certificate" default:""`
+	// A PEM file with the private key of the certificate.
+	Key string `yaml:"key" default:""`
 }
 
 // ACME says where certificates come from by themselves.

@@ -11,10 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -107,6 +109,9 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
+	}
+	if missing := in.certs.Uncovered(); len(missing) > 0 {
+		in.log.Warn("domains without a certificate: clients will refuse them", "domains", missing)
 	}
 	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit()})
 	if err != nil {
@@ -312,8 +317,12 @@ func logger(c config.Log) *slog.Logger {
 }
 
 func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+	var more []tlsconfig.Pair
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		more = append(more, tlsconfig.Pair(c.TLS.Domains[domain]))
+	}
 	return tlsconfig.Open(tlsconfig.Options{
-		Certificate: c.TLS.Certificate, Key: c.TLS.Key,
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key, More: more,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
 	})
 }

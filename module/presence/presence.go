@@ -38,6 +38,8 @@ type Roster interface {
 	Each(u *server.User) []store.RosterItem
 	// Update changes one contact, commits and pushes it; see module roster.
 	Update(u *server.User, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error)
+	// Asking makes what the account asks and answers wait for each other; see module roster.
+	Asking(u *server.User) (done func(), err error)
 	// Interested appends the sessions that asked for the roster.
 	Interested(u *server.User, dst []*server.Session) []*server.Session
 }
