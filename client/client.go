@@ -30,7 +30,7 @@
 // its handler is there. Handlers run one at a time, in the order of arrival. All methods are safe
 // for concurrent use.
 //
-// RFC 6120 §3, §8.2.3 and §13.9, RFC 6121 §2 to §5, RFC 8305 §5
+// RFC 6120 §3, §8.2.3 and §13.9, RFC 6121 §2 to §5, RFC 8305 §3 to §5
 //
 // # How to read it
 //
