@@ -153,6 +153,17 @@ func (m *Module) Asking(u *server.User) (done func(), err error) {
 	return b.asking.Unlock, nil
 }
 
+// Count is how many contacts Each returns.
+func (m *Module) Count(u *server.User) int {
+	b := m.books.Of(u)
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.items)
+}
+
 // Update changes one contact: change gets it as it is (zero but for the address where there is
 // none) and says whether anything is to be stored. What the user may see is pushed once it is
 // committed. An item that is hidden and waits for nothing is removed. Update may wait for the
