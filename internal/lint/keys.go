@@ -25,12 +25,13 @@ var logKeys = map[string]string{
 	"module": "whose line it is",
 	"err":    "what went wrong",
 
-	"from": "the sender of a stanza", "phase": "of a hook", "row": "of the spool",
+	"from": "the sender of a stanza, or a version", "phase": "of a hook", "row": "of the spool",
 	"mechanism": "of SASL", "retry": "how long until the next try", "managed": "whether a session has stream management",
 	"panic": "what a part of ours panicked with", "stack": "where", "more": "lines left out since the last of this kind",
 	"changed": "keys of the configuration", "keys": "the same", "domains": "served ones", "time": "a length of time",
 	"route": "of an HTTP request", "status": "of its answer", "lines": "of a file",
-	"parameter": "of a thing", "value": "that it was set to", "to": "a receiver",
+	"topic":     "of the store",
+	"parameter": "of a thing", "value": "that it was set to", "to": "a receiver, or a version",
 }
 
 // levels are the methods of a logger whose arguments are a message and then keys with values.

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"errors"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -36,16 +37,20 @@ func first(t *testing.T) (folder string) {
 // brought to the version of this program.
 func TestFirstVersion(t *testing.T) {
 	folder := first(t)
-	s, err := Open(Options{Folder: folder})
+	var said strings.Builder
+	s, err := Open(Options{Folder: folder, Log: slog.New(slog.NewTextHandler(&said, nil))})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), "topic=roster from=1") {
+		t.Errorf("it does not say what it does: %s", said.String())
 	}
 	ctx, juliet := t.Context(), jid.MustParse("juliet@capulet.example")
 	if a, err := s.Account(ctx, juliet); err != nil || a.Created.Year() != 2026 || len(a.Keys) != 1 || a.Keys[0].Iterations != 4096 {
 		t.Errorf("account: %+v, %v", a, err)
 	}
-	if items, _, err := s.Roster(ctx, juliet); err != nil || len(items) != 1 || items[0].Name != "Romeo" || items[0].Contact.Local() != "romeo" {
-		t.Errorf("roster: %+v, %v", items, err)
+	if r, err := s.Roster(ctx, juliet); err != nil || r.Version != 3 || len(r.Items) != 1 || r.Items[0].Name != "Romeo" || r.Items[0].Contact.Local() != "romeo" {
+		t.Errorf("roster: %+v, %v", r, err)
 	}
 	if page, err := s.Spool(ctx, juliet, 0, 0); err != nil || len(page) != 1 || page[0].ID != 41 || string(page[0].Stanza) != "<message/>" {
 		t.Errorf("spool: %+v, %v", page, err)
@@ -119,7 +124,7 @@ func schema(t *testing.T, programs ...[]topic) string {
 	}
 	defer c.close()
 	for _, list := range programs {
-		if err := migrate(c, list); err != nil {
+		if err := migrate(c, list, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -111,7 +111,7 @@ func open(f *folder, o Options) (*Store, error) {
 
 // start makes what a store has beside the writer's connection.
 func (s *Store) start(w *conn, o Options) error {
-	if err := migrate(w, topics); err != nil {
+	if err := migrate(w, topics, o.Log); err != nil {
 		return err
 	}
 	release, err := releaseStatement(w)
