@@ -102,10 +102,10 @@ type Listen struct {
 	ServerTLS []string `yaml:"server_tls" default:"[]" unbuilt:"federation"`
 	// External components (XEP-0114). Their streams are not encrypted: keep it on the loopback interface, or within a tunnel. Nothing listens while `components` is empty.
 	Component []string `yaml:"component" default:"[127.0.0.1:5347]"`
-	// WebSocket, BOSH, upload, dashboard and host-meta, behind a reverse proxy.
-	HTTP []string `yaml:"http" default:"[]" unbuilt:"HTTP"`
+	// WebSocket and host-meta, for a reverse proxy. Clients log in here only where such a proxy says that they came over TLS.
+	HTTP []string `yaml:"http" default:"[\"127.0.0.1:5280\"]"`
 	// The same over TLS.
-	HTTPS []string `yaml:"https" default:"[]" unbuilt:"HTTP"`
+	HTTPS []string `yaml:"https" default:"[\"[::]:5443\"]"`
 	// Metrics, health and profiles: /metrics, /healthz, /readyz, /debug/pprof. Whoever can connect may read them.
 	Metrics []string `yaml:"metrics" default:"[\"127.0.0.1:9090\"]"`
 	// MQTT devices.
@@ -120,8 +120,10 @@ type Listen struct {
 
 // HTTP says how the listeners http and https behave.
 type HTTP struct {
-	// Networks of reverse proxies: from these alone X-Forwarded-* is believed. https there counts as secure, and offers no channel binding.
-	TrustedProxies []string `yaml:"trusted_proxies" default:"[127.0.0.1/32]" unbuilt:"HTTP"`
+	// Addresses and networks of reverse proxies: from these alone X-Forwarded-* and Forwarded are believed. https there counts as secure, and offers no channel binding.
+	TrustedProxies []string `yaml:"trusted_proxies" default:"[127.0.0.1/32]"`
+	// The https address under which clients reach these listeners, as https://example.org or https://example.org/path, for host-meta. Empty: host-meta names the host and port at which it was asked for.
+	PublicURL string `yaml:"public_url" default:""`
 }
 
 // Federation says with which servers this one talks.
@@ -162,6 +164,10 @@ type Limits struct {
 	LoginTimeout Duration `yaml:"login_timeout" default:"30s"`
 	// How long a client's network may be silent before its connection is taken for dead. TCP keep-alives find out, in the second half of that time.
 	DeadAfter Duration `yaml:"dead_after" default:"5m"`
+	// The header of an HTTP request; a larger one is answered with 431.
+	HTTPHeaderBytes Bytes `yaml:"http_header_bytes" default:"16KiB"`
+	// How long an HTTP request may take to come, and its answer to be taken. Not for a WebSocket once it is open.
+	HTTPTimeout Duration `yaml:"http_timeout" default:"30s"`
 	// Accounts made from one address, where registration is not closed.
 	RegistrationsPerHour Limit `yaml:"registrations_per_hour" default:"20"`
 

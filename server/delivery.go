@@ -102,7 +102,7 @@ func (d *delivery) spool(t *Turn) {
 	d.spooled = true
 	u.rows.add(d.id)
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
-		ID: d.id, At: d.at, Stanza: standalone(d.bytes),
+		ID: d.id, At: d.at, Stanza: stanza.Standalone(d.bytes),
 	}})
 	t.commits = append(t.commits, spooling{d, p})
 }
@@ -140,16 +140,10 @@ func (d *delivery) notSpooled(t *Turn, err error) {
 	if !lost {
 		return
 	}
-	if m, err := stanza.Parse(standalone(d.bytes)); err == nil {
+	if m, err := stanza.Parse(stanza.Standalone(d.bytes)); err == nil {
 		t.Refuse(m, stanza.ResourceConstraint.Err("the message could not be stored now"))
 	}
 	d.kept(t)
-}
-
-// standalone declares the default namespace on a stanza's bytes.
-func standalone(b []byte) []byte {
-	i := bytes.IndexAny(b, " />")
-	return slices.Concat(b[:i], []byte(" xmlns='"+stanza.NSClient+"'"), b[i:])
 }
 
 // Deliver sends s to sessions of u and reports whether any took it. With keep set it survives

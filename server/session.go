@@ -329,7 +329,7 @@ func (se *Session) settle(t *Turn, rest []sent) {
 
 // unanswered answers a request that the client will not (RFC 6120 §8.2.3).
 func (se *Session) unanswered(t *Turn, b []byte) {
-	s, err := stanza.Parse(standalone(b))
+	s, err := stanza.Parse(stanza.Standalone(b))
 	if err != nil {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ import (
 	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/server/c2s"
 	"github.com/stonechat-im/stonechat/server/components"
+	"github.com/stonechat-im/stonechat/server/httpd"
+	"github.com/stonechat-im/stonechat/server/websocket"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
 )
@@ -77,6 +80,9 @@ type instance struct {
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
+
+	http      *httpd.Server
+	websocket *websocket.Service
 }
 
 // address is where clients of that key connect to.
@@ -146,6 +152,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	in.serveHTTP(reg)
 	ls, err := in.bind()
 	if err != nil {
 		return nil, err
@@ -166,6 +173,10 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 			in.parts.Listen(l)
 		case "client_tls":
 			in.clients.Listen(l, in.certs.Config("xmpp-client"))
+		case "http":
+			in.http.Listen(l, nil)
+		case "https":
+			in.http.Listen(l, in.certs.Config("http/1.1"))
 		default:
 			in.clients.Listen(l, nil)
 		}
@@ -184,7 +195,10 @@ func (in *instance) bind() (ls []net.Listener, err error) {
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component}, {"metrics", c.Listen.Metrics}} {
+	}{
+		{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component},
+		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
+	} {
 		for _, a := range k.addresses {
 			l, err := drive.Listen(a, c.Limits.DeadAfter.D())
 			if err != nil {
@@ -243,6 +257,7 @@ func (in *instance) stop() error {
 	defer cancel()
 	in.watch.ready.Store(false)
 	in.clients.StopListening()
+	in.http.StopListening()
 	// Components first: what they have not had comes back to sessions that still live.
 	last, cancel := context.WithTimeout(ctx, lastBytesTime)
 	in.parts.Shutdown(last)
@@ -251,7 +266,11 @@ func (in *instance) stop() error {
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel = context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()
-	in.clients.Close(last)
+	var closing sync.WaitGroup
+	for _, part := range []interface{ Close(context.Context) }{in.clients, in.websocket, in.http} {
+		closing.Go(func() { part.Close(last) })
+	}
+	closing.Wait()
 	return errors.Join(err, in.watch.close(last), in.store.Close())
 }
 

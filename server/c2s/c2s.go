@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package c2s lets clients in over TCP, with STARTTLS or TLS from the first byte, and carries
-// their sessions.
+// their sessions. It also has the machine for transports that frame each element by themselves
+// ([Service.Framed]: WebSocket), so that there is one login, one admission and one kind of session.
 //
 // RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0)
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
-// stanzas. conn.go is the tie, login.go what waits for the store, admission.go who may come in.
+// stanzas. conn.go is the tie, framed.go what others than TCP need of it, login.go what waits for the store,
+// admission.go who may come in.
 package c2s
 
 import (
@@ -70,6 +72,7 @@ func DefaultLimits() Limits {
 type Service struct {
 	Config
 	stream    stream.ServerConfig
+	framed    stream.ServerConfig // the same for Framed
 	admission admission
 	failures  failures
 	metrics   serviceMetrics
@@ -100,6 +103,7 @@ func New(c Config) *Service {
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
 		LoginTimeout:  c.Limits.LoginTimeout,
+		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32},
 		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
@@ -115,6 +119,8 @@ func New(c Config) *Service {
 		}
 		return s.Server.AnswersBeforeLogin(e)
 	}
+	s.framed = s.stream
+	s.framed.Framed = true
 	r := c.Metrics
 	s.metrics = serviceMetrics{
 		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
@@ -133,6 +139,9 @@ func New(c Config) *Service {
 	r.CounterFunc("stonechat_c2s_dropped_total", "Connections dropped while they waited for their login to begin, because there were too many (limits.unauthenticated_connections).", count(func(n admissionCounts) int { return n.dropped }))
 	return s
 }
+
+// bytesBeforeLogin is how long an element may be before login.
+const bytesBeforeLogin = 10_000
 
 func orHuge(n int) int {
 	if n <= 0 {
@@ -164,7 +173,7 @@ func (s *Service) accept(l net.Listener, direct *tls.Config) {
 		}
 		s.metrics.accepted.Inc()
 		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
-			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, p) }) {
+			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, &s.stream, p) }) {
 				p.leave()
 			}
 		}, func() { _ = nc.Close() })

@@ -105,6 +105,8 @@ tls: {certificate: %s, key: %s}
 listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
+  http: []
+  https: []
   metrics: []
 registration: open
 limits:
