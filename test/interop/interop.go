@@ -14,7 +14,8 @@
 //
 //   - on a terminal (terminal_test.go): profanity. They are typed at, and their screens read.
 //   - on a string (agent_test.go): libraries, under a small program in clients/ that reads one command
-//     a line from its standard input, and tells what happens on its standard output.
+//     a line from its standard input, and tells what happens on its standard output: slixmpp, and
+//     @xmpp/client over TCP and over WebSocket (xmppjs_test.go, node_test.go).
 //
 // server_test.go starts the server and makes certificates, tls_test.go looks at the TLS that it offers
 // and at what clients refuse; the other tests say by their names what they are for.

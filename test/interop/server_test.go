@@ -83,6 +83,7 @@ type server struct {
 	authority *authority // that its certificate is of
 	client    *net.TCPAddr
 	clientTLS *net.TCPAddr
+	https     *net.TCPAddr
 	log       string // name of the file
 }
 
@@ -106,7 +107,7 @@ listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
   http: []
-  https: []
+  https: ["%[5]s:0"]
   metrics: []
 registration: open
 limits:
@@ -138,6 +139,8 @@ log: {level: debug}
 				s.client, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
 				s.clientTLS, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "https":
+				s.https, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) > 0 && f[0] == "ready":
 				ready <- true
 			}
