@@ -20,12 +20,12 @@ type client struct {
 	declaration
 	r         *run
 	transport Transport
-	conn     net.Conn
-	dec      *xml.Decoder
-	readErr  error
-	inbox    []*node
-	features *node  // the last that were offered
-	jid      string // full, once bound
+	conn      net.Conn
+	dec       *xml.Decoder
+	readErr   error
+	inbox     []*node
+	features  *node  // the last that were offered
+	jid       string // full, once bound
 
 	smID    string // of the session that can be resumed
 	sm      bool   // stream management is on
