@@ -19,6 +19,7 @@
 //   - a page (converse_test.go): Converse in a browser without a screen, which finds the server by its
 //     host-meta. It plays a shorter story; docs/images/converse.png is what -artifacts kept of it.
 //
+// proxy_test.go has reverse proxies in front, with the configurations of the operator's guide.
 // server_test.go starts the server and makes certificates, tls_test.go looks at the TLS that it offers
 // and at what clients refuse; the other tests say by their names what they are for.
 package interop

@@ -31,7 +31,7 @@ func stages() []stage {
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
 		{name: "crash", in: test, run: goTest("./test/crash", "-count=1"), needs: all(linux, debian("strace")), limit: 15 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
-			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "libnss3-tools"), program("node", "nodejs"), program("npm", "npm"), program("chromium", "chromium")),
+			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "libnss3-tools", "haproxy", "caddy"), program("node", "nodejs"), program("npm", "npm"), program("chromium", "chromium"), program("nginx", "nginx-light")),
 			limit: 10 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},
 		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
