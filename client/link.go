@@ -50,6 +50,7 @@ type link struct {
 	leaving sync.Once
 	owes    atomic.Bool // the server is to be told what we have handled
 	writing atomic.Bool // a write is under way
+	quiet   atomic.Bool // the end is that of the connection alone: see hush
 
 	mu     sync.Mutex
 	limit  time.Time // when reading ends, whatever comes; zero: when the server is silent
@@ -136,6 +137,7 @@ func (l *link) serve() error {
 
 // read takes what arrives.
 func (l *link) read() error {
+	judged := false // it was us who ended the stream, for what an element says
 	for {
 		e, err := l.next()
 		if err != nil {
@@ -149,9 +151,13 @@ func (l *link) read() error {
 		switch e.Kind {
 		case stream.Element:
 			if err := l.element(e.Element); err != nil {
+				judged = true
 				l.machine.Close(err, time.Now())
 			}
 		case stream.End:
+			if bad := (*stream.Error)(nil); errors.As(e.Err, &bad) && !bad.Received && !judged && l.managed {
+				l.c.in.unreadable()
+			}
 			return ended(e.Err)
 		}
 	}
@@ -225,8 +231,13 @@ func (l *link) write() {
 			return
 		case <-l.kicked:
 		case <-l.bye:
-			b = append(l.batch(b[:0]), "</stream:stream>"...)
-			l.put(b)
+			b = l.batch(b[:0])
+			if l.quiet.Load() && l.managed {
+				l.put(b)
+				_ = l.conn.Close()
+				return
+			}
+			l.put(append(b, "</stream:stream>"...))
 			return
 		}
 		for b = l.batch(b[:0]); len(b) > 0; b = l.batch(b[:0]) {

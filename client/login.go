@@ -77,8 +77,11 @@ func (l *link) negotiate(ctx context.Context) error {
 			}
 		case stream.Login:
 			// The next login is not to be talked into less. XEP-0474 §6
-			c.pinned = l.machine.Mechanism()
-			l.mechanism = c.pinned
+			l.mechanism = l.machine.Mechanism()
+			if tell := c.config.Pinned; tell != nil && l.mechanism != c.pinned {
+				tell(l.mechanism)
+			}
+			c.pinned = l.mechanism
 		case stream.Features:
 			r := xmlstream.NewReader(e.Element.Raw, stream.NS)
 			for n := range r.Children() {
@@ -112,6 +115,9 @@ func (l *link) resume() (resumed bool, err error) {
 	for {
 		e, err := l.nextElement()
 		if err != nil {
+			if refused := (*stream.Error)(nil); errors.As(err, &refused) && refused.Received && isFault(refused.Condition) {
+				c.resume = resumption{} // it would say so for ever
+			}
 			return false, fmt.Errorf("resuming the session: %w", err)
 		}
 		r := xmlstream.NewReader(e.Raw, stanza.NSClient)
@@ -175,6 +181,7 @@ func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
 	if err := l.send((&sm.Enable{Resume: true}).AppendXML(nil)); err != nil {
 		return nil, err
 	}
+	room := c.config.InboxBytes
 	for {
 		e, err := l.nextElement()
 		if err != nil {
@@ -195,8 +202,9 @@ func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
 			l.managed = false
 			return early, nil
 		}
-		if s, err := l.stanza(e); err == nil && len(early) < earlyStanzas {
+		if s, err := l.stanza(e); err == nil && len(early) < earlyStanzas && room >= s.Size() {
 			early = append(early, s)
+			room -= s.Size()
 		}
 	}
 }

@@ -11,10 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -27,6 +29,7 @@ import (
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/server/c2s"
+	"github.com/stonechat-im/stonechat/server/components"
 	"github.com/stonechat-im/stonechat/server/httpd"
 	"github.com/stonechat-im/stonechat/server/websocket"
 	"github.com/stonechat-im/stonechat/store"
@@ -73,6 +76,7 @@ type instance struct {
 	certs   *tlsconfig.Certificates
 	server  *server.Server
 	clients *c2s.Service
+	parts   *components.Service // external components
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
@@ -112,6 +116,9 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
 	}
+	if missing := in.certs.Uncovered(); len(missing) > 0 {
+		in.log.Warn("domains without a certificate: clients will refuse them", "domains", missing)
+	}
 	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit()})
 	if err != nil {
 		return nil, err
@@ -139,6 +146,12 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
+	in.parts, err = components.New(components.Config{
+		Server: in.server, Driver: d, Secrets: secretsOf(c.Components), Log: in.log, Metrics: reg, Limits: componentLimits(c),
+	})
+	if err != nil {
+		return nil, err
+	}
 	in.serveHTTP(reg)
 	ls, err := in.bind()
 	if err != nil {
@@ -156,6 +169,8 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		switch in.listens[i].key {
 		case "metrics":
 			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
+		case "component":
+			in.parts.Listen(l)
 		case "client_tls":
 			in.clients.Listen(l, in.certs.Config("xmpp-client"))
 		case "http":
@@ -173,11 +188,15 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 // bind listens at every address of the configuration, or at none.
 func (in *instance) bind() (ls []net.Listener, err error) {
 	c := in.config
+	component := c.Listen.Component
+	if len(c.Components) == 0 {
+		component = nil // nobody could connect
+	}
 	for _, k := range []struct {
 		key       string
 		addresses []string
 	}{
-		{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS},
+		{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component},
 		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
 	} {
 		for _, a := range k.addresses {
@@ -239,9 +258,13 @@ func (in *instance) stop() error {
 	in.watch.ready.Store(false)
 	in.clients.StopListening()
 	in.http.StopListening()
+	// Components first: what they have not had comes back to sessions that still live.
+	last, cancel := context.WithTimeout(ctx, lastBytesTime)
+	in.parts.Shutdown(last)
+	cancel()
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
-	last, cancel := context.WithTimeout(ctx, lastBytesTime)
+	last, cancel = context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()
 	var closing sync.WaitGroup
 	for _, part := range []interface{ Close(context.Context) }{in.clients, in.websocket, in.http} {
@@ -282,6 +305,26 @@ func clientLimits(c *config.Config) c2s.Limits {
 	}
 }
 
+func componentLimits(c *config.Config) components.Limits {
+	l := c.Limits
+	return components.Limits{
+		StanzaBytes:                int(l.StanzaBytes),
+		Depth:                      int(l.StanzaDepth),
+		Attributes:                 int(l.StanzaAttributes),
+		QueueBytes:                 int(l.QueueBytes),
+		UnauthenticatedConnections: int(l.UnauthenticatedConnections),
+		LoginTimeout:               l.LoginTimeout.D(),
+	}
+}
+
+func secretsOf(all map[string]config.Component) map[string]string {
+	secrets := make(map[string]string, len(all))
+	for domain, c := range all {
+		secrets[domain] = c.Secret
+	}
+	return secrets
+}
+
 func logger(c config.Log) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // config has checked it
@@ -293,8 +336,12 @@ func logger(c config.Log) *slog.Logger {
 }
 
 func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+	var more []tlsconfig.Pair
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		more = append(more, tlsconfig.Pair(c.TLS.Domains[domain]))
+	}
 	return tlsconfig.Open(tlsconfig.Options{
-		Certificate: c.TLS.Certificate, Key: c.TLS.Key,
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key, More: more,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
 	})
 }

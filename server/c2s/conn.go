@@ -35,7 +35,7 @@ type conn struct {
 	drive.Conn
 	session atomic.Pointer[server.Session]
 	state   atomic.Int32 // a stream.State, for whoever asks from outside
-	place   *place       // among the unauthenticated; nil after login
+	place   *place       // among the unauthenticated, nil after login; the driver's
 
 	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
 	machine  *stream.Server // guarded by in
@@ -51,12 +51,14 @@ type conn struct {
 	held    [][]byte   // what the session is sent meanwhile; guarded by out
 }
 
-func (s *Service) newConn(dc drive.Conn, config *stream.ServerConfig) *conn {
-	c := &conn{service: s, Conn: dc, config: config}
+func (s *Service) newConn(dc drive.Conn, config *stream.ServerConfig, p *place) *conn {
+	c := &conn{service: s, Conn: dc, config: config, place: p}
 	c.machine = stream.NewServer(config, time.Now())
 	c.machine.Owner = c
 	c.setDeadline()
-	c.place = s.enter(c, dc.Remote().Addr())
+	if p == nil || !p.own(c) {
+		c.Abort()
+	}
 	return c
 }
 
@@ -209,6 +211,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 	if err != nil {
 		c.service.Log.Error("no channel binding", "peer", c.Address(), "err", err)
 	}
+	c.place.advance(time.Now())
 	c.machine.TLSStarted(bindings)
 	c.state.Store(int32(c.machine.State()))
 }

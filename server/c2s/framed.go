@@ -4,6 +4,8 @@ package c2s
 
 import (
 	"net/netip"
+	"sync"
+	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -11,10 +13,11 @@ import (
 
 // Framed makes the machine of a connection on which each element is a message of its own
 // (RFC 7395 §3.3). proxied says that TLS is on and ends at a proxy that is trusted; there is nothing
-// to bind a login to then. dc.Remote is the client's address, not the proxy's.
+// to bind a login to then. dc.Remote is the client's address, not the proxy's. It may wait until
+// others of that address have logged in.
 func (s *Service) Framed(dc drive.Conn, proxied bool) drive.Framed {
 	s.metrics.accepted.Inc()
-	c := s.newConn(dc, &s.framed)
+	c := s.newConn(dc, &s.framed, s.await(dc.Remote().Addr()))
 	if proxied {
 		c.proxied = true
 		c.machine.TLSStarted(nil)
@@ -31,19 +34,55 @@ func (c *conn) MessageBytes() int {
 	return c.config.AfterLogin.ElementBytes
 }
 
-// Admit counts a connection that cannot log in as it is, and may become one that can, among those
-// that have not: HTTP. c.Abort is called when it has to go. leave gives up its place.
-func (s *Service) Admit(c interface{ Abort() }, from netip.Addr) (leave func()) {
-	p := s.enter(c, from)
-	return func() { s.admission.leave(p) }
+// Admit asks for a place, among those that have not logged in, for a connection that cannot log in
+// as it is, and may become one that can: HTTP. Nothing is to be read from it before admitted is
+// closed. c.Abort is called when it has to go; leave gives up its place.
+func (s *Service) Admit(c interface{ Abort() }, from netip.Addr) (admitted <-chan struct{}, leave func()) {
+	t := &ticket{conn: c, ready: make(chan struct{})}
+	s.admission.enter(prefix(from), time.Now(), t.begin, t.drop)
+	return t.ready, t.leave
 }
 
-// enter gives c a place in admission, and has another connection go for it if it must.
-func (s *Service) enter(c aborter, from netip.Addr) *place {
-	p, evicted := s.admission.enter(c, prefix(from))
-	if evicted != nil {
-		s.metrics.evicted.Inc()
-		evicted.Abort()
+// ticket is a connection of Admit's that waits for its place, or has it.
+type ticket struct {
+	conn  aborter
+	ready chan struct{}
+
+	mu    sync.Mutex
+	place *place
+	left  bool
+}
+
+func (t *ticket) begin(p *place) {
+	t.mu.Lock()
+	t.place = p
+	left := t.left
+	t.mu.Unlock()
+	switch {
+	case left:
+		p.leave()
+	case !p.own(t.conn):
+		t.conn.Abort()
 	}
-	return p
+	close(t.ready)
+}
+
+func (t *ticket) drop() {
+	t.conn.Abort()
+	close(t.ready)
+}
+
+func (t *ticket) leave() {
+	t.mu.Lock()
+	t.left = true
+	p := t.place
+	t.mu.Unlock()
+	p.leave()
+}
+
+// await waits for a place; nil says that there is none.
+func (s *Service) await(from netip.Addr) *place {
+	c := make(chan *place, 1)
+	s.admission.enter(prefix(from), time.Now(), func(p *place) { c <- p }, func() { c <- nil })
+	return <-c
 }

@@ -34,7 +34,7 @@ func listen(t *testing.T, publicURL string) string {
 			},
 		}),
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		Admit:   func(interface{ Abort() }, netip.Addr) func() { return func() {} },
+		Admit:   func(interface{ Abort() }, netip.Addr) (<-chan struct{}, func()) { return nil, func() {} },
 		Limits:  httpd.DefaultLimits(), Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -41,9 +41,9 @@ type Config struct {
 	Routes []Route
 	// Proxies are the networks of reverse proxies: what they say of their clients is believed.
 	Proxies []netip.Prefix
-	// Admit gives a connection of a stranger a place among those that have not logged in, see
-	// c2s.Service.Admit.
-	Admit   func(c interface{ Abort() }, from netip.Addr) (leave func())
+	// Admit asks for a place for a connection of a stranger among those that have not logged in,
+	// see c2s.Service.Admit.
+	Admit   func(c interface{ Abort() }, from netip.Addr) (admitted <-chan struct{}, leave func())
 	Limits  Limits
 	Log     *slog.Logger
 	Metrics *metrics.Registry
@@ -162,7 +162,7 @@ func (l listener) Accept() (net.Conn, error) {
 	l.server.metrics.accepted.Inc()
 	l.server.open.Add(1)
 	if !c.byProxy() {
-		c.leave = l.server.config.Admit(c, c.from.Addr())
+		c.admitted, c.leave = l.server.config.Admit(c, c.from.Addr())
 	}
 	return c, nil
 }
@@ -170,11 +170,20 @@ func (l listener) Accept() (net.Conn, error) {
 // conn is a connection as the listener accepted it, below TLS.
 type conn struct {
 	*drive.Outlet
-	server *Server
-	from   netip.AddrPort
-	leave  func() // its place among the unauthenticated; nil if it has none
+	server   *Server
+	from     netip.AddrPort
+	admitted <-chan struct{} // nil: at once
+	leave    func()          // its place among the unauthenticated; nil if it has none
 
 	awaited atomic.Bool // a request has begun to come and has not been handled
+}
+
+// Read implements net.Conn. It waits for the connection's place.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.admitted != nil {
+		<-c.admitted
+	}
+	return c.Outlet.Read(p) //nolint:wrapcheck // net/http looks at it
 }
 
 type connKey struct{}

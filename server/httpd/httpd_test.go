@@ -58,10 +58,10 @@ func newBed(t *testing.T, change func(*httpd.Config)) *bed {
 		},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
 		Limits:  httpd.DefaultLimits(), Log: slog.New(slog.DiscardHandler), Metrics: b.metrics,
-		Admit: func(c interface{ Abort() }, _ netip.Addr) func() {
+		Admit: func(c interface{ Abort() }, _ netip.Addr) (<-chan struct{}, func()) {
 			b.inside.Add(1)
 			b.admitted <- c
-			return func() { b.inside.Add(-1) }
+			return nil, func() { b.inside.Add(-1) }
 		},
 	}
 	if change != nil {

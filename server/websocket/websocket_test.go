@@ -83,7 +83,7 @@ func newBed(t *testing.T, l net.Listener, change func(*Config)) *bed {
 	h := httpd.New(httpd.Config{
 		Routes: []httpd.Route{{Pattern: Path, Handler: b.service}}, Limits: httpd.DefaultLimits(), Log: log, Metrics: b.metrics,
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
-		Admit:   func(interface{ Abort() }, netip.Addr) func() { return func() {} },
+		Admit:   func(interface{ Abort() }, netip.Addr) (<-chan struct{}, func()) { return nil, func() {} },
 	})
 	h.Listen(l, nil)
 	t.Cleanup(func() {

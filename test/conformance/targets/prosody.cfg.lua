@@ -25,3 +25,6 @@ https_ports = { {{.WS}} }
 https_ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
+VirtualHost "{{.Second}}"
+Component "away.{{.Domain}}"
+	component_secret = "nobody has it"
