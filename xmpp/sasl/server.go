@@ -4,8 +4,8 @@ package sasl
 
 // How to read it: NewServer, then the three entrances in the order in which
 // they are called: Step with the client's first message, Resolve with what is
-// known of the account, Step with the client's last message. PLAIN takes the
-// first two. Each entrance ends in exactly one Outcome; after Success and
+// known of the account, Step with the client's last message. PLAIN and EXTERNAL
+// take the first two. Each entrance ends in exactly one Outcome; after Success and
 // Failed every further call fails.
 
 import (
@@ -39,6 +39,10 @@ type ServerConfig struct {
 
 	// Plain allows PLAIN. Set it only on a connection that is encrypted.
 	Plain bool
+
+	// External are the bare addresses at Domain that TLS has proved to be the client's,
+	// by a certificate. Empty: no EXTERNAL.
+	External []jid.JID
 
 	// Domain is the domain that the client logs in to: an authorization
 	// identity must be name@Domain.
@@ -111,6 +115,7 @@ type Server struct {
 	family  family
 	plus    bool
 	plain   bool
+	outside bool // EXTERNAL
 	state   state
 	asked   bool   // the client was asked for its first message
 	nonce   string // own part
@@ -154,6 +159,13 @@ func NewServer(mechanism string, c ServerConfig) (*Server, error) {
 		s.plain, s.family = true, families[0]
 		return s, nil
 	}
+	if mechanism == External {
+		if len(c.External) == 0 {
+			return nil, ErrMechanism
+		}
+		s.outside = true
+		return s, nil
+	}
 	name, bound := strings.CutSuffix(mechanism, plus)
 	f, ok := familyOf(name)
 	if !ok || bound && len(c.Bindings) == 0 {
@@ -185,6 +197,8 @@ func (s *Server) Step(response []byte) Outcome {
 		return Outcome{Kind: Challenge, Data: []byte{}}
 	case s.state == atFirst && s.plain:
 		return s.stepPlain(response)
+	case s.state == atFirst && s.outside:
+		return s.stepExternal(response)
 	case s.state == atFirst:
 		return s.stepFirst(response)
 	case s.state == atFinal:
@@ -309,6 +323,9 @@ func (s *Server) Resolve(keys []Key, err error) Outcome {
 	s.disabled = errors.Is(err, ErrDisabled)
 	if err != nil && !s.disabled {
 		return s.fail(TemporaryAuthFailure, "")
+	}
+	if s.outside {
+		return s.verdict(len(keys) > 0, nil)
 	}
 	if s.plain {
 		s.Prepare(keys)

@@ -75,7 +75,8 @@ type negotiation struct {
 	headed     bool   // the client's header has come, since the last restart
 	domain     string // which it named, if we serve it
 	bindings   []sasl.ChannelBinding
-	mechanisms []string // offered on this stream
+	certified  []jid.JID // whom TLS has proved the client to be
+	mechanisms []string  // offered on this stream
 	exchange   *sasl.Server
 	account    jid.JID // whose keys the exchange looked up; zero if there can be none
 	failures   int
@@ -108,6 +109,25 @@ func (s *Server) TLSStarted(bindings []sasl.ChannelBinding) {
 	s.lang = ""
 	s.secure, s.mute, s.waiting = true, false, false
 	s.state = Secured
+}
+
+// Certified says, after TLSStarted and before anything else, which bare addresses the client's
+// verified certificate proves to be its own: EXTERNAL is offered for those at the domain that the
+// stream is to. XEP-0178 §2.
+func (s *Server) Certified(addresses []jid.JID) {
+	if s.state == Secured {
+		s.login.certified = addresses
+	}
+}
+
+// external are the addresses with which the client may log in by its certificate.
+func (s *Server) external() (list []jid.JID) {
+	for _, j := range s.login.certified {
+		if j.Domain() == s.login.domain {
+			list = append(list, j)
+		}
+	}
+	return list
 }
 
 // Next returns the next event.

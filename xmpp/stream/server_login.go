@@ -67,7 +67,7 @@ func (s *Server) auth(mechanism, text string) Event {
 	}
 	c := s.config.SASL
 	c.Plain = c.Plain && s.secure
-	c.Domain, c.Bindings, c.AdvertisedMechanisms = l.domain, l.bindings, l.mechanisms
+	c.Domain, c.Bindings, c.AdvertisedMechanisms, c.External = l.domain, l.bindings, l.mechanisms, s.external()
 	exchange, err := sasl.NewServer(mechanism, c)
 	switch {
 	case errors.Is(err, sasl.ErrMechanism):
