@@ -34,6 +34,7 @@ func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*link, 
 		Account: bare,
 		SASL: sasl.ClientConfig{
 			Username: bare.Local(), Password: c.config.Password,
+			External: c.config.certificate() != nil, ExternalAuthzid: c.config.authzid(),
 			Pinned: c.pinned, AllowPlain: c.config.AllowPlain, Cache: &c.keys,
 		},
 		WithoutTLS: c.config.WithoutTLS,
@@ -76,9 +77,11 @@ func (l *link) negotiate(ctx context.Context) error {
 				return err
 			}
 		case stream.Login:
-			// The next login is not to be talked into less. XEP-0474 §6
-			c.pinned = l.machine.Mechanism()
-			l.mechanism = c.pinned
+			l.mechanism = l.machine.Mechanism()
+			if l.mechanism != sasl.External { // a certificate ends, a password need not be told for that
+				// The next login is not to be talked into less. XEP-0474 §6
+				c.pinned = l.mechanism
+			}
 		case stream.Features:
 			r := xmlstream.NewReader(e.Element.Raw, stream.NS)
 			for n := range r.Children() {

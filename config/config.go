@@ -66,9 +66,11 @@ type TLS struct {
 	Certificate string `yaml:"certificate" default:""`
 	// A PEM file with the private key of the certificate.
 	Key string `yaml:"key" default:""`
-	// A PEM file with the authorities whose certificates let clients log in (SASL EXTERNAL).
-	ClientCA string `yaml:"client_ca" default:"" unbuilt:"client certificates"`
-	ACME     ACME   `yaml:"acme"`
+	// A PEM file with the authorities whose certificates let clients log in without a password (SASL EXTERNAL, XEP-0178). They must be authorities of yours: whatever address they certify is believed. It is read again at SIGHUP.
+	ClientCA string `yaml:"client_ca" default:""`
+	// Where a client's certificate names its account: in XMPP addresses alone (id-on-xmppAddr, RFC 6120 §13.7.1.4); without one also in mail addresses (email); without either also in its common name (common_name), an address or the part before the @.
+	ClientIdentity string `yaml:"client_identity" default:"xmpp_address" oneof:"xmpp_address email common_name"`
+	ACME           ACME   `yaml:"acme"`
 }
 
 // ACME says where certificates come from by themselves.

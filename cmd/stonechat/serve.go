@@ -132,7 +132,8 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	in.clients = c2s.New(c2s.Config{
 		Server: in.server, Store: in.store, Driver: d,
-		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
+		TLS: in.certs.Asking(), Log: in.log, Metrics: reg,
+		ClientCertificate: in.certs.Client, ClientIdentity: c.TLS.ClientIdentity,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
 	in.parts, err = components.New(components.Config{
@@ -160,7 +161,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		case "component":
 			in.parts.Listen(l)
 		case "client_tls":
-			in.clients.Listen(l, in.certs.Config("xmpp-client"))
+			in.clients.Listen(l, in.certs.Asking("xmpp-client"))
 		default:
 			in.clients.Listen(l, nil)
 		}
@@ -313,7 +314,7 @@ func logger(c config.Log) *slog.Logger {
 
 func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
 	return tlsconfig.Open(tlsconfig.Options{
-		Certificate: c.TLS.Certificate, Key: c.TLS.Key,
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
 	})
 }

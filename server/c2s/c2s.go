@@ -3,16 +3,19 @@
 // Package c2s lets clients in over TCP, with STARTTLS or TLS from the first byte, and carries
 // their sessions.
 //
-// RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0)
+// RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0),
+// XEP-0178 (partial, 1.2): between clients and server
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
-// stanzas. conn.go is the tie, login.go what waits for the store, admission.go who may come in.
+// stanzas. conn.go is the tie, login.go what waits for the store, certificate.go whom a certificate
+// names, admission.go who may come in.
 package c2s
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -37,6 +40,12 @@ type Config struct {
 	TLS     *tls.Config // for STARTTLS; nil: none, for test beds with AllowPlaintext
 	Log     *slog.Logger
 	Metrics *metrics.Registry
+
+	// ClientCertificate returns the certificate that a client has shown, if it is to be believed;
+	// nil without error if it has shown none. ClientIdentity is where it names the account
+	// (config.TLS). nil: certificates of clients are not asked for.
+	ClientCertificate func(tls.ConnectionState) (*x509.Certificate, error)
+	ClientIdentity    string
 
 	// AllowPlaintext lets clients log in without TLS.
 	AllowPlaintext bool
@@ -82,6 +91,7 @@ type serviceMetrics struct {
 	accepted, evicted metrics.Counter
 	logins            metrics.CounterVec // by result
 	limited           metrics.Counter
+	certificates      metrics.CounterVec // by result
 	unbound           metrics.CounterVec // by condition of the stanza error we sent
 	ended             metrics.CounterVec // by condition of the stream error we sent
 	gone              metrics.CounterVec // by reason
@@ -116,13 +126,14 @@ func New(c Config) *Service {
 	}
 	r := c.Metrics
 	s.metrics = serviceMetrics{
-		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
-		evicted:  r.Counter("stonechat_c2s_evicted_total", "Connections dropped before login because there were too many (limits.unauthenticated_connections)."),
-		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
-		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
-		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
-		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
-		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
+		accepted:     r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
+		evicted:      r.Counter("stonechat_c2s_evicted_total", "Connections dropped before login because there were too many (limits.unauthenticated_connections)."),
+		logins:       r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
+		limited:      r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
+		certificates: r.CounterVec("stonechat_c2s_certificates_total", "Certificates that clients have shown (tls.client_ca): believed, nameless (no account of ours in it), refused.", "result"),
+		unbound:      r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
+		ended:        r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
+		gone:         r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
 	}
 	r.GaugeFunc("stonechat_c2s_unauthenticated", "Client connections that have not logged in.", func() float64 { return float64(s.admission.count()) })
 	return s

@@ -204,6 +204,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 		c.service.Log.Error("no channel binding", "peer", c.Address(), "err", err)
 	}
 	c.machine.TLSStarted(bindings)
+	c.machine.Certified(c.service.certified(st, c.Address()))
 	c.state.Store(int32(c.machine.State()))
 }
 

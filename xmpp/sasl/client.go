@@ -155,6 +155,9 @@ func (cl *Client) choose(binding *ChannelBinding) error {
 		if !slices.Contains(c.Mechanisms, m) || bound && binding == nil || m == Plain && !c.AllowPlain || m == External && !c.External {
 			continue
 		}
+		if m != External && c.External && c.Password == "" { // the certificate is all there is
+			continue
+		}
 		if strength(m) < strength(c.Pinned) {
 			weaker = true
 			continue

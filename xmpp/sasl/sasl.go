@@ -7,7 +7,7 @@
 // Mechanisms, strongest first: EXTERNAL, SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS,
 // SCRAM-SHA-1-PLUS, the same three without channel binding, PLAIN.
 //
-// RFC 4422 Appendix A (EXTERNAL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 9266 (tls-exporter),
+// RFC 4422 §A (EXTERNAL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 9266 (tls-exporter),
 // RFC 5929 §4 (tls-server-end-point), RFC 8265 §4.2 (passwords),
 // RFC 6120 §6.5 (conditions),
 // XEP-0440 (complete, 1.0.0): types of channel binding,
