@@ -7,6 +7,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/module/caps"
+	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/message"
@@ -42,6 +43,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// what others may ask
 	dis := disco.New(pre.Sees)
 	w.add(dis)
+	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	w.add(caps.New(dis))
 	w.add(ping.New())
 	w.add(version.New(buildVersion()))

@@ -9,6 +9,7 @@ package disco
 import (
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
+	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -17,6 +18,7 @@ import (
 type Module struct {
 	sees   func(u *server.User, viewer jid.JID) bool
 	alias  func(node string) bool
+	forms  []*form.Form
 	server *server.Server
 }
 
@@ -29,6 +31,10 @@ func New(sees func(u *server.User, viewer jid.JID) bool) *Module {
 // Alias says, before the server starts, at which nodes the server is asked for the same as at
 // none.
 func (m *Module) Alias(is func(node string) bool) { m.alias = is }
+
+// Extend adds a form to what the server says of itself (XEP-0128). It is for the Init of other
+// modules.
+func (m *Module) Extend(f *form.Form) { m.forms = append(m.forms, f) }
 
 // Name implements server.Module.
 func (*Module) Name() string { return "disco" }
@@ -52,6 +58,7 @@ func (m *Module) Host() *disco.Info {
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "server", Type: "im", Name: "Stonechat"}},
 		Features:   m.server.Features(server.AtHost),
+		Forms:      m.forms,
 	}
 }
 

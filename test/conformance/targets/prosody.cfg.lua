@@ -6,7 +6,7 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks";
-	"user_account_management";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true
 c2s_require_encryption = true
@@ -20,6 +20,10 @@ interfaces = { "{{.Host}}" }
 c2s_ports = { {{.TCP}} }
 c2s_direct_tls_ports = { {{.TLS}} }
 s2s_ports = {}
+contact_info = {
+	admin = { "mailto:xmpp@{{.Domain}}", "xmpp:admin@{{.Domain}}" };
+	status = { "https://status.example.org/" };
+}
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
 Component "away.{{.Domain}}"
