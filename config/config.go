@@ -144,9 +144,9 @@ type Limits struct {
 	// Stanzas of one session, averaged over 10 s. Over it the session is read more slowly; nothing is lost.
 	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000"`
 
-	// Connections from one address (IPv6: one /64) that have not logged in; the oldest goes for one more.
+	// Connections from one address (IPv6: one /64) that are logging in; more wait their turn, and take the place of one that makes no progress.
 	UnauthenticatedConnectionsPerAddress Limit `yaml:"unauthenticated_connections_per_address" default:"1000"`
-	// Connections in all that have not logged in; the oldest of the address with most of them goes for one more.
+	// Connections in all that are logging in or wait to; for one more the address with most of them loses one.
 	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000"`
 	// Failed logins per address and per account.
 	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60"`

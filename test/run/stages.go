@@ -30,10 +30,13 @@ func stages() []stage {
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
 		{name: "crash", in: test, run: goTest("./test/crash", "-count=1"), needs: all(linux, debian("strace")), limit: 15 * time.Minute},
+		{name: "storm", in: test, run: goTest("./test/storm", "-count=1"), needs: all(linux), limit: 5 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv")), limit: 5 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},
 		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
+		{name: "soak", in: soak, run: goTest("./test/crash", "-v", "-count=1", "-timeout=6h", "-run=Kill|Metamorphic", "-crash.rounds=200"),
+			needs: all(linux), limit: 6 * time.Hour},
 		{name: "scripts", in: test, run: command("bash", "scripts/peers_test"), needs: all(linux)},
 	}
 }
