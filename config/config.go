@@ -48,6 +48,8 @@ type Config struct {
 
 	// Who may make an account over XMPP: nobody (closed), who was invited (invite), anyone (open).
 	Registration string `yaml:"registration" default:"closed" oneof:"closed open" later:"invite"`
+	// Domains, some of `domains`, where clients may log in without an account (SASL ANONYMOUS, XEP-0175). Such a guest has a random name for as long as it is connected, keeps nothing, and talks to nobody at other servers.
+	Anonymous []string `yaml:"anonymous" default:"[]"`
 	// Lets clients log in without TLS. For test beds only.
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
@@ -150,6 +152,10 @@ type Limits struct {
 	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000"`
 	// Failed logins per address and per account.
 	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60"`
+	// Guests from one address (IPv6: one /64); one more is refused with temporary-auth-failure.
+	GuestsPerAddress Limit `yaml:"guests_per_address" default:"20"`
+	// Guests in all.
+	Guests Limit `yaml:"guests" default:"1000"`
 	// How long a client may take to log in.
 	LoginTimeout Duration `yaml:"login_timeout" default:"30s"`
 	// How long a client's network may be silent before its connection is taken for dead. TCP keep-alives find out, in the second half of that time.

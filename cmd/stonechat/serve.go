@@ -133,6 +133,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	in.clients = c2s.New(c2s.Config{
 		Server: in.server, Store: in.store, Driver: d,
 		TLS: in.certs.Asking(), Log: in.log, Metrics: reg,
+		Anonymous:         guestsAt(c),
 		ClientCertificate: in.certs.Client, ClientIdentity: c.TLS.ClientIdentity,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
@@ -278,6 +279,8 @@ func clientLimits(c *config.Config) c2s.Limits {
 		UnauthenticatedConnectionsPerAddress: int(l.UnauthenticatedConnectionsPerAddress),
 		UnauthenticatedConnections:           int(l.UnauthenticatedConnections),
 		FailedLoginsPerMinute:                int(l.FailedLoginsPerMinute),
+		GuestsPerAddress:                     int(l.GuestsPerAddress),
+		Guests:                               int(l.Guests),
 		LoginTimeout:                         l.LoginTimeout.D(),
 	}
 }
@@ -292,6 +295,14 @@ func componentLimits(c *config.Config) components.Limits {
 		UnauthenticatedConnections: int(l.UnauthenticatedConnections),
 		LoginTimeout:               l.LoginTimeout.D(),
 	}
+}
+
+// guestsAt are the domains that let guests in: none without the module that keeps them in their place.
+func guestsAt(c *config.Config) []string {
+	if c.Modules.Off("anonymous") {
+		return nil
+	}
+	return c.Anonymous
 }
 
 func secretsOf(all map[string]config.Component) map[string]string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/module/anonymous"
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
@@ -26,6 +27,9 @@ import (
 // is left out; what others need of it is made all the same.
 func modules(c *config.Config) ([]server.Module, error) {
 	w := wiring{config: c}
+
+	// guests, before all that they may not do
+	w.add(anonymous.New())
 
 	// contacts
 	ros := roster.New(settings[roster.Config](&w, "roster"))

@@ -30,6 +30,7 @@ var spoken = map[string]string{
 	"0114": "a component's stream",
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0157": "a form in the server's answer",
+	"0175": "a SASL mechanism",
 	"0178": "a SASL mechanism",
 	"0198": "a stream feature",
 	"0335": "things and clients speak it, past the server",

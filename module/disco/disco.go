@@ -98,8 +98,12 @@ func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	if err := m.admit(q, ask.Node); err != nil {
 		return nil, err
 	}
+	kind := "registered"
+	if q.User.Guest() {
+		kind = "anonymous" // XEP-0175 §4
+	}
 	return &disco.Info{
-		Identities: []disco.Identity{{Category: "account", Type: "registered"}},
+		Identities: []disco.Identity{{Category: "account", Type: kind}},
 		Features:   m.server.Features(server.AtAccount),
 	}, nil
 }
@@ -117,10 +121,11 @@ func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 	return &disco.Items{}, nil
 }
 
-// admit refuses strangers as if there were no such account (XEP-0030 §8).
+// admit refuses strangers as if there were no such account (XEP-0030 §8). What a guest is may be
+// known to all (XEP-0175 §4).
 func (m *Module) admit(q *server.Query, node string) error {
 	switch {
-	case !q.Own() && !m.sees(q.User, q.From.Bare()):
+	case !q.Own() && !q.User.Guest() && !m.sees(q.User, q.From.Bare()):
 		return stanza.ServiceUnavailable.Err("")
 	case node != "":
 		return stanza.ItemNotFound.Err("no such node")

@@ -79,7 +79,7 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 	}
 	granted := sm.Enabled{}
 	var wait time.Duration
-	if ask.Resume && m.config.Resume > 0 {
+	if ask.Resume && m.config.Resume > 0 && !se.User.Guest() { // a guest cannot prove to be who comes back
 		wait = m.config.Resume.D()
 		if asked := time.Duration(ask.Max) * time.Second; ask.Max > 0 && asked < wait {
 			wait = asked

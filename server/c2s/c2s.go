@@ -4,12 +4,12 @@
 // their sessions.
 //
 // RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0),
-// XEP-0178 (partial, 1.2): between clients and server
+// XEP-0175 (complete, 1.2), XEP-0178 (partial, 1.2): between clients and server
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
 // stanzas. conn.go is the tie, login.go what waits for the store, certificate.go whom a certificate
-// names, admission.go who may come in.
+// names, guests.go those without an account, admission.go who may come in.
 package c2s
 
 import (
@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,9 @@ type Config struct {
 	ClientCertificate func(tls.ConnectionState) (*x509.Certificate, error)
 	ClientIdentity    string
 
+	// Anonymous are the domains where clients need no account (XEP-0175).
+	Anonymous []string
+
 	// AllowPlaintext lets clients log in without TLS.
 	AllowPlaintext bool
 	// Secret steadies the false salts of accounts that do not exist (RFC 5802 §9).
@@ -63,6 +67,7 @@ type Limits struct {
 	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; more wait
 	UnauthenticatedConnections           int // in all, with those that wait; the fullest address loses one
 	FailedLoginsPerMinute                int // per address and per account
+	GuestsPerAddress, Guests             int // one more is refused
 	LoginTimeout                         time.Duration
 }
 
@@ -71,7 +76,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		StanzaBytes: 262144, Depth: 100, Attributes: 200,
 		UnauthenticatedConnectionsPerAddress: 1000, UnauthenticatedConnections: 10_000,
-		FailedLoginsPerMinute: 60, LoginTimeout: 30 * time.Second,
+		FailedLoginsPerMinute: 60, GuestsPerAddress: 20, Guests: 1000, LoginTimeout: 30 * time.Second,
 	}
 }
 
@@ -81,6 +86,7 @@ type Service struct {
 	stream    stream.ServerConfig
 	admission admission
 	failures  failures
+	guests    guests
 	metrics   serviceMetrics
 
 	mu        sync.Mutex
@@ -89,13 +95,14 @@ type Service struct {
 }
 
 type serviceMetrics struct {
-	accepted     metrics.Counter
-	logins       metrics.CounterVec // by result
-	limited      metrics.Counter
-	certificates metrics.CounterVec // by result
-	unbound      metrics.CounterVec // by condition of the stanza error we sent
-	ended        metrics.CounterVec // by condition of the stream error we sent
-	gone         metrics.CounterVec // by reason
+	accepted      metrics.Counter
+	logins        metrics.CounterVec // by result
+	limited       metrics.Counter
+	certificates  metrics.CounterVec // by result
+	guestsLimited metrics.Counter
+	unbound       metrics.CounterVec // by condition of the stanza error we sent
+	ended         metrics.CounterVec // by condition of the stream error we sent
+	gone          metrics.CounterVec // by reason
 }
 
 // New makes a Service. It listens nowhere yet.
@@ -103,12 +110,14 @@ func New(c Config) *Service {
 	s := &Service{Config: c}
 	s.admission = admission{perAddress: c.Limits.UnauthenticatedConnectionsPerAddress, total: c.Limits.UnauthenticatedConnections}
 	s.failures.perMinute = c.Limits.FailedLoginsPerMinute
+	s.guests = guests{perAddress: c.Limits.GuestsPerAddress, total: c.Limits.Guests}
 	s.stream = stream.ServerConfig{
 		Serves:        c.Server.Serves,
 		DefaultDomain: c.Server.Domains()[0],
 		TLS:           c.TLS != nil,
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
+		Anonymous:     func(domain string) bool { return slices.Contains(c.Anonymous, domain) },
 		LoginTimeout:  c.Limits.LoginTimeout,
 		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
 	}
@@ -135,6 +144,8 @@ func New(c Config) *Service {
 		ended:        r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
 		gone:         r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
 	}
+	s.metrics.guestsLimited = r.Counter("stonechat_c2s_guests_limited_total", "Logins without an account refused because there were too many (limits.guests, limits.guests_per_address).")
+	r.GaugeFunc("stonechat_c2s_guests", "Clients that logged in without an account.", func() float64 { return float64(s.guests.count()) })
 	count := func(of func(admissionCounts) int) func() float64 {
 		return func() float64 { return float64(of(s.admission.counts())) }
 	}

@@ -5,9 +5,11 @@
 // base64 and the elements around it belong to package stream.
 //
 // Mechanisms, strongest first: EXTERNAL, SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS,
-// SCRAM-SHA-1-PLUS, the same three without channel binding, PLAIN.
+// SCRAM-SHA-1-PLUS, the same three without channel binding, PLAIN. Apart from them
+// a server has ANONYMOUS.
 //
-// RFC 4422 §A (EXTERNAL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 9266 (tls-exporter),
+// RFC 4422 §A (EXTERNAL), RFC 4505 §2 (ANONYMOUS, the server's side),
+// RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 9266 (tls-exporter),
 // RFC 5929 §4 (tls-server-end-point), RFC 8265 §4.2 (passwords),
 // RFC 6120 §6.5 (conditions),
 // XEP-0440 (complete, 1.0.0): types of channel binding,
@@ -43,7 +45,7 @@
 //
 // sasl.go: mechanisms and errors. server.go, client.go: the two machines.
 // message.go: the grammar. key.go: what is stored. binding.go: TLS.
-// external.go: whom a certificate names.
+// external.go: whom a certificate names. anonymous.go: nobody.
 package sasl
 
 import (

@@ -34,6 +34,9 @@ type ServerConfig struct {
 	// SASL is the model of each exchange's configuration; Domain, Bindings and
 	// AdvertisedMechanisms are filled in.
 	SASL sasl.ServerConfig
+	// Anonymous reports whether clients without an account may log in to a prepared domain that
+	// is served here. XEP-0175. nil: to none.
+	Anonymous func(domain string) bool
 	// MaxFailures is how many failed exchanges end the stream. RFC 6120 §6.4.5 wants
 	// at least two retries and no more than five. 0 is 3.
 	MaxFailures int
@@ -80,7 +83,7 @@ type negotiation struct {
 	exchange   *sasl.Server
 	account    jid.JID // whose keys the exchange looked up; zero if there can be none
 	failures   int
-	lookup     bool   // waiting for Resolve
+	lookup     bool   // waiting for Resolve, after Lookup or Stranger
 	announce   bool   // Login is due
 	bind       bool   // waiting for Bind or RefuseBind
 	bindID     string // of the request

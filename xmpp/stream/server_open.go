@@ -143,6 +143,9 @@ func (s *Server) appendMechanisms(out []byte) []byte {
 	if len(s.external()) > 0 {
 		s.login.mechanisms = slices.Insert(s.login.mechanisms, 0, sasl.External)
 	}
+	if s.anonymous() {
+		s.login.mechanisms = append(s.login.mechanisms, sasl.Anonymous)
+	}
 	if len(s.login.mechanisms) == 0 {
 		return out
 	}

@@ -60,6 +60,9 @@ func serverConfig(s *script) *stream.ServerConfig {
 	if s.has("default-domain") {
 		c.DefaultDomain = "example.org"
 	}
+	if s.has("anonymous") {
+		c.Anonymous = func(domain string) bool { return domain == "example.org" }
+	}
 	if s.has("one-failure") {
 		c.MaxFailures = 1
 	}

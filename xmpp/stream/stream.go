@@ -76,6 +76,9 @@ const (
 	StartTLS
 	// Lookup (server): the credentials of account JID are wanted: call Resolve.
 	Lookup
+	// Stranger (server): a client without an account wants to log in, as JID, which is nobody's
+	// name: call Resolve with nil, or with the *sasl.Failure that it gets. XEP-0175.
+	Stranger
 	// Login: the stream is authenticated as JID. A [ComponentServer] waits for Admit.
 	Login
 	// Features (client): Element holds what the server offers; see [Client].

@@ -11,7 +11,7 @@ modules_enabled = {
 allow_registration = true
 c2s_require_encryption = true
 allow_unencrypted_plain_auth = false
-authentication = "internal_plain" -- so that every SCRAM can be offered
+{{if eq .Variant "guests allowed"}}authentication = "anonymous"{{else}}authentication = "internal_plain" -- so that every SCRAM can be offered{{end}}
 smacks_hibernation_time = {{if eq .Variant "resumption for 1 second"}}1{{else}}300{{end}}
 storage = "internal"
 limits = {}
