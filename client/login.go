@@ -78,10 +78,14 @@ func (l *link) negotiate(ctx context.Context) error {
 			}
 		case stream.Login:
 			l.mechanism = l.machine.Mechanism()
-			if l.mechanism != sasl.External { // a certificate ends, a password need not be told for that
-				// The next login is not to be talked into less. XEP-0474 §6
-				c.pinned = l.mechanism
+			if l.mechanism == sasl.External {
+				continue // a certificate ends; the password's mechanism, if there is one, stays pinned
 			}
+			// The next login is not to be talked into less. XEP-0474 §6
+			if tell := c.config.Pinned; tell != nil && l.mechanism != c.pinned {
+				tell(l.mechanism)
+			}
+			c.pinned = l.mechanism
 		case stream.Features:
 			r := xmlstream.NewReader(e.Element.Raw, stream.NS)
 			for n := range r.Children() {
@@ -115,6 +119,9 @@ func (l *link) resume() (resumed bool, err error) {
 	for {
 		e, err := l.nextElement()
 		if err != nil {
+			if refused := (*stream.Error)(nil); errors.As(err, &refused) && refused.Received && isFault(refused.Condition) {
+				c.resume = resumption{} // it would say so for ever
+			}
 			return false, fmt.Errorf("resuming the session: %w", err)
 		}
 		r := xmlstream.NewReader(e.Raw, stanza.NSClient)

@@ -60,14 +60,15 @@ func (se *Session) Presence() Presence {
 }
 
 // SetPresence changes it and runs the PresenceChanged hooks. A session that becomes able to take
-// messages (available, priority not negative) is sent what is spooled for the account.
-func (se *Session) SetPresence(t *Turn, p Presence) {
+// messages (available, priority not negative) is sent what is spooled for the account. It reports
+// false, and does nothing, where the session has ended.
+func (se *Session) SetPresence(t *Turn, p Presence) bool {
 	u := se.User
 	u.mu.Lock()
 	was := se.presence
 	if se.ended {
 		u.mu.Unlock()
-		return
+		return false
 	}
 	se.presence = p
 	if p.takesMessages() && !was.takesMessages() {
@@ -77,6 +78,7 @@ func (se *Session) SetPresence(t *Turn, p Presence) {
 	for _, f := range se.server.table.presence {
 		f(t, se, was)
 	}
+	return true
 }
 
 // takesMessages: RFC 6121 §8.5.2.1.

@@ -33,6 +33,8 @@ var spoken = map[string]string{
 	"0175": "a SASL mechanism",
 	"0178": "a SASL mechanism",
 	"0198": "a stream feature",
+	"0280": "clients ask and take; the server makes no copies yet",
+	"0297": "in the payloads of others",
 	"0335": "things and clients speak it, past the server",
 	"0432": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",

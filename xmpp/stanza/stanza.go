@@ -203,7 +203,8 @@ func (s *Stanza) Retain() *Stanza {
 	return c
 }
 
-// Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it. The stanza keeps b.
+// Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it, or as another did
+// who uses prefixes. The stanza keeps b.
 func Parse(b []byte) (*Stanza, error) {
 	e, err := parse(xmlstream.Frame, b)
 	if err != nil {
@@ -220,7 +221,8 @@ func Parse(b []byte) (*Stanza, error) {
 // parse reads one element, behind the header of its stream if mode is Stream.
 func parse(mode xmlstream.Mode, b []byte) (*xmlstream.Element, error) {
 	p := xmlstream.NewParser(mode, NSClient, xmlstream.Limits{
-		ElementBytes: len(b) + 1, Depth: 1 << 10, Attributes: 1 << 10,
+		ElementBytes: 4*len(b) + 256, // declarations move to where they are needed
+		Depth:        1 << 10, Attributes: 1 << 10,
 	})
 	p.Feed(b)
 	ev, err := p.Next()

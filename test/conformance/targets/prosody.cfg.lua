@@ -26,5 +26,6 @@ contact_info = {
 }
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
+VirtualHost "{{.Second}}"
 Component "away.{{.Domain}}"
 	component_secret = "nobody has it"
