@@ -65,10 +65,10 @@ type Kind uint8
 
 const (
 	Challenge Kind = iota + 1 // send Data, give the answer to Step
-	Stranger                  // may a client without account be Username? Resolve with nil, or with an error
 	Lookup                    // read the keys of Username, give them to Resolve
 	Success                   // the client is Username; send Data along if it is not nil
 	Failed                    // the client gets Failure; the login is over
+	Stranger                  // may a client without account be Username? Resolve with nil, or with an error
 )
 
 func (k Kind) String() string {
