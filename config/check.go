@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -20,11 +22,24 @@ func (c *Config) check(d *decoder) {
 	c.checkAnonymous(d)
 	c.checkComponents(d)
 	c.checkAddresses(d)
+	c.checkHTTP(d)
 	if c.Data == "" {
 		d.fail(d.lineOf("data"), "data", "is empty; it names a folder")
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		d.fail(d.lineOf("tls"), "tls", "certificate and key go together; without both a self-signed certificate is made")
+	}
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		key, pair := "tls.domains."+domain, c.TLS.Domains[domain]
+		switch j, err := jid.Parse(domain); {
+		case err != nil || !slices.Contains(c.Domains, j.Domain()):
+			d.fail(d.lineOf(key), key, "%s is none of domains", domain)
+		case pair.Certificate == "" || pair.Key == "":
+			d.fail(d.lineOf(key), key, "needs a certificate and a key")
+		}
+	}
+	if len(c.TLS.Domains) > 0 && c.TLS.Certificate == "" {
+		d.fail(d.lineOf("tls.domains"), "tls.domains", "needs tls.certificate beside it, for clients that ask for no domain")
 	}
 }
 
@@ -84,6 +99,46 @@ func (c *Config) checkComponents(d *decoder) {
 		all[name] = c.Components[domain]
 	}
 	c.Components = all
+}
+
+// checkHTTP looks at the keys of http.
+func (c *Config) checkHTTP(d *decoder) {
+	for i, s := range c.HTTP.TrustedProxies {
+		if _, err := network(s); err != nil {
+			key := fmt.Sprintf("http.trusted_proxies[%d]", i)
+			d.fail(d.lineOf(key), key, "%q is not an address or a network, like 192.0.2.0/24", s)
+		}
+	}
+	if c.HTTP.PublicURL == "" {
+		return
+	}
+	u, err := url.Parse(c.HTTP.PublicURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		d.fail(d.lineOf("http.public_url"), "http.public_url", "%q is not an address like https://example.org or https://example.org/path", c.HTTP.PublicURL)
+	}
+}
+
+// Proxies are the networks of TrustedProxies.
+func (h *HTTP) Proxies() []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range h.TrustedProxies {
+		if p, err := network(s); err == nil { // check has reported it
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// network reads a network, or one address.
+func network(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Prefix(a.BitLen()) //nolint:wrapcheck // it cannot fail
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("config: %w", err)
+	}
+	return p.Masked(), nil
 }
 
 // checkAddresses looks at every list of Listen.

@@ -68,11 +68,21 @@ type TLS struct {
 	Certificate string `yaml:"certificate" default:""`
 	// A PEM file with the private key of the certificate.
 	Key string `yaml:"key" default:""`
+	// Certificates of their own for some of the domains: `example.net: {certificate: net.crt, key: net.key}`. A client gets the one that names the domain it asks for (SNI).
+	Domains map[string]Certificate `yaml:"domains" default:"{}"`
 	// A PEM file with the authorities whose certificates let clients log in without a password (SASL EXTERNAL, XEP-0178). They must be authorities of yours: whatever address they certify is believed. It is read again at SIGHUP.
 	ClientCA string `yaml:"client_ca" default:""`
 	// Where a client's certificate names its account: in XMPP addresses alone (id-on-xmppAddr, RFC 6120 §13.7.1.4); without one also in mail addresses (email); without either also in its common name (common_name), an address or the part before the @.
 	ClientIdentity string `yaml:"client_identity" default:"xmpp_address" oneof:"xmpp_address email common_name"`
 	ACME           ACME   `yaml:"acme"`
+}
+
+// Certificate is one with its key.
+type Certificate struct {
+	// A PEM file with the certificate and its chain.
+	Certificate string `yaml:"certificate" default:""`
+	// A PEM file with the private key of the certificate.
+	Key string `yaml:"key" default:""`
 }
 
 // ACME says where certificates come from by themselves.
@@ -96,10 +106,10 @@ type Listen struct {
 	ServerTLS []string `yaml:"server_tls" default:"[]" unbuilt:"federation"`
 	// External components (XEP-0114). Their streams are not encrypted: keep it on the loopback interface, or within a tunnel. Nothing listens while `components` is empty.
 	Component []string `yaml:"component" default:"[127.0.0.1:5347]"`
-	// WebSocket, BOSH, upload, dashboard and host-meta, behind a reverse proxy.
-	HTTP []string `yaml:"http" default:"[]" unbuilt:"HTTP"`
+	// WebSocket and host-meta, for a reverse proxy. Clients log in here only where such a proxy says that they came over TLS.
+	HTTP []string `yaml:"http" default:"[\"127.0.0.1:5280\"]"`
 	// The same over TLS.
-	HTTPS []string `yaml:"https" default:"[]" unbuilt:"HTTP"`
+	HTTPS []string `yaml:"https" default:"[\"[::]:5443\"]"`
 	// Metrics, health and profiles: /metrics, /healthz, /readyz, /debug/pprof. Whoever can connect may read them.
 	Metrics []string `yaml:"metrics" default:"[\"127.0.0.1:9090\"]"`
 	// MQTT devices.
@@ -114,8 +124,10 @@ type Listen struct {
 
 // HTTP says how the listeners http and https behave.
 type HTTP struct {
-	// Networks of reverse proxies: from these alone X-Forwarded-* is believed. https there counts as secure, and offers no channel binding.
-	TrustedProxies []string `yaml:"trusted_proxies" default:"[127.0.0.1/32]" unbuilt:"HTTP"`
+	// Addresses and networks of reverse proxies: from these alone X-Forwarded-* and Forwarded are believed. https there counts as secure, and offers no channel binding.
+	TrustedProxies []string `yaml:"trusted_proxies" default:"[127.0.0.1/32]"`
+	// The https address under which clients reach these listeners, as https://example.org or https://example.org/path, for host-meta. Empty: host-meta names the host and port at which it was asked for.
+	PublicURL string `yaml:"public_url" default:""`
 }
 
 // Federation says with which servers this one talks.
@@ -160,6 +172,10 @@ type Limits struct {
 	LoginTimeout Duration `yaml:"login_timeout" default:"30s"`
 	// How long a client's network may be silent before its connection is taken for dead. TCP keep-alives find out, in the second half of that time.
 	DeadAfter Duration `yaml:"dead_after" default:"5m"`
+	// The header of an HTTP request; a larger one is answered with 431.
+	HTTPHeaderBytes Bytes `yaml:"http_header_bytes" default:"16KiB"`
+	// How long an HTTP request may take to come, and its answer to be taken. Not for a WebSocket once it is open.
+	HTTPTimeout Duration `yaml:"http_timeout" default:"30s"`
 	// Accounts made from one address, where registration is not closed.
 	RegistrationsPerHour Limit `yaml:"registrations_per_hour" default:"20"`
 

@@ -43,6 +43,7 @@ type outbound struct {
 	ackDue   bool        // the client is to be told our h
 	draining bool        // live stanzas wait in held behind what is drained
 	starved  bool        // draining waits until the client has taken more
+	dropped  bool        // the stream is aborted because its client does not read
 	held     []sent
 }
 
@@ -198,8 +199,9 @@ func (o *outbound) flush(t *Turn) {
 		o.ask()
 	}
 	st.Flush()
-	stuck := st.Queued() > o.se.server.limits.QueueBytes
+	stuck := !o.dropped && st.Queued() > o.se.server.limits.QueueBytes
 	if stuck {
+		o.dropped = true // more may be queued before it is gone
 		// A reader that does not read: the connection goes without the stream's end, so
 		// that a managed session may be resumed.
 		o.se.server.metrics.stalled.Inc()
@@ -356,7 +358,7 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 		return false
 	}
 	o.stream = st
-	o.queued, o.ackDue = 0, false
+	o.queued, o.ackDue, o.dropped = 0, false, false
 	o.asked = o.acked
 	st.Queue(first)
 	for i := range len(o.window) {

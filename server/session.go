@@ -38,6 +38,7 @@ type Session struct {
 	ended      bool
 	drains     bool  // the spool is being drained to this session
 	drainAgain bool  // and there is more since
+	drainWaits bool  // until another session of the account has read what it takes
 	drainFrom  int64 // up to this row all is sent; the draining worker's
 
 	resume  atomic.Int64 // nanoseconds that a lost stream may be resumed; 0: it may not
@@ -333,7 +334,7 @@ func (se *Session) settle(t *Turn, rest []sent) {
 
 // unanswered answers a request that the client will not (RFC 6120 §8.2.3).
 func (se *Session) unanswered(t *Turn, b []byte) {
-	s, err := stanza.Parse(standalone(b))
+	s, err := stanza.Parse(stanza.Standalone(b))
 	if err != nil {
 		return
 	}

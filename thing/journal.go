@@ -29,11 +29,10 @@ import (
 
 const journalTitle = "stonechat readings 1 "
 
-// journal is the file. Its caller keeps calls apart.
+// journal is the file, which is open only while it is written. Its caller keeps calls apart.
 type journal struct {
 	name  string
 	title string
-	file  *os.File
 	size  int64 // of what is whole
 	lines int   // beside the title
 }
@@ -138,38 +137,41 @@ func (x *reading) line() (string, error) {
 // add writes a reading, and returns when a power cut does not take it any more.
 func (j *journal) add(x *reading) error {
 	line, err := x.line()
-	if err == nil {
-		err = j.append(line)
-	}
-	if err == nil {
-		err = j.file.Sync()
-	}
 	if err != nil {
-		return fmt.Errorf("thing: keeping a reading: %w", err)
+		return err
 	}
-	return nil
+	return j.append(line, true)
 }
 
-// drop writes that a reading is gone, of which there are left now. It is not waited for: what a
+// drop writes that a reading is gone; n are left, which left lists. It is not waited for: what a
 // power cut takes of it is told once more.
-func (j *journal) drop(x *reading, left []reading) error {
-	if j.lines > 2*len(left)+1000 || len(left) == 0 && j.lines > 100 {
-		return j.rewrite(left)
+func (j *journal) drop(x *reading, n int, left func() []reading) error {
+	if j.lines > 2*n+1000 || n == 0 && j.lines > 100 {
+		return j.rewrite(left())
 	}
-	return j.append("- " + strconv.FormatUint(x.number, 10) + "\n")
+	return j.append("- "+strconv.FormatUint(x.number, 10)+"\n", false)
 }
 
-// append writes a line whole, or not at all.
-func (j *journal) append(line string) error {
-	n, err := j.file.WriteString(line)
+// append writes a line whole, or not at all, and makes it last if that is asked.
+func (j *journal) append(line string, lasting bool) error {
+	file, err := os.OpenFile(j.name, os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		if n > 0 {
-			err = errors.Join(err, j.file.Truncate(j.size))
-		}
 		return fmt.Errorf("thing: keeping readings: %w", err)
 	}
-	j.size += int64(n)
-	j.lines++
+	n, err := file.WriteString(line)
+	switch {
+	case err != nil && n > 0:
+		err = errors.Join(err, file.Truncate(j.size))
+	case err == nil:
+		j.size += int64(n)
+		j.lines++
+		if lasting {
+			err = file.Sync()
+		}
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("thing: keeping readings: %w", err)
+	}
 	return nil
 }
 
@@ -187,20 +189,15 @@ func (j *journal) rewrite(list []reading) error {
 	if err := writeLasting(j.name+".new", b); err != nil {
 		return fmt.Errorf("thing: keeping readings: %w", err)
 	}
-	if j.file != nil {
-		_ = j.file.Close() // Windows renames no open file
-	}
 	err := os.Rename(j.name+".new", j.name)
 	if err == nil {
-		err = syncFolder(filepath.Dir(j.name))
 		j.size, j.lines = int64(len(b)), len(list)
+		err = syncFolder(filepath.Dir(j.name))
 	}
-	file, opening := os.OpenFile(j.name, os.O_WRONLY|os.O_APPEND, 0o600)
-	if err = errors.Join(err, opening); err != nil {
-		err = fmt.Errorf("thing: keeping readings: %w", err)
+	if err != nil {
+		return fmt.Errorf("thing: keeping readings: %w", err)
 	}
-	j.file = file
-	return err
+	return nil
 }
 
 // writeLasting writes a file that a power cut does not take.
@@ -224,5 +221,3 @@ func syncFolder(name string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
-
-func (j *journal) close() error { return j.file.Close() }

@@ -111,7 +111,9 @@ func (r *ring) void(x *reading) error {
 	if r.file == nil {
 		return nil
 	}
-	return r.file.drop(x, append(slices.Clone(r.flying), r.list[r.first:]...))
+	return r.file.drop(x, len(r.flying)+len(r.list)-r.first, func() []reading {
+		return append(slices.Clone(r.flying), r.list[r.first:]...)
+	})
 }
 
 // take takes the oldest reading out.
@@ -140,15 +142,6 @@ func (r *ring) landed(x *reading, over bool) error {
 		return nil
 	}
 	return r.void(x)
-}
-
-func (r *ring) close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.file == nil {
-		return nil
-	}
-	return r.file.close()
 }
 
 // handed says that the client has what was taken.

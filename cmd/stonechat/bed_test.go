@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,17 @@ type bed struct {
 	t     *testing.T
 	store store.Store
 	spy   *spy
+	gate  atomic.Pointer[chan struct{}] // the disk waits for it
+}
+
+// stall holds the disk until the function that it returns is called.
+func (b *bed) stall() (release func()) {
+	gate := make(chan struct{})
+	b.gate.Store(&gate)
+	return func() {
+		b.gate.Store(nil)
+		close(gate)
+	}
 }
 
 // newBed starts a server of the domains d and e; more is further configuration.
@@ -44,11 +56,16 @@ func newBed(t *testing.T, more string) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	b := &bed{t: t, spy: new(spy)}
+	st, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler), BeforeCommit: func() {
+		if gate := b.gate.Load(); gate != nil {
+			<-*gate
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{t: t, store: st, spy: new(spy)}
+	b.store = st
 	b.Server, err = server.New(server.Config{
 		Domains: c.Domains, Limits: serverLimits(c), Store: st, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
 	}, append([]server.Module{b.spy}, mods...))
@@ -253,12 +270,16 @@ type memory struct {
 	out     []byte
 	paused  int
 	resumed sync.Cond
+	queued  func(xml string) // called when something was queued; its receiver's account is locked
 }
 
 func (m *memory) Queue(b []byte) {
 	m.mu.Lock()
 	m.out = append(m.out, b...)
 	m.mu.Unlock()
+	if m.queued != nil {
+		m.queued(string(b))
+	}
 }
 
 func (m *memory) Pause() {
@@ -321,4 +342,12 @@ func (y *spy) forget() {
 	y.mu.Lock()
 	y.seen = nil
 	y.mu.Unlock()
+}
+
+// rounds are how often chance is tried.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
 }

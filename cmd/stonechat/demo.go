@@ -50,7 +50,7 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	c.Listen.Metrics = nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
 	in, err := d.start(c)
 	if err != nil {
 		return err

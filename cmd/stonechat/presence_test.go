@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,10 +65,10 @@ func TestPresenceConverges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBed(t, "")
-				b.account("alice@d", both(bob))
+				b.account("alice@d", append(crowd(), both(bob))...)
 				b.account("bob@e", both(alice))
 				b.account("carol@d")
-				for range 60 {
+				for range rounds(60) {
 					// Each round begins with what may have been cancelled.
 					restore(b, alice, both(bob))
 					restore(b, bob, both(alice))
@@ -103,6 +104,14 @@ func TestPresenceConverges(t *testing.T) {
 	}
 }
 
+// crowd are contacts who are never there: telling them takes a while in which much can happen.
+func crowd() (all []store.RosterItem) {
+	for i := range 150 {
+		all = append(all, store.RosterItem{Contact: jid.MustParse(fmt.Sprintf("c%d@d", i)), Subscription: store.SubscriptionFrom})
+	}
+	return all
+}
+
 // restore writes a contact as it was; the account is not in use.
 func restore(b *bed, account jid.JID, it store.RosterItem) {
 	b.t.Helper()
@@ -135,13 +144,62 @@ func statusOf(xml string) string {
 	return ""
 }
 
+// TestPresenceMeetsChanges lets things happen in the midst of a broadcast, before bob is told or after:
+// contacts are told in no order.
+func TestPresenceMeetsChanges(t *testing.T) {
+	contact := func(j string, s store.Subscription) store.RosterItem {
+		return store.RosterItem{Contact: jid.MustParse(j), Subscription: s}
+	}
+	for name, happens := range map[string]func(a, other *peer){
+		"bob is not to see it any more": func(_, other *peer) { other.feed("<presence type='unsubscribed' to='bob@e'/>") },
+		"bob is removed": func(_, other *peer) {
+			other.feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		},
+		"the session ends": func(a, _ *peer) {
+			go a.end() // it comes to wait for carol's account
+			for a.se.Presence().Available {
+				runtime.Gosched()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, "")
+				alice := b.account("alice@d", contact("carol@d", store.SubscriptionFrom))
+				bob := b.account("bob@e")
+				b.account("carol@d")
+				for range rounds(30) {
+					restore(b, alice, contact("bob@e", store.SubscriptionFrom))
+					restore(b, bob, contact("alice@d", store.SubscriptionTo))
+					a, other, c, w := b.online("alice@d/r"), b.bind("alice@d/other"), b.online("carol@d/r"), b.online("bob@e/r")
+					var once sync.Once
+					c.st.queued = func(xml string) {
+						if statusOf(xml) != "secret" {
+							return
+						}
+						once.Do(func() { happens(a, other) })
+					}
+					a.send("<presence><status>secret</status></presence>")
+					if seen := last(w.got(), "alice@d/r"); !matches(seen, "type='unavailable'") {
+						t.Fatalf("bob sees %s", seen)
+					}
+					for _, p := range []*peer{a, other, c, w} {
+						p.end()
+					}
+					synctest.Wait()
+				}
+			})
+		})
+	}
+}
+
 // TestBindingSessionSeesPresence: presence to a session that is just bound comes, whoever is first.
 func TestBindingSessionSeesPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
 		b.account("alice@d")
 		b.account("bob@e")
-		for range 50 {
+		for range rounds(50) {
 			a := b.online("alice@d/r")
 			var w *peer
 			var all sync.WaitGroup
@@ -160,5 +218,60 @@ func TestBindingSessionSeesPresence(t *testing.T) {
 			w.end()
 			synctest.Wait()
 		}
+	})
+}
+
+// TestProbes is RFC 6121 §4.3.2.
+func TestProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		seen := func(j string) store.RosterItem {
+			return store.RosterItem{Contact: jid.MustParse(j), Subscription: store.SubscriptionFrom}
+		}
+		b.account("juliet@d", seen("romeo@e"), seen("nobody@far"))
+		b.account("romeo@e")
+		b.account("mercutio@e")
+		romeo, mercutio := b.online("romeo@e/r"), b.online("mercutio@e/r")
+		const no = "<presence type='unsubscribed' from='juliet@d' to='mercutio@e'"
+		for _, step := range []struct {
+			to    string
+			romeo []string
+		}{
+			{"juliet@d", []string{"type='unavailable' from='juliet@d' to='romeo@e/r'"}},
+			{"juliet@d/a", []string{"type='unavailable' from='juliet@d/a' to='romeo@e/r'"}},
+			{"nobody@d", nil}, // "unsubscribed", which changes nothing
+		} {
+			romeo.send("<presence type='probe' to='" + step.to + "'/>")
+			romeo.gets(step.romeo...)
+		}
+		a, quiet := b.online("juliet@d/a"), b.bind("juliet@d/quiet")
+		c := b.bind("juliet@d/c")
+		c.send("<presence><priority>-1</priority></presence>")
+		romeo.got()
+		b.spy.forget()
+		for to, want := range map[string][]string{
+			"juliet@d":       {"from='juliet@d/a' to='romeo@e/r'", "from='juliet@d/c' <priority>-1"},
+			"juliet@d/c":     {"from='juliet@d/c' to='romeo@e/r' <priority>-1"},
+			"juliet@d/quiet": {"type='unavailable' from='juliet@d/quiet' to='romeo@e/r'"},
+		} {
+			romeo.send("<presence type='probe' to='" + to + "'/>")
+			romeo.gets(want...)
+			mercutio.send("<presence type='probe' to='" + to + "'/>")
+			mercutio.gets()
+			if !b.spy.saw(no) {
+				t.Errorf("no answer to a stranger's probe of %s", to)
+			}
+			b.spy.forget()
+		}
+		for _, p := range []*peer{a, quiet, c} {
+			for _, xml := range p.got() {
+				if matches(xml, "type='probe'") {
+					t.Errorf("%s got %s", p.se.JID, xml)
+				}
+			}
+		}
+		// One's own resources see each other.
+		quiet.send("<presence type='probe' to='juliet@d/a'/>")
+		quiet.gets("from='juliet@d/a' to='juliet@d/quiet'")
 	})
 }

@@ -137,7 +137,7 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 		b := newBed(t, "")
 		alice := b.account("alice@d")
 		item := regexp.MustCompile(`<item jid='(c\d+@x)'(?: name='(\d+)')? subscription='(\w+)'`)
-		for round := range 30 {
+		for round := range rounds(30) {
 			writer, reader := b.bind("alice@d/w"), b.bind("alice@d/r")
 			var all sync.WaitGroup
 			all.Go(func() {
@@ -183,6 +183,104 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 			reader.end()
 			synctest.Wait()
 		}
+	})
+}
+
+// TestRosterWaitsForTheDisk: a version is told when it is stored, and not before: after a crash it
+// might be given again.
+func TestRosterWaitsForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		alice := b.account("alice@d")
+		writer, reader := b.bind("alice@d/w"), b.bind("alice@d/r")
+		release := b.stall()
+		writer.send(setItem(1, "new"))
+		go reader.feed("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver=''/></iq>")
+		reader.gets()
+		writer.gets()
+		release()
+		synctest.Wait()
+		kept, err := b.store.Roster(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.gets(fmt.Sprintf("id='v' ver='%d' jid='c1@x'", kept.Version))
+		writer.gets("id='s' type='result'")
+	})
+}
+
+// TestRemovalIsStoredOnBothSides: a removal is answered when the contact's side is stored, too.
+func TestRemovalIsStoredOnBothSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		alice, bob := jid.MustParse("alice@d"), jid.MustParse("bob@e")
+		b.account("alice@d", store.RosterItem{Contact: bob, Subscription: store.SubscriptionBoth})
+		b.account("bob@e", store.RosterItem{Contact: alice, Subscription: store.SubscriptionBoth})
+		p := b.bind("alice@d/r")
+		p.st.queued = func(xml string) {
+			if !matches(xml, "id='x' type='result'") {
+				return
+			}
+			if it := b.item(bob, alice); it.Subscription != store.SubscriptionNone {
+				t.Errorf("answered while the other side is %+v", it)
+			}
+		}
+		p.send("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		p.gets("id='x' type='result'")
+	})
+}
+
+// TestSubscriptionSidesAgree: whatever two resources do at the same time, the contact has the other
+// side of what the account has.
+func TestSubscriptionSidesAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		alice, bob := b.account("alice@d"), b.account("bob@e")
+		actions := []string{
+			"<presence type='subscribe' to='bob@e'/>",
+			"<presence type='unsubscribe' to='bob@e'/>",
+			"<presence type='subscribed' to='bob@e'/>",
+			"<presence type='unsubscribed' to='bob@e'/>",
+			"<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>",
+		}
+		one, two := b.online("alice@d/1"), b.online("alice@d/2")
+		for i := range rounds(100) {
+			if i%3 == 0 { // bob asks, too
+				bobs := b.online("bob@e/r")
+				bobs.send("<presence type='subscribe' to='alice@d'/>")
+				bobs.end()
+				synctest.Wait()
+			}
+			var all sync.WaitGroup
+			for k, p := range []*peer{one, two} {
+				all.Go(func() {
+					p.feed(actions[(i+k)%len(actions)] + actions[(i*3+k*2)%len(actions)])
+				})
+			}
+			all.Wait()
+			synctest.Wait()
+			hers, his := b.item(alice, bob), b.item(bob, alice)
+			if got, want := nameOf(his), stateOf(hers).mirror().name; got != want {
+				t.Fatalf("round %d: she has %s, he has %s, want %s", i, nameOf(hers), got, want)
+			}
+		}
+	})
+}
+
+// TestDirectedIsBounded: RFC 6121 §4.6 without an end to it.
+func TestDirectedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "modules:\n  presence: {directed: 2}\n")
+		b.account("alice@d")
+		p := b.bind("alice@d/r")
+		p.send("<presence to='a@d'/><presence to='b@d/r'/><presence to='a@d'><show>away</show></presence>")
+		p.gets()
+		p.send("<presence to='c@d' id='c'/>")
+		p.gets("<presence type='error' id='c' from='c@d' resource-constraint")
+		p.send("<presence to='a@d' type='unavailable'/><presence to='c@d' id='c'/>")
+		p.gets()
+		p.send("<presence type='unavailable'/><presence to='d@d'/><presence to='e@d'/>") // nobody is left
+		p.gets()
 	})
 }
 

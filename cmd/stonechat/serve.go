@@ -11,10 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +30,8 @@ import (
 	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/server/c2s"
 	"github.com/stonechat-im/stonechat/server/components"
+	"github.com/stonechat-im/stonechat/server/httpd"
+	"github.com/stonechat-im/stonechat/server/websocket"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
 )
@@ -75,6 +80,9 @@ type instance struct {
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
+
+	http      *httpd.Server
+	websocket *websocket.Service
 }
 
 // address is where clients of that key connect to.
@@ -107,6 +115,9 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
+	}
+	if missing := in.certs.Uncovered(); len(missing) > 0 {
+		in.log.Warn("domains without a certificate: clients will refuse them", "domains", missing)
 	}
 	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit()})
 	if err != nil {
@@ -143,6 +154,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	in.serveHTTP(reg)
 	ls, err := in.bind()
 	if err != nil {
 		return nil, err
@@ -163,6 +175,10 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 			in.parts.Listen(l)
 		case "client_tls":
 			in.clients.Listen(l, in.certs.Asking("xmpp-client"))
+		case "http":
+			in.http.Listen(l, nil)
+		case "https":
+			in.http.Listen(l, in.certs.Config("http/1.1"))
 		default:
 			in.clients.Listen(l, nil)
 		}
@@ -181,7 +197,10 @@ func (in *instance) bind() (ls []net.Listener, err error) {
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component}, {"metrics", c.Listen.Metrics}} {
+	}{
+		{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component},
+		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
+	} {
 		for _, a := range k.addresses {
 			l, err := drive.Listen(a, c.Limits.DeadAfter.D())
 			if err != nil {
@@ -240,6 +259,7 @@ func (in *instance) stop() error {
 	defer cancel()
 	in.watch.ready.Store(false)
 	in.clients.StopListening()
+	in.http.StopListening()
 	// Components first: what they have not had comes back to sessions that still live.
 	last, cancel := context.WithTimeout(ctx, lastBytesTime)
 	in.parts.Shutdown(last)
@@ -248,7 +268,11 @@ func (in *instance) stop() error {
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel = context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()
-	in.clients.Close(last)
+	var closing sync.WaitGroup
+	for _, part := range []interface{ Close(context.Context) }{in.clients, in.websocket, in.http} {
+		closing.Go(func() { part.Close(last) })
+	}
+	closing.Wait()
 	return errors.Join(err, in.watch.close(last), in.store.Close())
 }
 
@@ -324,8 +348,12 @@ func logger(c config.Log) *slog.Logger {
 }
 
 func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+	var more []tlsconfig.Pair
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		more = append(more, tlsconfig.Pair(c.TLS.Domains[domain]))
+	}
 	return tlsconfig.Open(tlsconfig.Options{
-		Certificate: c.TLS.Certificate, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA,
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA, More: more,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
 	})
 }

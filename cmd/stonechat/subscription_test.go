@@ -64,14 +64,17 @@ func (s state) mirror() state {
 	return m
 }
 
-func nameOf(it store.RosterItem) string {
+// stateOf is the state of an item.
+func stateOf(it store.RosterItem) state {
 	for _, s := range states {
 		if s.subscription == it.Subscription && s.out == it.Ask && s.in == (it.In != nil) {
-			return s.name
+			return s
 		}
 	}
-	return fmt.Sprintf("no state of the specification: %+v", it)
+	return state{name: fmt.Sprintf("no state of the specification: %+v", it)}
 }
+
+func nameOf(it store.RosterItem) string { return stateOf(it).name }
 
 // rule is one table: for each state what happens, and the next state by its place. In the strings
 // every letter is a state: y or n.

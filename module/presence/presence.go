@@ -34,10 +34,13 @@ type Roster interface {
 	// Ready reports whether the account's contacts are at hand; otherwise Item and Update may wait.
 	Ready(u *server.User) bool
 	Item(u *server.User, contact jid.JID) (store.RosterItem, error)
-	// Each returns the contacts of an account that is online.
+	// Each returns the contacts of an account that is online; Count is how many.
+	Count(u *server.User) int
 	Each(u *server.User) []store.RosterItem
 	// Update changes one contact, commits and pushes it; see module roster.
 	Update(u *server.User, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error)
+	// Asking makes what the account asks and answers wait for each other; see module roster.
+	Asking(u *server.User) (done func(), err error)
 	// Interested appends the sessions that asked for the roster.
 	Interested(u *server.User, dst []*server.Session) []*server.Session
 }
@@ -103,9 +106,23 @@ func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
 	return nil
 }
 
+// many contacts take longer to tell than others on the loop should wait.
+const many = 100
+
 // broadcast changes what a session says of itself, and tells whoever may know (RFC 6121 §4.2.2,
 // §4.4.2, §4.5.2).
 func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
+	u := t.Origin.User
+	if m.roster.Count(u) < many {
+		m.say(t, s)
+	} else {
+		t.OffLoop(u, s, m.say)
+	}
+	return server.Handled
+}
+
+// say is broadcast, here or on a worker.
+func (m *Module) say(t *server.Turn, s *stanza.Stanza) {
 	se := t.Origin
 	was := se.Presence()
 	if s.Type == stanza.Unavailable {
@@ -113,11 +130,11 @@ func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
 			se.SetPresence(t, server.Presence{})
 		}
 		m.tell(t, se, was, s)
-		return server.Handled
+		return
 	}
 	p := server.Presence{Available: true, Priority: priority(s), Stanza: s.Append(nil, stanza.NSClient)}
 	if !se.SetPresence(t, p) {
-		return server.Handled
+		return
 	}
 	m.tell(t, se, p, s)
 	switch {
@@ -126,7 +143,6 @@ func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
 	case !was.Available:
 		m.welcome(t, se)
 	}
-	return server.Handled
 }
 
 // priority is the presence's, 0 where there is none or it is no number (RFC 6121 §4.7.2.3).

@@ -118,6 +118,12 @@ func (m *Module) ask(t *server.Turn, s *stanza.Stanza) error {
 // leaves is ask where it may wait.
 func (m *Module) leaves(t *server.Turn, u *server.User, s *stanza.Stanza) {
 	contact := s.To.Bare()
+	done, err := m.roster.Asking(u)
+	if err != nil {
+		committed(t, s, nil, err)
+		return
+	}
+	defer done()
 	var route, lost, gained bool
 	p, err := m.roster.Update(u, contact, func(it *store.RosterItem) (changed bool) {
 		saw := it.Subscription & from

@@ -13,6 +13,8 @@ import (
 // book is one account's contacts: as they are stored, with the changes that are on their way to
 // the disk.
 type book struct {
+	asking sync.Mutex // held before mu: see Module.Asking
+
 	mu       sync.Mutex
 	items    map[jid.JID]store.RosterItem
 	requests int   // items with In

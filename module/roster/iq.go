@@ -108,6 +108,8 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 
 // remove deletes a contact and the subscriptions both ways (RFC 6121 §2.5.2).
 func (m *Module) remove(t *server.Turn, q *server.Query, b *book, contact jid.JID) (stanza.Payload, error) {
+	b.asking.Lock()
+	defer b.asking.Unlock()
 	var was store.RosterItem
 	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
 		was = *it

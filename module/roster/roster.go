@@ -133,6 +133,29 @@ func (m *Module) Each(u *server.User) []store.RosterItem {
 	return all
 }
 
+// Asking lets one change of a subscription that the account makes be told to the contact before the
+// next one is made, until done is called: of two resources, one of which asks and one takes it
+// back, the contact hears in the order in which the roster was changed. It may wait for the store.
+func (m *Module) Asking(u *server.User) (done func(), err error) {
+	b, err := m.book(context.Background(), u)
+	if err != nil {
+		return nil, err
+	}
+	b.asking.Lock()
+	return b.asking.Unlock, nil
+}
+
+// Count is how many contacts Each returns.
+func (m *Module) Count(u *server.User) int {
+	b := m.books.Of(u)
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.items)
+}
+
 // Update changes one contact: change gets it as it is (zero but for the address where there is
 // none) and says whether anything is to be stored. What the user may see is pushed once it is
 // committed. An item that is hidden and waits for nothing is removed. Update may wait for the

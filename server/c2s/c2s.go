@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package c2s lets clients in over TCP, with STARTTLS or TLS from the first byte, and carries
-// their sessions.
+// their sessions. It also has the machine for transports that frame each element by themselves
+// ([Service.Framed]: WebSocket), so that there is one login, one admission and one kind of session.
 //
 // RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0),
 // XEP-0175 (complete, 1.2), XEP-0178 (partial, 1.2): between clients and server
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
-// stanzas. conn.go is the tie, login.go what waits for the store, certificate.go whom a certificate
-// names, guests.go those without an account, admission.go who may come in.
+// stanzas. conn.go is the tie, framed.go what others than TCP need of it, login.go what waits for the store,
+// certificate.go whom a certificate names, guests.go those without an account, admission.go who may
+// come in.
 package c2s
 
 import (
@@ -84,6 +86,7 @@ func DefaultLimits() Limits {
 type Service struct {
 	Config
 	stream    stream.ServerConfig
+	framed    stream.ServerConfig // the same for Framed
 	admission admission
 	failures  failures
 	guests    guests
@@ -119,6 +122,7 @@ func New(c Config) *Service {
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
 		Anonymous:     func(domain string) bool { return slices.Contains(c.Anonymous, domain) },
 		LoginTimeout:  c.Limits.LoginTimeout,
+		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32},
 		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
@@ -134,6 +138,8 @@ func New(c Config) *Service {
 		}
 		return s.Server.AnswersBeforeLogin(e)
 	}
+	s.framed = s.stream
+	s.framed.Framed = true
 	r := c.Metrics
 	s.metrics = serviceMetrics{
 		accepted:     r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
@@ -155,6 +161,9 @@ func New(c Config) *Service {
 	r.CounterFunc("stonechat_c2s_dropped_total", "Connections dropped while they waited for their login to begin, because there were too many (limits.unauthenticated_connections).", count(func(n admissionCounts) int { return n.dropped }))
 	return s
 }
+
+// bytesBeforeLogin is how long an element may be before login.
+const bytesBeforeLogin = 10_000
 
 func orHuge(n int) int {
 	if n <= 0 {
@@ -186,7 +195,7 @@ func (s *Service) accept(l net.Listener, direct *tls.Config) {
 		}
 		s.metrics.accepted.Inc()
 		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
-			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, p) }) {
+			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, &s.stream, p) }) {
 				p.leave()
 			}
 		}, func() { _ = nc.Close() })

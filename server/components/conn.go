@@ -161,7 +161,7 @@ func (c *conn) end(e *stream.Error) {
 		return
 	}
 	c.service.metrics.ended.WithLabelValues(string(e.Condition)).Inc()
-	c.Queue(stream.AppendEnd(nil, e, false))
+	c.Queue(stream.AppendEnd(stream.AppendError(nil, e, false), false))
 	c.Close()
 }
 

@@ -107,6 +107,8 @@ listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
   component: ["%[5]s:0"]
+  http: []
+  https: []
   metrics: []
 components: {%[6]s: {secret: %[7]q}}
 registration: open

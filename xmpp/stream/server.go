@@ -178,6 +178,9 @@ func (s *Server) element(e *xmlstream.Element) Event {
 	case s.framed && string(e.Space) == NSFraming:
 		s.frame(e)
 		return Event{}
+	case s.framed && len(e.Space) == 0:
+		s.fail(&Error{Condition: InvalidNamespace, Text: "each frame declares its namespace"}) // RFC 7395 §3.3.3
+		return Event{}
 	case s.state == Bound:
 		return Event{Kind: Element, Element: e}
 	case s.closing:

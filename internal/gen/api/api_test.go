@@ -28,7 +28,9 @@ func TestDeclarations(t *testing.T) {
 		func (s S) Get() Kind { return 0 }
 		func (s S) get() {}
 		type I interface { M(x int) error; m() }
-		type small struct{ A int }`
+		type small struct{ C int }
+		func (s *small) Feed(b []byte) {}
+		type T struct { small; D int }`
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, "p.go", source, 0)
 	if err != nil {
@@ -39,10 +41,10 @@ func TestDeclarations(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"const Answer untyped int = 42", "const First Kind = 1", "field S.A int", "field S.F func(string) bool",
+		"const Answer untyped int = 42", "const First Kind = 1", "field S.A int", "field S.F func(string) bool", "field T.C int", "field T.D int",
 		"func Do(int, int, ...string) (int, error)", "func Map[T any, K comparable](list []T) map[K]T",
-		"method (*S) Do(int)", "method (S) Get() Kind", "method I.M(int) error",
-		"type Alias = map[string]Kind", "type I interface", "type Kind uint8", "type S struct", "var Err error",
+		"method (*S) Do(int)", "method (*T) Feed([]byte)", "method (S) Get() Kind", "method I.M(int) error",
+		"type Alias = map[string]Kind", "type I interface", "type Kind uint8", "type S struct", "type T struct", "var Err error",
 	}
 	got := declarations(p)
 	for i := range got {

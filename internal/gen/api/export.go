@@ -125,11 +125,7 @@ func (w *writer) named(o *types.TypeName) {
 	switch u := o.Type().Underlying().(type) {
 	case *types.Struct:
 		w.line("type %s struct", o.Name())
-		for f := range u.Fields() {
-			if f.Exported() {
-				w.line("field %s.%s %s", o.Name(), f.Name(), w.typ(f.Type()))
-			}
-		}
+		w.fields(o.Name(), u)
 	case *types.Interface:
 		w.line("type %s interface", o.Name())
 		for m := range u.Methods() {
@@ -141,18 +137,34 @@ func (w *writer) named(o *types.TypeName) {
 	default:
 		w.line("type %s %s", o.Name(), w.typ(u))
 	}
-	t, ok := o.Type().(*types.Named)
-	if !ok {
-		return
+	w.methods(o)
+}
+
+// fields writes the fields of a struct, those of hidden structs that it embeds among them.
+func (w *writer) fields(owner string, s *types.Struct) {
+	for f := range s.Fields() {
+		inner, isStruct := f.Type().Underlying().(*types.Struct)
+		switch {
+		case f.Exported():
+			w.line("field %s.%s %s", owner, f.Name(), w.typ(f.Type()))
+		case f.Embedded() && isStruct:
+			w.fields(owner, inner)
+		}
 	}
-	for m := range t.Methods() {
-		if !m.Exported() {
+}
+
+// methods writes the methods of a type, those of what it embeds among them.
+func (w *writer) methods(o *types.TypeName) {
+	values := types.NewMethodSet(o.Type())
+	for m := range types.NewMethodSet(types.NewPointer(o.Type())).Methods() {
+		f := m.Obj()
+		if !f.Exported() {
 			continue
 		}
 		star := ""
-		if _, ok := m.Signature().Recv().Type().(*types.Pointer); ok {
+		if values.Lookup(f.Pkg(), f.Name()) == nil {
 			star = "*"
 		}
-		w.line("method (%s%s) %s%s", star, o.Name(), m.Name(), strings.TrimPrefix(w.typ(m.Signature()), "func"))
+		w.line("method (%s%s) %s%s", star, o.Name(), f.Name(), strings.TrimPrefix(w.typ(f.Type()), "func"))
 	}
 }

@@ -5,7 +5,7 @@ run_as_root = true
 pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
-	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks";
+	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
 	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true
@@ -24,6 +24,9 @@ contact_info = {
 	admin = { "mailto:xmpp@{{.Domain}}", "xmpp:admin@{{.Domain}}" };
 	status = { "https://status.example.org/" };
 }
+http_ports = {}
+https_ports = { {{.WS}} }
+https_ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
 VirtualHost "{{.Second}}"
