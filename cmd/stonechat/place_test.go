@@ -115,12 +115,13 @@ func TestGatewayContact(t *testing.T) {
 }
 
 // TestRoomAsks: whoever enters a room is asked by all that are in it, as they are resources of
-// one address; nobody else there, or anywhere, learns whether a session exists (XEP-0045 §7.2,
-// RFC 6121 §8.5.3.1).
+// one address, and where the room is a place of this server by all that speak through it; nobody
+// else learns whether a session exists (XEP-0045 §7.2, RFC 6121 §8.5.3.1).
 func TestRoomAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		g := b.gateway("irc.d")
+		g, far := b.gateway("irc.d"), b.gateway(server.Elsewhere)
+		b.gateway("sms.d")
 		b.account("alice@d")
 		b.account("bob@d")
 		a := b.online("alice@d/1")
@@ -137,11 +138,14 @@ func TestRoomAsks(t *testing.T) {
 		if asks("room@irc.d/bob") {
 			t.Error("a room that alice is not in reaches her")
 		}
-		a.send("<presence to='room@irc.d/alice'/>")
+		a.send("<presence to='room@irc.d/alice'/><presence to='room@example.net/alice'/>")
 		g.gets(t, "from='alice@d/1' to='room@irc.d/alice'")
+		far.gets(t, "from='alice@d/1' to='room@example.net/alice'")
 		a.got()
 		for from, want := range map[string]bool{
-			"room@irc.d/bob": true, "room@irc.d/alice": true, "room@irc.d": true, "other@irc.d/bob": false, "irc.d": false, "bob@d/1": false,
+			"room@irc.d/bob": true, "room@irc.d/alice": true, "room@irc.d": true, "bob%room@irc.d": true, "irc.d": true,
+			"room@example.net/bob": true, "room@example.net": true, "bob@example.net": false, "example.net": false,
+			"sms.d": false, "room@sms.d/bob": false, "room@example.com/bob": false, "bob@d/1": false,
 		} {
 			if got := asks(from); got != want {
 				t.Errorf("%s reaches her: %v", from, got)
