@@ -12,11 +12,18 @@ import (
 // guests counts those who logged in without an account. Anybody may, so that they are few: per
 // address, and in all. XEP-0175 §3.
 type guests struct {
+	mu                sync.Mutex
 	perAddress, total int // 0 or less: no limit
 
-	mu        sync.Mutex
 	n         int
 	addresses map[netip.Prefix]int
+}
+
+// limit changes the limits, for those who come from now on.
+func (g *guests) limit(perAddress, total int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.perAddress, g.total = perAddress, total
 }
 
 // enter counts one more, if there is room for it.
