@@ -4,8 +4,8 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"sync/atomic"
 
@@ -14,12 +14,13 @@ import (
 
 // logging is where the server's log goes, and how; both can change while it runs.
 type logging struct {
+	w     io.Writer
 	level slog.LevelVar
 	to    atomic.Pointer[slog.Handler]
 }
 
-func newLogging(c config.Log) *logging {
-	l := new(logging)
+func newLogging(c config.Log, w io.Writer) *logging {
+	l := &logging{w: w}
 	l.set(c)
 	return l
 }
@@ -32,9 +33,9 @@ func (l *logging) set(c config.Log) {
 	var h slog.Handler
 	opts := &slog.HandlerOptions{Level: &l.level}
 	if c.Format == "json" {
-		h = slog.NewJSONHandler(os.Stderr, opts)
+		h = slog.NewJSONHandler(l.w, opts)
 	} else {
-		h = slog.NewTextHandler(os.Stderr, opts)
+		h = slog.NewTextHandler(l.w, opts)
 	}
 	l.to.Store(&h)
 }

@@ -107,7 +107,7 @@ type listen struct {
 
 // start brings everything up, or nothing.
 func start(c *config.Config, driver string) (_ *instance, err error) {
-	in := &instance{config: c, live: c, logging: newLogging(c.Log)}
+	in := &instance{config: c, live: c, logging: newLogging(c.Log, os.Stderr)}
 	in.log = in.logging.logger()
 	defer func() {
 		if err != nil && in.store != nil {

@@ -29,7 +29,7 @@ var longFiles = map[string]string{}
 // withoutLicence are files that bear no SPDX line: their formats have no
 // comments, or they are read as documents.
 var withoutLicence = []string{
-	"LICENSE", "*.md", "go.mod", "go.sum", "*/go.mod", "*/go.sum", ".gitignore", "*.json", "*.svg", "*.txt",
+	"LICENSE", "*.md", "go.mod", "go.sum", "*/go.mod", "*/go.sum", ".gitignore", "*.json", "*.svg", "*.png", "*.txt",
 }
 
 // CheckSource reports files without an SPDX line, files that are too long and

@@ -49,7 +49,7 @@ type Config struct {
 	Metrics *metrics.Registry
 }
 
-// Limits of requests.
+// Limits of requests; 0 or less is "none", for test beds.
 type Limits struct {
 	HeaderBytes int           // of a request's header; a larger one is answered 431
 	Timeout     time.Duration // for a request to come, and for its answer to be taken; handlers may allow more
@@ -86,13 +86,16 @@ func New(c Config) *Server {
 	for _, r := range c.Routes {
 		s.mux.Handle(r.Pattern, r.Handler)
 	}
+	if s.config.Limits.HeaderBytes <= 0 {
+		s.config.Limits.HeaderBytes = 1 << 30 // net/http has a limit of its own for 0
+	}
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.handle),
 		ReadHeaderTimeout: c.Limits.Timeout,
 		ReadTimeout:       c.Limits.Timeout,
 		WriteTimeout:      c.Limits.Timeout,
 		IdleTimeout:       c.Limits.Idle,
-		MaxHeaderBytes:    c.Limits.HeaderBytes,
+		MaxHeaderBytes:    s.config.Limits.HeaderBytes,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {

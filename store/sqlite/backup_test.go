@@ -105,7 +105,23 @@ func TestBackupOfStopped(t *testing.T) {
 		t.Errorf("%d accounts, want 200", n)
 	}
 	mustClose(t, back)
-	mustClose(t, mustOpen(t, folder)) // the copy has not harmed it
+	// A crash leaves the last commits in the log alone.
+	s := mustOpen(t, folder)
+	commit(t, s, add(201, 1000))
+	crashed := filepath.Join(t.TempDir(), "crashed")
+	if err := os.CopyFS(crashed, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s) // the copy has not harmed it
+	to = filepath.Join(t.TempDir(), sqlite.FileName)
+	if err := sqlite.Backup(t.Context(), crashed, to, nil); err != nil {
+		t.Fatal(err)
+	}
+	back = mustOpen(t, filepath.Dir(to))
+	if n := len(kept(t, back)); n != 201 {
+		t.Errorf("%d accounts after a crash, want 201", n)
+	}
+	mustClose(t, back)
 }
 
 func TestBackupRefusals(t *testing.T) {

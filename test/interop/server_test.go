@@ -84,6 +84,10 @@ type server struct {
 	client    *net.TCPAddr
 	clientTLS *net.TCPAddr
 	component *net.TCPAddr
+	http      *net.TCPAddr
+	https     *net.TCPAddr
+	folder    string // what is below
+	cert, key string // names of files
 	log       string // name of the file
 }
 
@@ -98,7 +102,8 @@ func startWith(t *testing.T, certified string, key crypto.Signer) *server {
 	t.Helper()
 	folder := t.TempDir()
 	s := &server{t: t, authority: newAuthority(t), log: filepath.Join(folder, "server.log")}
-	certFile, keyFile := s.authority.issue(t, folder, certified, key)
+	s.folder = folder
+	s.cert, s.key = s.authority.issue(t, folder, certified, key)
 	conf := filepath.Join(folder, "stonechat.yaml")
 	write(t, conf, fmt.Sprintf(`domains: [%s]
 data: %s
@@ -107,15 +112,15 @@ listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
   component: ["%[5]s:0"]
-  http: []
-  https: []
+  http: ["%[5]s:0"]
+  https: ["%[5]s:0"]
   metrics: []
 components: {%[6]s: {secret: %[7]q}}
 registration: open
 limits:
   registrations_per_hour: none
 log: {level: debug}
-`, domain, filepath.Join(folder, "data"), certFile, keyFile, loopback(), gateway, secret))
+`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret))
 
 	c := exec.Command(program(t), "serve", "-c", conf)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -143,6 +148,10 @@ log: {level: debug}
 				s.clientTLS, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) == 3 && f[0] == "listening" && f[1] == "component":
 				s.component, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "http":
+				s.http, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "https":
+				s.https, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) > 0 && f[0] == "ready":
 				ready <- true
 			}
