@@ -128,13 +128,13 @@ func (o *outbound) answers() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && len(o.window)+len(o.leaving) > drainPage
+	o.starved = !o.over && o.window.len()+o.leaving.len() > drainPage
 	return o.starved
 }
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && len(o.window)+len(o.leaving) <= drainPage/2 {
+	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -152,11 +152,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window = append(o.window, e)
+		o.window.push(e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving = append(o.leaving, e)
+		o.leaving.push(e)
 		o.grow(t, len(e.b))
 	}
 	o.follow(e)
@@ -175,7 +175,7 @@ func (o *outbound) follow(e sent) {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := &o.se.server.limits
-	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
+	if o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
 	}
@@ -216,7 +216,7 @@ func (o *outbound) flush(t *Turn) {
 // sweeper, so that lone messages cost no extra packet where nobody waits for them.
 const ackEvery = 8
 
-func (o *outbound) sentCount() uint32 { return o.acked + uint32(len(o.window)) }
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.len()) }
 
 // ask queues <r/>. The caller holds mu.
 func (o *outbound) ask() {
@@ -228,7 +228,7 @@ func (o *outbound) ask() {
 func (o *outbound) askLast(t *Turn) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.managed || o.stream == nil || len(o.window) == 0 {
+	if !o.managed || o.stream == nil || o.window.len() == 0 {
 		return false
 	}
 	if o.asked != o.sentCount() {
@@ -263,14 +263,17 @@ func (o *outbound) owe(t *Turn) {
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
 // delivery.acked on what is returned without it.
 func (o *outbound) left(gone []*delivery) []*delivery {
-	if len(o.leaving) == 0 || o.stream == nil {
+	if o.leaving.len() == 0 || o.stream == nil {
 		return gone
 	}
 	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
 	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
 	n := 0
-	for n < len(o.leaving) && o.leaving[n].end <= at {
-		gone = append(gone, o.leaving[n].d)
+	for _, e := range o.leaving.all() {
+		if e.end > at {
+			break
+		}
+		gone = append(gone, e.d)
 		n++
 	}
 	o.pop(&o.leaving, n)
@@ -283,8 +286,8 @@ func (o *outbound) pop(q *queue[sent], n int) {
 	if n == 0 {
 		return
 	}
-	for i := range n {
-		o.bytes -= len((*q)[i].b)
+	for _, e := range q.all()[:n] {
+		o.bytes -= len(e.b)
 	}
 	q.pop(n)
 }
@@ -294,14 +297,14 @@ func (o *outbound) pop(q *queue[sent], n int) {
 func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.mu.Lock()
 	n := h - o.acked
-	if count = o.sentCount(); n > uint32(len(o.window)) {
+	if count = o.sentCount(); n > uint32(o.window.len()) {
 		o.mu.Unlock()
 		return count, false
 	}
 	gone := t.gone[:0]
-	for i := range int(n) {
-		if d := o.window[i].d; d != nil {
-			gone = append(gone, d)
+	for _, e := range o.window.all()[:n] {
+		if e.d != nil {
+			gone = append(gone, e.d)
 		}
 	}
 	o.pop(&o.window, int(n))
@@ -329,7 +332,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	}
 	gone := o.left(t.gone[:0])
 	o.stream = nil
-	whole = len(o.leaving) == 0
+	whole = o.leaving.len() == 0
 	o.mu.Unlock()
 	t.reached(gone)
 	return true, whole
@@ -341,7 +344,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	old = o.stream
 	gone := o.cut(t.gone[:0])
 	o.stream = nil
-	whole = len(o.leaving) == 0
+	whole = o.leaving.len() == 0
 	o.mu.Unlock()
 	t.reached(gone)
 	return old, whole
@@ -359,8 +362,8 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 	o.queued, o.ackDue = 0, false
 	o.asked = o.acked
 	st.Queue(first)
-	for i := range len(o.window) {
-		st.Queue(o.window[i].b)
+	for _, e := range o.window.all() {
+		st.Queue(e.b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
@@ -411,11 +414,11 @@ func (o *outbound) undrained(t *Turn) (rest []sent) {
 // cut makes sure that what is in leaving from now on never leaves, and returns what has left. The
 // caller holds mu.
 func (o *outbound) cut(gone []*delivery) []*delivery {
-	if len(o.leaving) == 0 || o.stream == nil {
+	if o.leaving.len() == 0 || o.stream == nil {
 		return gone
 	}
 	o.stream.Flush()
-	if gone = o.left(gone); len(o.leaving) > 0 {
+	if gone = o.left(gone); o.leaving.len() > 0 {
 		o.stream.Abort()
 		gone = o.left(gone)
 	}
@@ -429,9 +432,9 @@ func (o *outbound) close() (st Stream, gone []*delivery, rest []sent) {
 	defer o.mu.Unlock()
 	o.over = true
 	gone = o.cut(nil)
-	rest = slices.Concat(o.leaving, o.window, o.held)
+	rest = slices.Concat(o.leaving.all(), o.window.all(), o.held)
 	st, o.held, o.bytes = o.stream, nil, 0
-	o.window, o.leaving = nil, nil
+	o.window, o.leaving = queue[sent]{}, queue[sent]{}
 	o.stream = nil
 	return st, gone, rest
 }
