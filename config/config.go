@@ -171,7 +171,7 @@ type Limits struct {
 
 	// Messages that wait for one account; one more is refused with service-unavailable.
 	SpoolMessages Limit `yaml:"spool_messages" default:"10000"`
-	// How long a message waits before it is dropped.
+	// How long a message waits for an account. An older one is dropped when the account comes, instead of delivered; until then it counts.
 	SpoolAge Duration `yaml:"spool_age" default:"none"`
 }
 

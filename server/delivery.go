@@ -298,7 +298,7 @@ func (se *Session) drainNext() (more bool) {
 	return len(page) > 0
 }
 
-// drainRow sends one row, unless a session that lives has it in its window.
+// drainRow sends one row, unless a session that lives has it in its window, or it is too old.
 func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 	u := se.User
 	s, err := stanza.Parse(row.Stanza)
@@ -307,6 +307,11 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		return
 	}
 	if !u.rows.take(row.ID) {
+		return
+	}
+	if age := u.server.limits.SpoolAge; age > 0 && t.Now.Sub(row.At) > age {
+		u.server.metrics.expired.Inc()
+		u.forget(row.ID)
 		return
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -31,8 +32,9 @@ import (
 
 type bench struct {
 	*Server
-	t     testing.TB
-	store *flaky
+	t        testing.TB
+	store    *flaky
+	registry *metrics.Registry
 }
 
 // flaky is a store whose disk may be slow or full.
@@ -95,15 +97,16 @@ func newBench(t testing.TB, limits Limits, accounts string, modules ...Module) *
 		t.Fatal(err)
 	}
 	f.Store = st
+	registry := metrics.New()
 	s, err := New(Config{
 		Domains: []string{"d"}, Limits: limits, Store: f,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics.New(),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: registry,
 	}, append(modules, &postman{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
-	b := &bench{Server: s, t: t, store: f}
+	b := &bench{Server: s, t: t, store: f, registry: registry}
 	t.Cleanup(func() {
 		f.failing.Store(false)
 		f.refuses.Store(false)
@@ -127,6 +130,13 @@ func newBench(t testing.TB, limits Limits, accounts string, modules ...Module) *
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
+}
+
+// counts reports whether the metrics say that.
+func (b *bench) counts(sample string) bool {
+	w := httptest.NewRecorder()
+	b.registry.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return strings.Contains(w.Body.String(), "\n"+sample+"\n")
 }
 
 // spooled is how many rows an account has on the disk.

@@ -26,7 +26,7 @@ type Limits struct {
 	UnackedStanzas int
 	// SpoolMessages that wait for one account: one more is refused with service-unavailable.
 	SpoolMessages int
-	// SpoolAge after which a waiting message is not delivered any more.
+	// SpoolAge after which a waiting message is dropped instead of delivered.
 	SpoolAge time.Duration
 	// SpoolAfter is how long a client may take to ack a message that its sender waits for
 	// before the message is committed to the spool.

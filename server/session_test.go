@@ -192,7 +192,11 @@ func TestEnd(t *testing.T) {
 		}})
 		a := b.managed("a/1")
 		a.lose()
+		expiry := a.se.expiry
 		a.end()
+		if expiry.Stop() {
+			t.Error("its timer would have held it until it could not be resumed any more")
+		}
 		a.end()
 		a.lose()
 		tn := b.NewTurn()
@@ -384,6 +388,28 @@ func TestLimits(t *testing.T) {
 			if got := b.spooled("b"); got != 1 {
 				t.Errorf("%d rows", got)
 			}
+		})
+	})
+	t.Run("SpoolAge", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, Limits{SpoolMessages: 2, SpoolAge: time.Hour}, "a b")
+			a := b.online("a/1")
+			a.send(chat("b@d", "1"))
+			time.Sleep(time.Hour)
+			a.send(chat("b@d", "2") + chat("b@d", "3"))
+			a.gets("service-unavailable") // what is too old counts until it is dropped
+			time.Sleep(time.Minute)
+			r := b.online("b/1")
+			r.gets("id='2'")
+			if !b.counts("stonechat_spool_expired_total 1") {
+				t.Error("not counted")
+			}
+			r.end()
+			if got := b.spooled("b"); got != 0 {
+				t.Errorf("%d rows", got)
+			}
+			a.send(chat("b@d", "4") + chat("b@d", "5"))
+			a.gets()
 		})
 	})
 }
