@@ -160,7 +160,7 @@ type peer struct {
 func (b *bench) dial(account string) *peer {
 	p := &peer{b: b, st: &fakeStream{account: jid.MustParse(account + "@d"), state: stream.Authenticated}}
 	p.st.resumed.L = &p.st.mu
-	p.in = xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100})
+	p.in = xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100, Children: 1 << 18})
 	p.in.Feed([]byte("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='d' version='1.0'>"))
 	for want := range slices.Values([]xmlstream.Event{xmlstream.EventOpen, xmlstream.EventNone}) {
 		if ev, err := p.in.Next(); ev != want || err != nil {
@@ -269,7 +269,7 @@ func (p *peer) got() []string {
 	out := p.st.out
 	p.st.out = nil
 	p.st.mu.Unlock()
-	x := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100})
+	x := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100, Children: 1 << 18})
 	x.Feed(slices.Concat([]byte("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"), out))
 	var all []string
 	for {

@@ -256,6 +256,7 @@ func clientLimits(c *config.Config) c2s.Limits {
 		StanzaBytes:                          int(l.StanzaBytes),
 		Depth:                                int(l.StanzaDepth),
 		Attributes:                           int(l.StanzaAttributes),
+		Children:                             int(l.StanzaChildren),
 		UnauthenticatedConnectionsPerAddress: int(l.UnauthenticatedConnectionsPerAddress),
 		UnauthenticatedConnections:           int(l.UnauthenticatedConnections),
 		FailedLoginsPerMinute:                int(l.FailedLoginsPerMinute),

@@ -50,6 +50,7 @@ type Limits struct {
 	StanzaBytes                          int // of one stanza
 	Depth                                int // of its elements
 	Attributes                           int // of one start tag
+	Children                             int // elements within one stanza
 	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; the oldest goes for one more
 	UnauthenticatedConnections           int // in all; the oldest of the fullest address goes
 	FailedLoginsPerMinute                int // per address and per account
@@ -59,7 +60,7 @@ type Limits struct {
 // DefaultLimits are those of a server without configuration.
 func DefaultLimits() Limits {
 	return Limits{
-		StanzaBytes: 262144, Depth: 100, Attributes: 200,
+		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000,
 		UnauthenticatedConnectionsPerAddress: 1000, UnauthenticatedConnections: 10_000,
 		FailedLoginsPerMinute: 60, LoginTimeout: 30 * time.Second,
 	}
@@ -99,7 +100,10 @@ func New(c Config) *Service {
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
 		LoginTimeout:  c.Limits.LoginTimeout,
-		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
+		AfterLogin: xmlstream.Limits{
+			ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth),
+			Attributes: orHuge(c.Limits.Attributes), Children: orHuge(c.Limits.Children),
+		},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)

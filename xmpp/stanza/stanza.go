@@ -204,7 +204,7 @@ func (s *Stanza) Retain() *Stanza {
 // Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it. The stanza keeps b.
 func Parse(b []byte) (*Stanza, error) {
 	p := xmlstream.NewParser(xmlstream.Frame, NSClient, xmlstream.Limits{
-		ElementBytes: len(b) + 1, Depth: 1 << 10, Attributes: 1 << 10,
+		ElementBytes: len(b) + 1, Depth: 1 << 10, Attributes: 1 << 10, Children: len(b),
 	})
 	p.Feed(b)
 	ev, err := p.Next()

@@ -140,7 +140,7 @@ func (s *Server) success(data []byte) {
 	l := s.login
 	s.wrote(appendSASL(s.out, "success", "", data))
 	s.restart()
-	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200})
+	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200, Children: 5000})
 	s.parser.SetLimits(limits)
 	s.ahead = limits.ElementBytes
 	s.state, s.jid = Authenticated, l.account

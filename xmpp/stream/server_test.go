@@ -64,8 +64,8 @@ func serverConfig(s *script) *stream.ServerConfig {
 		c.MaxFailures = 1
 	}
 	if s.has("small") {
-		c.BeforeLogin = xmlstream.Limits{ElementBytes: 500, Depth: 4, Attributes: 8}
-		c.AfterLogin = xmlstream.Limits{ElementBytes: 1000, Depth: 6, Attributes: 8}
+		c.BeforeLogin = xmlstream.Limits{ElementBytes: 500, Depth: 4, Attributes: 8, Children: 20}
+		c.AfterLogin = xmlstream.Limits{ElementBytes: 1000, Depth: 6, Attributes: 8, Children: 40}
 	}
 	if s.has("german") {
 		c.Lang = "de"
