@@ -175,7 +175,8 @@ func (o *outbound) follow(e sent) {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := &o.se.server.limits
-	if o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas {
+	over := o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas
+	if over && !slices.Contains(t.doomed, o.se) {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
 	}

@@ -306,11 +306,16 @@ func TestLimits(t *testing.T) {
 				b := newBench(t, l, "a b")
 				a, r := b.managed("a/1"), b.managed("b/1")
 				const n = 8
+				var all string
 				for i := range n {
-					a.send(chat("b@d/1", strconv.Itoa(i)))
+					all += chat("b@d/1", strconv.Itoa(i))
 				}
+				a.send(all)
 				if !r.st.over || r.se.User.Online() {
 					t.Errorf("%s: the session goes on", name)
+				}
+				if !b.counts("stonechat_windows_overflowed_total 1") {
+					t.Errorf("%s: not counted, or more than once", name)
 				}
 				if got := b.spooled("b"); got != n {
 					t.Errorf("%s: %d rows", name, got)
