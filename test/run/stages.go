@@ -30,6 +30,7 @@ func stages() []stage {
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
 		{name: "crash", in: test, run: goTest("./test/crash", "-count=1"), needs: all(linux, debian("strace")), limit: 15 * time.Minute},
+		{name: "hostile", in: test, run: goTest("./test/hostile", "-count=1"), needs: all(linux, debian("openssl")), limit: 5 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv")), limit: 5 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},
