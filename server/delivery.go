@@ -293,6 +293,12 @@ func (se *Session) drainNext() (more bool) {
 	for _, row := range page {
 		se.drainFrom = row.ID
 		se.drainRow(t, row)
+		if !se.out.behind() {
+			continue
+		}
+		if t.Flush(); se.out.behind() {
+			break // the rest is read again
+		}
 	}
 	t.End()
 	return len(page) > 0

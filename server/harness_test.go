@@ -316,10 +316,14 @@ func (p *peer) end() {
 // resume asks on a new stream for the session of p.
 func (p *peer) resume(h uint32) (*peer, error) {
 	n := p.b.dial(p.st.account.Local())
+	return n, p.resumeOn(n, h)
+}
+
+func (p *peer) resumeOn(n *peer, h uint32) error {
 	n.se = p.se
 	t := p.b.NewTurn()
 	defer t.End()
-	return n, p.se.Resume(t, n.st, h, func(h uint32, ok bool) []byte {
+	return p.se.Resume(t, n.st, h, func(h uint32, ok bool) []byte {
 		if !ok {
 			return []byte("<failed xmlns='urn:xmpp:sm:3'/>")
 		}

@@ -39,10 +39,12 @@ type outbound struct {
 	leaving  queue[sent] // copies that nobody will ack
 	bytes    int         // in window, leaving and held
 	queued   uint64      // bytes ever queued on stream
+	replayed int         // bytes that a resumption queued at once, more than which may wait meanwhile
 	asked    uint32      // sent count at our last <r/>
 	ackDue   bool        // the client is to be told our h
 	draining bool        // live stanzas wait in held behind what is drained
 	starved  bool        // draining waits until the client has taken more
+	stalled  bool        // stream was given up, for its client does not read
 	held     []sent
 }
 
@@ -128,13 +130,32 @@ func (o *outbound) answers() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && o.window.len()+o.leaving.len() > drainPage
+	o.starved = !o.over && (o.window.len()+o.leaving.len() > drainPage || o.waits() > o.drainBytes())
 	return o.starved
+}
+
+// waits is how much the network has not taken. The caller holds mu.
+func (o *outbound) waits() int {
+	if o.stream == nil {
+		return 0
+	}
+	return o.stream.Queued()
+}
+
+// drainBytes may wait while the spool is drained: a client that reads is not to run into the bound
+// for those that do not.
+func (o *outbound) drainBytes() int { return o.se.server.limits.QueueBytes / 2 }
+
+// behind reports whether so much waits that the draining has to stop.
+func (o *outbound) behind() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waits() > o.drainBytes()
 }
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 {
+	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 && o.waits() <= o.drainBytes()/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -199,10 +220,15 @@ func (o *outbound) flush(t *Turn) {
 		o.ask()
 	}
 	st.Flush()
-	stuck := st.Queued() > o.se.server.limits.QueueBytes
+	waits, most := st.Queued(), o.se.server.limits.QueueBytes
+	if waits <= most {
+		o.replayed = 0
+	}
+	stuck := !o.stalled && waits > most+o.replayed
 	if stuck {
 		// A reader that does not read: the connection goes without the stream's end, so
 		// that a managed session may be resumed.
+		o.stalled = true
 		o.se.server.metrics.stalled.Inc()
 	}
 	gone := o.left(t.gone[:0])
@@ -360,11 +386,13 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 		return false
 	}
 	o.stream = st
-	o.queued, o.ackDue = 0, false
+	o.queued, o.ackDue, o.stalled = 0, false, false
 	o.asked = o.acked
 	st.Queue(first)
+	o.replayed = len(first)
 	for _, e := range o.window.all() {
 		st.Queue(e.b)
+		o.replayed += len(e.b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)

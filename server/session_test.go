@@ -341,6 +341,32 @@ func TestLimits(t *testing.T) {
 			n.gets("<resumed", "id='1'", "id='2'")
 		})
 	})
+	t.Run("QueueBytes, and a window that is larger", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, Limits{QueueBytes: 100, SpoolAfter: time.Hour}, "a b")
+			a, r := b.managed("a/1"), b.managed("b/1")
+			a.send(chat("b@d/1", "1"))
+			a.send(chat("b@d/1", "2"))
+			r.lose()
+			n := b.dial("b")
+			n.st.stuck = true
+			if err := r.resumeOn(n, 0); err != nil {
+				t.Fatal(err)
+			}
+			a.send(chat("b@d/1", "3"))
+			if n.st.aborted {
+				t.Fatal("what a resumption brings is too much for it")
+			}
+			n.st.unstick()
+			a.send(chat("b@d/1", "4"))
+			n.gets("<resumed", "id='1'", "id='2'", "id='3'", "id='4'")
+			n.st.stick()
+			a.send(chat("b@d/1", "5") + chat("b@d/1", "6"))
+			if !n.st.aborted {
+				t.Error("more than limits.queue_bytes wait")
+			}
+		})
+	})
 	t.Run("UnackedStanzas", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			b := newBench(t, Limits{UnackedStanzas: 3, SpoolAfter: 100 * time.Millisecond}, "a b")
