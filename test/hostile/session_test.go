@@ -142,7 +142,51 @@ func sessionAttacks() []attack {
 			last.alive()
 			last.close()
 		}, "c2s_stream_errors{conflict} 9"},
+		{"white space without end", func(t *testing.T, s *server) {
+			p := s.session(t, "mallory")
+			go p.send(strings.Repeat(strings.Repeat(" \n", 500), 20_000) + "<enable xmlns='" + sm.NS + "'/>")
+			p.expect(sm.NS, "enabled")
+			p.alive()
+			p.close()
+		}, ""},
+		{"stanzas as large as may be", func(t *testing.T, s *server) {
+			p := s.session(t, "mallory")
+			large := "<message type='headline' to='iago@localhost'><body>" + strings.Repeat("&amp;é", 35_000) + "</body></message>"
+			go p.send(strings.Repeat(large, 100) + "<enable xmlns='" + sm.NS + "'/>")
+			p.expect(sm.NS, "enabled")
+			p.alive()
+			p.close()
+		}, ""},
+		{"stanzas with as many elements as may be", func(t *testing.T, s *server) {
+			p := s.session(t, "mallory")
+			full := "<message type='headline' to='iago@localhost'>" + strings.Repeat("<b xmlns='c'/>", 5000) + "</message>"
+			go p.send(strings.Repeat(full, 100) + "<enable xmlns='" + sm.NS + "'/>")
+			p.expect(sm.NS, "enabled")
+			p.alive()
+			p.close()
+		}, ""},
+		{"presence directed to too many", func(t *testing.T, s *server) {
+			// modules.presence.directed
+			p := s.session(t, "mallory")
+			p.send("<presence/>")
+			p.alive()
+			for i := range 1001 {
+				p.send("<presence to='nobody" + strconv.Itoa(i) + "@localhost'/>")
+			}
+			for {
+				e := p.read()
+				if r := xmlstream.NewReader(e.raw, stanza.NSClient); r.Attr("from") == "nobody1000@localhost" {
+					if !strings.Contains(e.raw, "<resource-constraint ") {
+						t.Errorf("read %s", e.raw)
+					}
+					break
+				}
+			}
+			p.alive()
+			p.close()
+		}, "stanzas_refused{resource-constraint} 1"},
 		{"a reader that never reads", neverReads, "readers_stalled 1"},
+		{"a reader that never reads, and resumes", neverReadsAndResumes, "readers_stalled 1, sessions_detached 1"},
 		{"a client that asks and never reads", asksAndNeverReads, "readers_stalled 1"},
 		{"a client that never acks", neverAcks, "windows_overflowed 1"},
 
@@ -229,7 +273,41 @@ func neverReads(t *testing.T, s *server) {
 	deaf := deaf(t, s)
 	writer := s.session(t, "iago")
 	writer.enable() // it waits for acks: its messages are followed to their end
-	before, n := s.count(t, "readers_stalled"), 0
+	n := s.fill(t, writer)
+	deaf.reset()
+	writer.send(fmt.Sprintf("<message to='mallory@localhost' type='chat' id='%d'><body>last</body></message>", n))
+	writer.alive()
+	got := s.waiting(t, n)
+	t.Logf("%d of %d messages had left for the network", got, n+1)
+	writer.close()
+}
+
+// neverReadsAndResumes: the same session goes on, with all that it has not acked.
+func neverReadsAndResumes(t *testing.T, s *server) {
+	deaf := deaf(t, s)
+	id := deaf.enable()
+	writer := s.session(t, "iago")
+	n := s.fill(t, writer)
+	deaf.reset()
+	p := s.secure(t, "")
+	p.authenticate("mallory")
+	p.resume(id, 0)
+	p.expect(sm.NS, "resumed")
+	for i := range n {
+		if e := p.read(); !strings.Contains(e.raw, "id='"+strconv.Itoa(i)+"'") {
+			t.Fatalf("%.200s where message %d should be", e.raw, i)
+		}
+	}
+	p.send("<a xmlns='" + sm.NS + "' h='" + strconv.Itoa(n) + "'/>")
+	p.alive()
+	p.close()
+	writer.close()
+}
+
+// fill sends mallory messages until its connection is given up, and returns how many.
+func (s *server) fill(t *testing.T, writer *peer) (n int) {
+	t.Helper()
+	before := s.count(t, "readers_stalled")
 	for body := strings.Repeat("x", 50_000); s.count(t, "readers_stalled") == before; {
 		if n > 1000 {
 			t.Fatal("50 MB are waiting for a client")
@@ -240,12 +318,7 @@ func neverReads(t *testing.T, s *server) {
 		}
 		writer.alive()
 	}
-	deaf.reset()
-	writer.send(fmt.Sprintf("<message to='mallory@localhost' type='chat' id='%d'><body>last</body></message>", n))
-	writer.alive()
-	got := s.waiting(t, n)
-	t.Logf("%d of %d messages had left for the network", got, n+1)
-	writer.close()
+	return n
 }
 
 // waiting logs mallory in, reads what waited for it up to the message last, each with the id that follows the
