@@ -35,8 +35,9 @@
 // # How to read it
 //
 // client.go: the client's life. config.go: what a program may choose. The way of a connection:
-// resolve.go, dial.go, login.go, link.go. outbox.go: what is sent and not acknowledged. inbox.go:
-// what arrived and is not handled. handle.go, iq.go, presence.go, roster.go: what programs use.
+// resolve.go, dial.go, race.go, login.go, link.go. outbox.go: what is sent and not acknowledged. inbox.go:
+// what arrived and is not handled. handle.go, iq.go, presence.go, roster.go, carbons.go: what
+// programs use.
 package client
 
 import (

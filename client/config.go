@@ -46,6 +46,10 @@ type Config struct {
 	// Mechanism is the weakest SASL mechanism that will do, "SCRAM-SHA-256-PLUS" say. "" is any
 	// SCRAM, for the first login: what one used, all later ones must reach.
 	Mechanism string
+	// Pinned is told what a login has used, if it is other than what Mechanism or the login before
+	// says. A program that keeps it, and gives it as Mechanism when it starts again, cannot be
+	// talked into less then either. It must not block. nil is nobody.
+	Pinned func(mechanism string)
 	// AllowPlain sends the password as it is, over TLS, where the server has no SCRAM.
 	AllowPlain bool
 
@@ -61,6 +65,7 @@ type Config struct {
 	InboxBytes   int           // and this many bytes; 0 is 4 MiB
 	Keepalive    time.Duration // of silence, before the server is asked whether it lives; 0 is 60 s
 	AnswerTime   time.Duration // for that answer, before the connection is given up; 0 is 30 s
+	LoginTime    time.Duration // from a connection to a session; 0 is 30 s
 	RequestTime  time.Duration // for the answer to an IQ whose context has no deadline; 0 is 60 s
 	CloseTime    time.Duration // for Close; 0 is 5 s
 	StampAfter   time.Duration // after which a message that waited here bears <delay/>; 0 is 10 s
@@ -86,6 +91,8 @@ var (
 	ErrLost = errors.New("client: the answer was lost with the session")
 	// ErrSilent: the server did not answer in time.
 	ErrSilent = errors.New("client: the server is silent")
+	// ErrRejected: the server ends the stream whenever it is sent the stanza, which is given up.
+	ErrRejected = errors.New("client: the server ends the stream because of the stanza")
 	// ErrSize: the stanza is larger than Config.MaxStanza.
 	ErrSize = errors.New("client: the stanza is too large")
 )
@@ -123,6 +130,7 @@ func (c *Config) complete() error {
 	number(&c.InboxBytes, 4<<20)
 	number(&c.Keepalive, time.Minute)
 	number(&c.AnswerTime, 30*time.Second)
+	number(&c.LoginTime, 30*time.Second)
 	number(&c.RequestTime, time.Minute)
 	number(&c.CloseTime, 5*time.Second)
 	number(&c.StampAfter, 10*time.Second)

@@ -3,7 +3,7 @@
 package client
 
 // How to read this file: attempt goes through the targets that resolve.go found; try makes a
-// connection at one of them, by connect (race, over its addresses), handshake, and login.go.
+// connection at one of them, by connect (race.go, over its addresses), handshake, and login.go.
 
 import (
 	"context"
@@ -20,9 +20,8 @@ import (
 )
 
 const (
-	connectTime = 10 * time.Second       // for one address to answer
-	loginTime   = 30 * time.Second       // from a connection to a session
-	stagger     = 250 * time.Millisecond // before the next address is tried beside it, RFC 8305 §5
+	lookupTime  = 20 * time.Second // for DNS to answer
+	connectTime = 10 * time.Second // for one address to answer, and for a handshake of TLS
 )
 
 // attempt makes one connection with a session: the first that one of the targets gives.
@@ -50,8 +49,8 @@ func (c *Client) attempt(ctx context.Context) (*link, error) {
 		switch {
 		case ctx.Err() != nil || knowsUs(err):
 			return nil, fmt.Errorf("client: cannot connect to %w", failed)
-		case errors.As(err, &e) && e.Received && e.Condition == stream.SeeOtherHost && redirects < 3:
-			// RFC 6120 §4.9.3.19. The certificate must be our domain's there too.
+		case isRedirect(err) && errors.As(err, &e) && redirects < 3:
+			// The certificate must be our domain's there too.
 			redirects++
 			list = append([]target{elsewhere(e.Host, t.direct)}, list...)
 		}
@@ -64,6 +63,12 @@ func knowsUs(err error) bool {
 	var login *stream.SASLError
 	var bind *stream.BindError
 	return errors.As(err, &login) || errors.As(err, &bind) || errors.Is(err, sasl.ErrDowngrade) || isFinal(err)
+}
+
+// isRedirect reports whether the server wants us at another address. RFC 6120 §4.9.3.19
+func isRedirect(err error) bool {
+	var e *stream.Error
+	return errors.As(err, &e) && e.Received && e.Condition == stream.SeeOtherHost
 }
 
 // elsewhere reads an address that the server gives us: host, or host:port.
@@ -87,16 +92,37 @@ func (s several) Error() string {
 
 func (s several) Unwrap() []error { return s }
 
-// try makes a connection with a session at one target.
+// try makes a connection with a session at one target: at whichever of its addresses answers
+// first, and if that one only seems to live, at the others. A network that lets packets of one
+// family through until they are long is no rarity.
 func (c *Client) try(ctx context.Context, t target) (*link, error) {
-	conn, err := c.connect(ctx, t)
-	if err != nil {
-		return nil, err
+	var failed several
+	for tried := []netip.Addr(nil); ; {
+		conn, at, err := c.connect(ctx, t, tried)
+		if err != nil {
+			if errors.Is(err, errNoAddress) && len(failed) > 0 {
+				return nil, failed
+			}
+			return nil, append(failed, err)
+		}
+		l, err := c.negotiated(ctx, conn, t.direct)
+		if err == nil {
+			return l, nil
+		}
+		failed = append(failed, err)
+		if !at.IsValid() || ctx.Err() != nil || knowsUs(err) || isRedirect(err) {
+			return nil, failed
+		}
+		tried = append(tried, at)
 	}
-	// Whatever waits for the connection ends with loginTime, or with ctx.
-	_ = conn.SetDeadline(time.Now().Add(loginTime))
+}
+
+// negotiated makes a session of a connection.
+func (c *Client) negotiated(ctx context.Context, conn net.Conn, direct bool) (*link, error) {
+	// Whatever waits for the connection ends with LoginTime, or with ctx.
+	_ = conn.SetDeadline(time.Now().Add(c.config.LoginTime))
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	l, err := c.login(ctx, conn, t.direct)
+	l, err := c.login(ctx, conn, direct)
 	if !stop() {
 		err = context.Cause(ctx)
 	}
@@ -106,96 +132,6 @@ func (c *Client) try(ctx context.Context, t target) (*link, error) {
 	}
 	_ = conn.SetDeadline(time.Time{})
 	return l, nil
-}
-
-// connect connects to one target, at whichever of its addresses answers first.
-func (c *Client) connect(ctx context.Context, t target) (net.Conn, error) {
-	if c.config.Dial != nil && c.config.Address != "" {
-		return c.config.Dial(ctx, "tcp", t.String())
-	}
-	var addresses []netip.Addr
-	if a, err := netip.ParseAddr(t.host); err == nil {
-		addresses = []netip.Addr{a}
-	} else if addresses, err = c.config.Resolver.LookupNetIP(ctx, "ip", t.host); err != nil {
-		return nil, fmt.Errorf("looking up its address: %w", err)
-	}
-	dial := c.config.Dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: connectTime}).DialContext
-	}
-	return race(ctx, dial, interleave(addresses), t.port)
-}
-
-// interleave takes addresses of both families in turns, IPv6 first. RFC 8305 §4.
-func interleave(all []netip.Addr) []netip.Addr {
-	var six, four, list []netip.Addr
-	for _, a := range all {
-		if a = a.Unmap(); a.Is4() {
-			four = append(four, a)
-		} else {
-			six = append(six, a)
-		}
-	}
-	for len(six) > 0 || len(four) > 0 {
-		if len(six) > 0 {
-			list, six = append(list, six[0]), six[1:]
-		}
-		if len(four) > 0 {
-			list, four = append(list, four[0]), four[1:]
-		}
-	}
-	return list
-}
-
-// race dials one address after another, each as soon as the one before has failed or has taken
-// its time, and returns the first connection. RFC 8305 §5.
-func race(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), addresses []netip.Addr, port string) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	type outcome struct {
-		conn net.Conn
-		err  error
-	}
-	outcomes := make(chan outcome)
-	running := 0
-	defer func() {
-		cancel()
-		for ; running > 0; running-- {
-			if o := <-outcomes; o.conn != nil {
-				_ = o.conn.Close()
-			}
-		}
-	}()
-	var errs several
-	next := time.NewTimer(0)
-	defer next.Stop()
-	for running > 0 || len(addresses) > 0 {
-		select {
-		case <-next.C:
-			if len(addresses) == 0 {
-				continue
-			}
-			a := net.JoinHostPort(addresses[0].String(), port)
-			addresses = addresses[1:]
-			running++
-			go func() {
-				conn, err := dial(ctx, "tcp", a)
-				outcomes <- outcome{conn, err}
-			}()
-			next.Reset(stagger)
-		case o := <-outcomes:
-			running--
-			if o.err == nil {
-				return o.conn, nil
-			}
-			if errs = append(errs, o.err); len(addresses) > 0 {
-				next.Reset(0)
-			}
-		}
-	}
-	if len(errs) == 0 {
-		return nil, errors.New("it has no address")
-	}
-	return nil, errs
 }
 
 // handshake starts TLS on a connection and returns what a login may bind to.

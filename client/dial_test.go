@@ -26,6 +26,7 @@ import (
 type dns struct {
 	srv   map[string][]*net.SRV // by service and name
 	hosts map[string][]string
+	slow  map[string]time.Duration // by network, ip4 or ip6
 }
 
 func (d dns) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
@@ -36,10 +37,17 @@ func (d dns) LookupSRV(_ context.Context, service, proto, name string) (string, 
 	return "", nil, &net.DNSError{Err: "no such host", Name: key, IsNotFound: true}
 }
 
-func (d dns) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+func (d dns) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	select {
+	case <-time.After(d.slow[network]):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	var list []netip.Addr
-	for _, a := range d.hosts[host] {
-		list = append(list, netip.MustParseAddr(a))
+	for _, s := range d.hosts[host] {
+		if a := netip.MustParseAddr(s); a.Is4() == (network == "ip4") {
+			list = append(list, a)
+		}
 	}
 	if list == nil {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
@@ -126,7 +134,35 @@ func TestWhere(t *testing.T) {
 				}
 				return slow(ctx, address)
 			},
-			want: []string{"0 [2001:db8::1]:5222", "250 192.0.2.1:5222"}, err: "closed pipe"},
+			want: []string{"0 [2001:db8::1]:5222", "250 192.0.2.1:5222", "260 [2001:db8::1]:5222", "510 [2001:db8::2]:5222"},
+			err:  "closed pipe"},
+		{name: "IPv4 waits a moment for IPv6", account: "a@example.org",
+			dns: dns{hosts: map[string][]string{"example.org": {"192.0.2.1", "2001:db8::1"}},
+				slow: map[string]time.Duration{"ip6": 40 * time.Millisecond}},
+			want: []string{"40 [2001:db8::1]:5222", "40 192.0.2.1:5222"}, err: "refused"},
+		{name: "and no longer", account: "a@example.org",
+			dns: dns{hosts: map[string][]string{"example.org": {"192.0.2.1", "2001:db8::1"}},
+				slow: map[string]time.Duration{"ip6": 5 * time.Second}},
+			want: []string{"50 192.0.2.1:5222", "5000 [2001:db8::1]:5222"}, err: "refused"},
+		{name: "IPv6 does not wait for IPv4", account: "a@example.org",
+			dns: dns{hosts: map[string][]string{"example.org": {"192.0.2.1", "2001:db8::1"}},
+				slow: map[string]time.Duration{"ip4": time.Hour}},
+			want: []string{"0 [2001:db8::1]:5222"}, err: "refused"},
+		{name: "one family only", account: "a@example.org",
+			dns: dns{hosts: map[string][]string{"example.org": {"192.0.2.1"}},
+				slow: map[string]time.Duration{"ip6": time.Hour}},
+			want: []string{"50 192.0.2.1:5222"}, err: "refused"},
+		{name: "an address that only seems to live is passed over", account: "a@example.org",
+			dns: dns{hosts: map[string][]string{"example.org": {"192.0.2.1", "2001:db8::1", "2001:db8::2"}}},
+			answer: func(_ context.Context, address string) (net.Conn, error) {
+				if address == "[2001:db8::1]:5222" {
+					ours, theirs := net.Pipe()
+					_ = ours.Close()
+					return theirs, nil
+				}
+				return nil, errors.New("refused")
+			},
+			want: []string{"0 [2001:db8::1]:5222", "0 [2001:db8::2]:5222", "0 192.0.2.1:5222"}, err: "closed pipe; refused; refused"},
 		{name: "the address given, as it is", account: "a@example.org", address: "proxied.example.org:99",
 			want: []string{"0 proxied.example.org:99"}, err: "refused"},
 		{name: "time is up", account: "a@example.org", address: "x:1", answer: slow, want: []string{"0 x:1"}, err: "deadline"},

@@ -26,6 +26,7 @@ type inbox struct {
 	bytes    int
 	arrived  uint32 // counted in this session: XEP-0198 §4
 	session  int    // how many there were
+	bad      spot   // where something could not be read
 	stopped  bool   // no handler is started any more
 	owed     bool   // the server has asked, and was told less than has arrived
 	waits    bool   // the reader waits for room
@@ -33,6 +34,12 @@ type inbox struct {
 	pushed   chan struct{}
 	roomMade chan struct{}
 	settled  chan struct{}
+}
+
+// spot is a place in what arrives.
+type spot struct {
+	session int
+	arrived uint32
 }
 
 // arrival is a stanza, or something to run in its turn.
@@ -73,6 +80,19 @@ func (in *inbox) skip(counted bool) {
 		in.arrived++
 		in.mu.Unlock()
 	}
+}
+
+// unreadable notes that what came next is beyond what we read: too large, or no XML. When a
+// resumed session brings it again it is counted as if it had been taken, or whoever sent it could
+// keep us from all that follows.
+func (in *inbox) unreadable() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	here := spot{in.session, in.arrived}
+	if in.bad == here {
+		in.arrived++
+	}
+	in.bad = here
 }
 
 // wait waits until there is room, and reports whether there is: not if stop or end is closed.

@@ -136,6 +136,7 @@ func (l *link) serve() error {
 
 // read takes what arrives.
 func (l *link) read() error {
+	judged := false // it was us who ended the stream, for what an element says
 	for {
 		e, err := l.next()
 		if err != nil {
@@ -149,9 +150,13 @@ func (l *link) read() error {
 		switch e.Kind {
 		case stream.Element:
 			if err := l.element(e.Element); err != nil {
+				judged = true
 				l.machine.Close(err, time.Now())
 			}
 		case stream.End:
+			if bad := (*stream.Error)(nil); errors.As(e.Err, &bad) && !bad.Received && !judged && l.managed {
+				l.c.in.unreadable()
+			}
 			return ended(e.Err)
 		}
 	}

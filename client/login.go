@@ -77,8 +77,11 @@ func (l *link) negotiate(ctx context.Context) error {
 			}
 		case stream.Login:
 			// The next login is not to be talked into less. XEP-0474 §6
-			c.pinned = l.machine.Mechanism()
-			l.mechanism = c.pinned
+			l.mechanism = l.machine.Mechanism()
+			if tell := c.config.Pinned; tell != nil && l.mechanism != c.pinned {
+				tell(l.mechanism)
+			}
+			c.pinned = l.mechanism
 		case stream.Features:
 			r := xmlstream.NewReader(e.Element.Raw, stream.NS)
 			for n := range r.Children() {
@@ -112,6 +115,9 @@ func (l *link) resume() (resumed bool, err error) {
 	for {
 		e, err := l.nextElement()
 		if err != nil {
+			if refused := (*stream.Error)(nil); errors.As(err, &refused) && refused.Received && isFault(refused.Condition) {
+				c.resume = resumption{} // it would say so for ever
+			}
 			return false, fmt.Errorf("resuming the session: %w", err)
 		}
 		r := xmlstream.NewReader(e.Raw, stanza.NSClient)

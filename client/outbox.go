@@ -411,7 +411,7 @@ func (o *outbox) blame(err error) {
 	}
 	o.mu.Unlock()
 	if f != nil {
-		f(fmt.Errorf("client: the server ends the stream because of the stanza: %w", err))
+		f(fmt.Errorf("%w: %w", ErrRejected, err))
 	}
 }
 

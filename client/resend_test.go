@@ -316,7 +316,7 @@ func TestPoison(t *testing.T) {
 			}
 		}
 		var ended *stream.Error
-		if err := <-outcome; !errors.As(err, &ended) || ended.Condition != stream.PolicyViolation {
+		if err := <-outcome; !errors.Is(err, client.ErrRejected) || !errors.As(err, &ended) || ended.Condition != stream.PolicyViolation {
 			t.Errorf("the stanza was given up with %v", err)
 		}
 		p.Resume("s1", 0, 0)

@@ -51,6 +51,8 @@ func (c *Client) targets(ctx context.Context) ([]target, error) {
 		work.Go(func() {
 			// An error may come with the records that are valid; without any it is as if there
 			// were none: RFC 6120 §3.2.1 step 8.
+			ctx, cancel := context.WithTimeout(ctx, lookupTime)
+			defer cancel()
 			_, records[i], _ = c.config.Resolver.LookupSRV(ctx, service, "tcp", domain)
 		})
 	}

@@ -4,8 +4,10 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -15,12 +17,25 @@ import (
 // their canonical form.
 func (c *Config) check(d *decoder) {
 	c.checkDomains(d)
+	c.checkComponents(d)
 	c.checkAddresses(d)
 	if c.Data == "" {
 		d.fail(d.lineOf("data"), "data", "is empty; it names a folder")
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		d.fail(d.lineOf("tls"), "tls", "certificate and key go together; without both a self-signed certificate is made")
+	}
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		key, pair := "tls.domains."+domain, c.TLS.Domains[domain]
+		switch j, err := jid.Parse(domain); {
+		case err != nil || !slices.Contains(c.Domains, j.Domain()):
+			d.fail(d.lineOf(key), key, "%s is none of domains", domain)
+		case pair.Certificate == "" || pair.Key == "":
+			d.fail(d.lineOf(key), key, "needs a certificate and a key")
+		}
+	}
+	if len(c.TLS.Domains) > 0 && c.TLS.Certificate == "" {
+		d.fail(d.lineOf("tls.domains"), "tls.domains", "needs tls.certificate beside it, for clients that ask for no domain")
 	}
 }
 
@@ -44,6 +59,31 @@ func (c *Config) checkDomains(d *decoder) {
 			c.Domains[i] = j.Domain()
 		}
 	}
+}
+
+// checkComponents brings their domains into canonical form, too.
+func (c *Config) checkComponents(d *decoder) {
+	all := make(map[string]Component, len(c.Components))
+	for _, domain := range slices.Sorted(maps.Keys(c.Components)) {
+		key := "components." + domain
+		j, err := jid.Parse(domain)
+		name := j.Domain()
+		_, twice := all[name]
+		switch {
+		case err != nil:
+			d.fail(d.lineOf(key), key, "%q is not a domain: %v", domain, err)
+		case j != j.Host():
+			d.fail(d.lineOf(key), key, "%q is not a domain", domain)
+		case twice:
+			d.fail(d.lineOf(key), key, "%s stands twice", name)
+		case slices.Contains(c.Domains, name):
+			d.fail(d.lineOf(key), key, "%s is one of domains, which have accounts", name)
+		case c.Components[domain].Secret == "":
+			d.fail(d.lineOf(key), key, "has no secret")
+		}
+		all[name] = c.Components[domain]
+	}
+	c.Components = all
 }
 
 // checkAddresses looks at every list of Listen.

@@ -52,8 +52,8 @@ type Config struct {
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
 	Federation Federation `yaml:"federation"`
-	// External components (XEP-0114) that may attach, by their domains.
-	Components map[string]Component `yaml:"components" default:"{}" unbuilt:"external components"`
+	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`.
+	Components map[string]Component `yaml:"components" default:"{}"`
 	Limits     Limits               `yaml:"limits"`
 	// The keys of modules, each under its module's name; `false` turns a module off.
 	Modules Modules `yaml:"modules"`
@@ -66,9 +66,19 @@ type TLS struct {
 	Certificate string `yaml:"certificate" default:""`
 	// A PEM file with the private key of the certificate.
 	Key string `yaml:"key" default:""`
+	// Certificates of their own for some of the domains: `example.net: {certificate: net.crt, key: net.key}`. A client gets the one that names the domain it asks for (SNI).
+	Domains map[string]Certificate `yaml:"domains" default:"{}"`
 	// A PEM file with the authorities whose certificates let clients log in (SASL EXTERNAL).
 	ClientCA string `yaml:"client_ca" default:"" unbuilt:"client certificates"`
 	ACME     ACME   `yaml:"acme"`
+}
+
+// Certificate is one with its key.
+type Certificate struct {
+	// A PEM file with the certificate and its chain.
+	Certificate string `yaml:"certificate" default:""`
+	// A PEM file with the private key of the certificate.
+	Key string `yaml:"key" default:""`
 }
 
 // ACME says where certificates come from by themselves.
@@ -90,8 +100,8 @@ type Listen struct {
 	Server []string `yaml:"server" default:"[]" unbuilt:"federation"`
 	// Other servers, with TLS from the first byte.
 	ServerTLS []string `yaml:"server_tls" default:"[]" unbuilt:"federation"`
-	// External components (XEP-0114).
-	Component []string `yaml:"component" default:"[]" unbuilt:"external components"`
+	// External components (XEP-0114). Their streams are not encrypted: keep it on the loopback interface, or within a tunnel. Nothing listens while `components` is empty.
+	Component []string `yaml:"component" default:"[127.0.0.1:5347]"`
 	// WebSocket, BOSH, upload, dashboard and host-meta, behind a reverse proxy.
 	HTTP []string `yaml:"http" default:"[]" unbuilt:"HTTP"`
 	// The same over TLS.
@@ -126,7 +136,7 @@ type Federation struct {
 
 // Component is an external component.
 type Component struct {
-	// What the component proves itself with.
+	// What the component proves itself with: whoever has it speaks for the domain and everybody at it.
 	Secret string `yaml:"secret" default:""`
 }
 
@@ -144,9 +154,9 @@ type Limits struct {
 	// Stanzas of one session, averaged over 10 s. Over it the session is read more slowly; nothing is lost.
 	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000"`
 
-	// Connections from one address (IPv6: one /64) that have not logged in; the oldest goes for one more.
+	// Connections from one address (IPv6: one /64) that are logging in; more wait their turn, and take the place of one that makes no progress.
 	UnauthenticatedConnectionsPerAddress Limit `yaml:"unauthenticated_connections_per_address" default:"1000"`
-	// Connections in all that have not logged in; the oldest of the address with most of them goes for one more.
+	// Connections in all that are logging in or wait to; for one more the address with most of them loses one.
 	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000"`
 	// Failed logins per address and per account.
 	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60"`

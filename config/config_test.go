@@ -75,6 +75,7 @@ listen:
   server: []
 registration: open
 allow_plaintext: true
+components: {SMS.example.org: {secret: 0123}}
 limits:
   stanza_bytes: 256KiB
   queue_bytes: 2 MB
@@ -91,6 +92,9 @@ log: {level: debug}
 	}
 	if c.TLS.Certificate != "a.pem" || c.TLS.Key != "b.pem" || len(c.Listen.Client) != 2 || len(c.Listen.ClientTLS) != 0 {
 		t.Errorf("%+v", c)
+	}
+	if len(c.Components) != 1 || c.Components["sms.example.org"].Secret != "0123" || len(c.Listen.Component) != 1 {
+		t.Errorf("components %v, %v", c.Components, c.Listen.Component)
 	}
 	l := c.Limits
 	if l.StanzaBytes != 262144 || l.QueueBytes != 2e6 || l.Sessions != 0 || l.LoginTimeout.D() != 90*time.Second ||
@@ -126,7 +130,12 @@ func TestErrors(t *testing.T) {
 		{"registration: all", `x.yaml:1: registration: "all" is none of: closed open`},
 		{"registration: invite", `x.yaml:1: registration: "invite" is not built yet; it is one of: closed open`},
 		{"listen:\n  coap:\n  - '[::]:5683'", "x.yaml:2: listen.coap: is not built yet: the CoAP gateway"},
-		{"components:\n  sms.example.org:\n    secret: s", "x.yaml:1: components: is not built yet: external components"},
+		{"components:\n  sms.example.org:\n    secret: ''", "x.yaml:2: components.sms.example.org: has no secret"},
+		{"components:\n  sms.example.org:", "x.yaml:2: components.sms.example.org: has no secret"},
+		{"components: {a@b: {secret: s}}", `x.yaml:1: components.a@b: "a@b" is not a domain`},
+		{"components: {localhost: {secret: s}}", "x.yaml:1: components.localhost: localhost is one of domains, which have accounts"},
+		{"components:\n  Sms.example: {secret: s}\n  sms.example: {secret: s}", "x.yaml:3: components.sms.example: sms.example stands twice"},
+		{"components: {sms.example: {password: s}}", "x.yaml:1: components.sms.example.password: there is no such key"},
 		{"listen:\n  client: ['5222']", `x.yaml:2: listen.client[0]: "5222" is not an address, like [::]:5222`},
 		{"listen:\n  client: ['[::]:xmpp']", `x.yaml:2: listen.client[0]: "xmpp" is not a port`},
 		{"listen:\n  client: ['[::]:1', '[::]:1']", "x.yaml:2: listen.client[1]: [::]:1 is taken by listen.client[0]"},

@@ -22,7 +22,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"Session", unsafe.Sizeof(Session{}), 440},
 		{"outbound", unsafe.Sizeof(outbound{}), 112},
-		{"User", unsafe.Sizeof(User{}), 168},
+		{"User", unsafe.Sizeof(User{}), 176},
 	} {
 		if c.is > c.most {
 			t.Errorf("a %s takes %d bytes, more than %d", c.name, c.is, c.most)

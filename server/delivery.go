@@ -28,6 +28,10 @@ import (
 // D1: ids of deliveries to one account ascend in the order in which it is given them, live or to
 // its spool. They are given under User.mu, before it is known which of the messages need a row,
 // so that rows committed in another order are still drained in this one.
+//
+// D2: one worker at a time takes rows of an account's spool. A session that ends while its worker
+// takes rows gives them back: another one's worker that had gone past them meanwhile would send
+// them behind later ones.
 type delivery struct {
 	user  *User
 	id    int64 // of its row, if it gets one
@@ -245,6 +249,34 @@ const drainPage = 64
 // drainPages runs on a worker, until all is sent, the client has enough for now (then
 // outbound.makeRoom calls it again) or the session takes no messages any more.
 func (se *Session) drainPages() {
+	u := se.User
+	u.mu.Lock()
+	if u.drainer != nil {
+		se.drainWaits = true
+		u.mu.Unlock()
+		return
+	}
+	u.drainer = se
+	u.mu.Unlock()
+	se.drainRows()
+	u.mu.Lock()
+	u.nextDrainer()
+	u.mu.Unlock()
+}
+
+// nextDrainer ends one session's turn to drain and begins another's. The caller holds mu.
+func (u *User) nextDrainer() {
+	u.drainer = nil
+	for _, se := range u.sessions {
+		if se.drainWaits {
+			se.drainWaits = false
+			u.server.workers.do(se.drainPages)
+			return
+		}
+	}
+}
+
+func (se *Session) drainRows() {
 	u := se.User
 	for more := true; more; {
 		if u.server.stopping.Load() {

@@ -160,9 +160,7 @@ type Stream interface {
 	Queue(elements []byte)
 	Flush()
 	Queued() int
-	// Pause stops reading, Resume undoes one Pause.
-	Pause()
-	Resume()
+	Reader
 	// End sends a stream error, or nothing where e is nil, closes the stream and then the
 	// connection. What is queued is sent first.
 	End(e *stream.Error)

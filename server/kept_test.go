@@ -183,6 +183,43 @@ func TestDrainKeepsOrder(t *testing.T) {
 	})
 }
 
+// TestOneDrainsAtATime: a session drains only when no other one's worker has rows that it may give back (D2).
+func TestOneDrainsAtATime(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.online("a/1")
+		a.send(chat("b@d", "1") + chat("b@d", "2") + chat("b@d", "3"))
+		r := b.bind("b/2")
+		u, gone := r.se.User, new(Session)
+		ids := func() (ids []int64) {
+			rows, err := b.Server.store.Spool(t.Context(), u.JID, 0, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range rows {
+				ids = append(ids, row.ID)
+			}
+			return ids
+		}()
+		// As in a session that ends while its worker has just taken the first row.
+		u.drainer = gone
+		if len(ids) != 3 || !u.rows.take(ids[0]) {
+			t.Fatal("the rows are ", ids)
+		}
+		r.send("<presence/>")
+		a.send(chat("b@d", "4"))
+		r.gets()
+		u.rows.letGo(ids[0])
+		u.mu.Lock()
+		u.nextDrainer()
+		u.mu.Unlock()
+		r.gets("id='1'", "id='2'", "id='3'", "id='4'")
+		if u.drainer != nil {
+			t.Error("somebody still drains")
+		}
+	})
+}
+
 // TestDrainStops: a session that does not want messages any more gets no more of them, and what
 // it was about to get comes behind what had been there before.
 func TestDrainStops(t *testing.T) {

@@ -42,7 +42,7 @@ func (t *Turn) Route(s *stanza.Stanza) {
 	}
 	switch {
 	case !srv.Serves(s.To.Domain()):
-		t.refuse(s, stanza.RemoteServerNotFound.Err(""))
+		srv.toPlace(t, s)
 	case s.To.IsDomain():
 		srv.toHost(t, s)
 	default:

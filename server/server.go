@@ -17,8 +17,9 @@
 //	the sender's ack passes it when it is kept       Receipt.Release      receipt.go
 //
 // Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
-// module.go are what a module sees, user.go the table of accounts, sweeper.go spools what
-// clients do not ack in time.
+// module.go are what a module sees, user.go the table of accounts, place.go that of domains
+// without accounts and the way in for components, sweeper.go spools what clients do not ack in
+// time.
 //
 // Invariants that other files name: Q1 in iq.go, R1 in receipt.go, U1 in user.go.
 package server
@@ -63,6 +64,8 @@ type Server struct {
 	stopping atomic.Bool // stanzas are not taken any more; acks are
 	sweeper  sweeper
 	workers  workers
+	placing  sync.Mutex // held while places is changed
+	places   atomic.Pointer[places]
 
 	// Written by New alone.
 	table                   table
@@ -94,6 +97,7 @@ func New(c Config, modules []Module) (*Server, error) {
 		return nil, errors.New("server: no domain to serve")
 	}
 	s.users.server = s
+	s.places.Store(&places{})
 	s.sweeper = sweeper{server: s, wake: make(chan struct{}, 1)}
 	s.metrics.register(c.Metrics, s)
 	last, err := s.store.LastSpoolID(context.Background())

@@ -38,6 +38,7 @@ type Session struct {
 	ended      bool
 	drains     bool        // the spool is being drained to this session
 	drainAgain bool        // and there is more since
+	drainWaits bool        // until another session of the account has read what it takes
 	drainFrom  int64       // up to this row all is sent; the draining worker's
 	expiry     *time.Timer // of a detached session
 
@@ -60,14 +61,15 @@ func (se *Session) Presence() Presence {
 }
 
 // SetPresence changes it and runs the PresenceChanged hooks. A session that becomes able to take
-// messages (available, priority not negative) is sent what is spooled for the account.
-func (se *Session) SetPresence(t *Turn, p Presence) {
+// messages (available, priority not negative) is sent what is spooled for the account. It reports
+// false, and does nothing, where the session has ended.
+func (se *Session) SetPresence(t *Turn, p Presence) bool {
 	u := se.User
 	u.mu.Lock()
 	was := se.presence
 	if se.ended {
 		u.mu.Unlock()
-		return
+		return false
 	}
 	se.presence = p
 	if p.takesMessages() && !was.takesMessages() {
@@ -77,6 +79,7 @@ func (se *Session) SetPresence(t *Turn, p Presence) {
 	for _, f := range se.server.table.presence {
 		f(t, se, was)
 	}
+	return true
 }
 
 // takesMessages: RFC 6121 §8.5.2.1.

@@ -20,11 +20,12 @@ type Turn struct {
 	Now    time.Time
 
 	server    *Server
-	stream    Stream  // the one whose input is being handled, paused where work leaves the loop
+	stream    Reader  // the one whose input is being handled, paused where work leaves the loop
 	receipt   Receipt // of the stanza being handled
 	mayWait   bool    // this turn runs on a worker
 	suspended bool    // the stanza went to a worker: handle no more input in this turn
 	dirty     []*Session
+	later     []Flusher
 	to        []*Session  // memory of Takers and Named
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
@@ -50,7 +51,7 @@ func (t *Turn) End() {
 		buf = nil
 	}
 	*t = Turn{
-		dirty: t.dirty[:0], to: t.to[:0], doomed: t.doomed[:0],
+		dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
 		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
 	}
 	turns.Put(t)
@@ -68,7 +69,7 @@ func (t *Turn) reached(gone []*delivery) {
 
 // Flush sends what the turn queued so far.
 func (t *Turn) Flush() {
-	for len(t.dirty)+len(t.doomed)+len(t.commits) > 0 {
+	for len(t.dirty)+len(t.later)+len(t.doomed)+len(t.commits) > 0 {
 		for i, x := range t.commits {
 			t.commits[i] = spooling{}
 			x.follow()
@@ -80,6 +81,12 @@ func (t *Turn) Flush() {
 			se.out.flush(t)
 		}
 		t.dirty = t.dirty[:0]
+		for i := 0; i < len(t.later); i++ {
+			f := t.later[i]
+			t.later[i] = nil
+			f.Flush(t)
+		}
+		t.later = t.later[:0]
 		for i := 0; i < len(t.doomed); i++ { // ending a session may doom another
 			se := t.doomed[i]
 			t.doomed[i] = nil

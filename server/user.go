@@ -35,6 +35,7 @@ type User struct {
 
 	mu       sync.Mutex
 	sessions []*Session // in the order in which they were bound
+	drainer  *Session   // whose worker reads the spool now: D2
 }
 
 // Exists reports whether there is such an account.

@@ -12,12 +12,21 @@ import (
 
 // Rosters reads the topic "roster": the contacts of each account. RFC 6121 §2.
 type Rosters interface {
-	// Roster returns all items of the user's roster, in no particular order, and its version: the highest that a
-	// SetRosterItem or DeleteRosterItem of this user has given, 0 when there was none. It does not fail for a user
-	// that does not exist.
-	Roster(ctx context.Context, user jid.JID) (items []RosterItem, version int64, err error)
+	// Roster returns all of the user's roster. It does not fail for a user that does not exist.
+	Roster(ctx context.Context, user jid.JID) (Roster, error)
 	// RosterItem returns one item, or ErrNotFound.
 	RosterItem(ctx context.Context, user, contact jid.JID) (RosterItem, error)
+}
+
+// Roster is one user's contacts.
+type Roster struct {
+	Items []RosterItem // in no particular order
+	// Version is the highest that a SetRosterItem or DeleteRosterItem of this user has given, 0 when there was none.
+	Version int64
+	// Removed is a version before which nothing is known of what is gone: that of the last DeleteRosterItem of an item
+	// that was there and not Hidden, or of the first operation of all. Who knows the roster of that version or a later
+	// one knows all of it by the items with a Version above his. RFC 6121 §2.6.3
+	Removed int64
 }
 
 // Subscription is the state of a roster item. RFC 6121 §2.1.2.5.

@@ -149,11 +149,11 @@ type record struct {
 	Time     float64  `json:"t,omitempty"`
 }
 
-// payload makes the JSON of fields.
-func payload(fields []Field) (stanza.Payload, error) {
-	pack := make([]record, len(fields))
+// pack makes records of fields.
+func pack(fields []Field) []record {
+	list := make([]record, len(fields))
 	for i, f := range fields {
-		r := &pack[i]
+		r := &list[i]
 		r.Name, r.Unit, r.Time = f.Name, f.Unit, float64(f.Time.UnixMilli())/1000
 		switch f.Value.kind {
 		case Numeric:
@@ -165,7 +165,12 @@ func payload(fields []Field) (stanza.Payload, error) {
 			r.Text = &f.Value.text
 		}
 	}
-	data, err := json.Marshal(pack)
+	return list
+}
+
+// payload makes the JSON of fields.
+func payload(fields []Field) (stanza.Payload, error) {
+	data, err := json.Marshal(pack(fields))
 	if err != nil {
 		return nil, fmt.Errorf("thing: %w", err)
 	}
@@ -189,13 +194,18 @@ func FieldsOf(s *stanza.Stanza) ([]Field, error) {
 	if err != nil || !found || p.Datatype != Datatype {
 		return nil, err
 	}
-	var pack []record
-	if err := json.Unmarshal(p.JSON, &pack); err != nil {
+	var list []record
+	if err := json.Unmarshal(p.JSON, &list); err != nil {
 		return nil, fmt.Errorf("thing: the reading is no SenML: %w", err)
 	}
+	return unpack(list), nil
+}
+
+// unpack makes fields of records.
+func unpack(list []record) []Field {
 	var fields []Field
 	var base record // RFC 8428 §4.6: a base counts from its record on
-	for _, r := range pack {
+	for _, r := range list {
 		if r.BaseName != "" {
 			base.BaseName = r.BaseName
 		}
@@ -224,5 +234,5 @@ func FieldsOf(s *stanza.Stanza) ([]Field, error) {
 		}
 		fields = append(fields, f)
 	}
-	return fields, nil
+	return fields
 }

@@ -4,8 +4,10 @@ package thing
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +30,9 @@ type ring struct {
 	list    []reading // a ring of at most most
 	first   int
 	most    int
+	flying  []reading // that the client has, and the server has not acknowledged
+	next    uint64    // number of the next
+	file    *journal  // nil: they are in memory alone
 	last    []Field
 	dropped int
 	wake    chan struct{} // holds one: there is something
@@ -38,6 +43,8 @@ type ring struct {
 
 // reading is what was reported at once.
 type reading struct {
+	number uint64
+	id     string // of its message, the same when it is told again after a restart
 	at     time.Time
 	fields []Field
 }
@@ -49,15 +56,43 @@ func (r *ring) init(most int) {
 	r.room = make(chan struct{}, inFlight)
 }
 
-// put adds a reading.
-func (r *ring) put(x reading) {
+// keep has the readings kept in a file, and takes up those that are in it.
+func (r *ring) keep(file *journal, list []reading) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.file = file
+	if over := len(list) - r.most; over > 0 {
+		r.dropped += over
+		list = list[over:]
+		if err := file.rewrite(list); err != nil {
+			return err
+		}
+	}
+	r.list = list
+	for i := range list {
+		r.next = max(r.next, list[i].number+1)
+		r.last = list[i].fields
+	}
+	return nil
+}
+
+// put adds a reading. An error of the file is told; the reading is in the ring all the same.
+func (r *ring) put(x reading) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x.number = r.next
+	r.next++
 	r.last = x.fields
+	var err error
+	if r.file != nil {
+		err = r.file.add(&x)
+	}
 	if len(r.list)-r.first >= r.most {
+		old := r.list[r.first]
 		r.list[r.first] = reading{}
 		r.first++
 		r.dropped++
+		err = errors.Join(err, r.void(&old))
 	}
 	if r.first > r.most {
 		r.list = append([]reading(nil), r.list[r.first:]...)
@@ -68,6 +103,15 @@ func (r *ring) put(x reading) {
 	case r.wake <- struct{}{}:
 	default:
 	}
+	return err
+}
+
+// void has the file forget a reading. The caller holds mu.
+func (r *ring) void(x *reading) error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.drop(x, append(slices.Clone(r.flying), r.list[r.first:]...))
 }
 
 // take takes the oldest reading out.
@@ -82,7 +126,20 @@ func (r *ring) take() (x reading, ok bool) {
 	r.list[r.first] = reading{}
 	r.first++
 	r.handing = true
+	r.flying = append(r.flying, x)
 	return x, true
+}
+
+// landed says what became of a reading that was taken: it is told, or it never will be; else the
+// file keeps it for the next start.
+func (r *ring) landed(x *reading, over bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flying = slices.DeleteFunc(r.flying, func(f reading) bool { return f.number == x.number })
+	if !over {
+		return nil
+	}
+	return r.void(x)
 }
 
 // handed says that the client has what was taken.
@@ -109,6 +166,8 @@ func (r *ring) latest() []Field {
 }
 
 // Report tells a reading to the owner. It does not wait: without a connection the reading is kept.
+// With Config.State it returns when a power cut does not take the reading any more; an error of the
+// disk is returned, though the reading is told all the same if the thing lives.
 func (t *Thing) Report(fields ...Field) error {
 	if len(fields) == 0 {
 		return errors.New("thing: nothing to report")
@@ -124,8 +183,7 @@ func (t *Thing) Report(fields ...Field) error {
 		}
 		own[i] = f
 	}
-	t.ring.put(reading{now, own})
-	return nil
+	return t.ring.put(reading{id: rand.Text()[:16], at: now, fields: own})
 }
 
 // Dropped is how many readings were dropped because too many could not be told.
@@ -167,7 +225,7 @@ func (t *Thing) tell(ctx context.Context) {
 			}
 			x, ok = t.ring.take()
 		}
-		t.send(ctx, x, func(error) { <-t.ring.room })
+		t.send(ctx, x, func() { <-t.ring.room })
 	}
 }
 
@@ -182,23 +240,39 @@ func (t *Thing) tellRest() {
 	}
 }
 
-// send tells one reading.
-func (t *Thing) send(ctx context.Context, x reading, acked func(error)) bool {
+// send tells one reading. landed may be nil.
+func (t *Thing) send(ctx context.Context, x reading, landed func()) bool {
 	defer t.ring.handed()
-	s, err := t.compose(x.fields)
-	if err == nil {
-		if time.Since(x.at) > late {
-			s.Add(&delay.Delay{Stamp: x.at})
+	land := func(over bool) {
+		if err := t.ring.landed(&x, over); err != nil {
+			t.log.Error("reading not noted as told", "err", err)
 		}
-		err = t.client.SendAcked(ctx, s, acked)
+		if landed != nil {
+			landed()
+		}
 	}
+	s, err := t.compose(x.fields)
 	if err != nil {
+		t.log.Error("reading not told", "err", err)
+		land(true)
+		return false
+	}
+	s.ID = []byte(x.id)
+	if time.Since(x.at) > late {
+		s.Add(&delay.Delay{Stamp: x.at})
+	}
+	err = t.client.SendAcked(ctx, s, func(err error) {
+		if errors.Is(err, client.ErrRejected) {
+			t.log.Error("reading not told", "err", err)
+		}
+		land(err == nil || errors.Is(err, client.ErrRejected))
+	})
+	if err != nil {
+		kept := errors.Is(err, client.ErrFull) || errors.Is(err, client.ErrClosed) || t.client.Err() != nil
 		if !errors.Is(err, client.ErrClosed) {
 			t.log.Error("reading not told", "err", err)
 		}
-		if acked != nil {
-			acked(err)
-		}
+		land(!kept)
 		return false
 	}
 	return true

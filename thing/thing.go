@@ -17,7 +17,9 @@
 // "set lamp on". Who else writes to it gets no answer.
 //
 // Readings taken while there is no connection are kept, the latest Config.Keep of them, and told
-// in order afterwards, each with the time it was taken.
+// in order afterwards, each with the time it was taken. With Config.State they are kept on the disk
+// until the server has acknowledged them: a power cut does not take them, and what was told just
+// before one may be told again, under the same id.
 //
 // The vocabulary of sensor data and control that things speak to programs will be built on Field
 // and Parameter. Until then a reading is a text and the same as SenML in JSON (RFC 8428), by
@@ -25,8 +27,9 @@
 //
 // RFC 8428 §4 and §5
 //
-// How to read this package: thing.go is its life, field.go what it measures, ring.go how readings
-// leave, command.go what it obeys.
+// How to read this package: thing.go is its life, main.go that of a program around it, field.go what
+// it measures, ring.go how readings leave, journal.go how they outlive a power cut, state.go what
+// else does, command.go what it obeys.
 package thing
 
 import (
@@ -64,6 +67,10 @@ type Config struct {
 	// Keep is how many readings are kept while they cannot be told; then the oldest goes for a
 	// new one. 0 is 1,000.
 	Keep int
+	// State is a folder for what must outlive a power cut: the readings that are not told, and how
+	// strong the account's logins were, for which see client.Config.Mechanism (if that is given, it
+	// counts). One thing at a time may use it. "" keeps nothing.
+	State string
 	// Transient tells readings only to an owner who is there: nothing waits on the server
 	// (XEP-0334's no-store).
 	Transient bool
@@ -85,6 +92,7 @@ type Thing struct {
 // Environment makes a Config of the environment: see client.Environment, and
 //
 //	STONECHAT_OWNER  the bare address of the owner
+//	STONECHAT_STATE  Config.State
 func Environment() (Config, error) {
 	c, err := client.Environment()
 	if err != nil {
@@ -94,7 +102,7 @@ func Environment() (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("thing: STONECHAT_OWNER is not an address: %w", err)
 	}
-	return Config{Client: c, Owner: owner}, nil
+	return Config{Client: c, Owner: owner, State: os.Getenv("STONECHAT_STATE")}, nil
 }
 
 // Run makes a thing and runs it until ctx is over.
@@ -111,12 +119,18 @@ func New(config Config) (*Thing, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
+	t := &Thing{log: config.Client.Log}
+	t.ring.init(config.Keep)
+	if config.State != "" {
+		if err := t.restore(&config); err != nil {
+			return nil, err
+		}
+	}
 	c, err := client.New(config.Client)
 	if err != nil {
 		return nil, err
 	}
-	t := &Thing{config: config, log: config.Client.Log, client: c}
-	t.ring.init(config.Keep)
+	t.config, t.client = config, c
 	c.Handle(stanza.Message, xmlstream.Name{Space: stanza.NSClient, Local: "body"}, t.message)
 	c.Handle(stanza.Presence, xmlstream.Name{}, t.presence)
 	c.HandleErrors(t.bounced)

@@ -11,10 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/server/c2s"
+	"github.com/stonechat-im/stonechat/server/components"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
 )
@@ -70,6 +73,7 @@ type instance struct {
 	certs   *tlsconfig.Certificates
 	server  *server.Server
 	clients *c2s.Service
+	parts   *components.Service // external components
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
@@ -106,6 +110,9 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if in.certs, err = certificates(c); err != nil {
 		return nil, err
 	}
+	if missing := in.certs.Uncovered(); len(missing) > 0 {
+		in.log.Warn("domains without a certificate: clients will refuse them", "domains", missing)
+	}
 	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit()})
 	if err != nil {
 		return nil, err
@@ -133,6 +140,12 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
+	in.parts, err = components.New(components.Config{
+		Server: in.server, Driver: d, Secrets: secretsOf(c.Components), Log: in.log, Metrics: reg, Limits: componentLimits(c),
+	})
+	if err != nil {
+		return nil, err
+	}
 	ls, err := in.bind()
 	if err != nil {
 		return nil, err
@@ -149,6 +162,8 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		switch in.listens[i].key {
 		case "metrics":
 			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
+		case "component":
+			in.parts.Listen(l)
 		case "client_tls":
 			in.clients.Listen(l, in.certs.Config("xmpp-client"))
 		default:
@@ -162,10 +177,14 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 // bind listens at every address of the configuration, or at none.
 func (in *instance) bind() (ls []net.Listener, err error) {
 	c := in.config
+	component := c.Listen.Component
+	if len(c.Components) == 0 {
+		component = nil // nobody could connect
+	}
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"metrics", c.Listen.Metrics}} {
+	}{{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component}, {"metrics", c.Listen.Metrics}} {
 		for _, a := range k.addresses {
 			l, err := drive.Listen(a, c.Limits.DeadAfter.D())
 			if err != nil {
@@ -224,9 +243,13 @@ func (in *instance) stop() error {
 	defer cancel()
 	in.watch.ready.Store(false)
 	in.clients.StopListening()
+	// Components first: what they have not had comes back to sessions that still live.
+	last, cancel := context.WithTimeout(ctx, lastBytesTime)
+	in.parts.Shutdown(last)
+	cancel()
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
-	last, cancel := context.WithTimeout(ctx, lastBytesTime)
+	last, cancel = context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()
 	in.clients.Close(last)
 	return errors.Join(err, in.watch.close(last), in.store.Close())
@@ -264,6 +287,27 @@ func clientLimits(c *config.Config) c2s.Limits {
 	}
 }
 
+func componentLimits(c *config.Config) components.Limits {
+	l := c.Limits
+	return components.Limits{
+		StanzaBytes:                int(l.StanzaBytes),
+		Depth:                      int(l.StanzaDepth),
+		Attributes:                 int(l.StanzaAttributes),
+		Children:                   int(l.StanzaChildren),
+		QueueBytes:                 int(l.QueueBytes),
+		UnauthenticatedConnections: int(l.UnauthenticatedConnections),
+		LoginTimeout:               l.LoginTimeout.D(),
+	}
+}
+
+func secretsOf(all map[string]config.Component) map[string]string {
+	secrets := make(map[string]string, len(all))
+	for domain, c := range all {
+		secrets[domain] = c.Secret
+	}
+	return secrets
+}
+
 func logger(c config.Log) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // config has checked it
@@ -275,8 +319,12 @@ func logger(c config.Log) *slog.Logger {
 }
 
 func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+	var more []tlsconfig.Pair
+	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
+		more = append(more, tlsconfig.Pair(c.TLS.Domains[domain]))
+	}
 	return tlsconfig.Open(tlsconfig.Options{
-		Certificate: c.TLS.Certificate, Key: c.TLS.Key,
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key, More: more,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
 	})
 }

@@ -42,6 +42,7 @@ type ThingRun struct {
 	Set       []string      `placeholder:"NAME=KIND" help:"What the owner may set, as boolean, numeric or string; a line NAME VALUE is printed when it is."`
 	Transient bool          `help:"Tell only an owner who is there: nothing waits on the server."`
 	Keep      int           `default:"1000" help:"How many readings to keep while there is no connection."`
+	State     string        `env:"STONECHAT_STATE" placeholder:"FOLDER" help:"Where to keep them, so that a power cut does not take them."`
 }
 
 // Run implements the command. It ends when its source does and the server has acknowledged
@@ -92,7 +93,7 @@ func (r *ThingRun) thing() (thing.Config, error) {
 	if err != nil {
 		return thing.Config{}, fmt.Errorf("--owner: %w", err)
 	}
-	t := thing.Config{Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep}
+	t := thing.Config{Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep, State: r.State}
 	for _, s := range r.Set {
 		p, err := parameter(s)
 		if err != nil {

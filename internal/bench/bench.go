@@ -58,7 +58,8 @@ type Run struct {
 	// that command calls RawRelay or Worker.
 	Self []string
 	// Restart, when set, puts a fresh server in the place of a target before a
-	// round that measures memory, and updates the target's address and PID.
+	// round that measures memory, or as the storm's beginning, and updates the
+	// target's address and PID.
 	Restart func(ctx context.Context, t *Target) error
 	// Log is told what happens, a line at a time; nil is silent.
 	Log func(format string, args ...any)

@@ -31,6 +31,8 @@ const (
 	Logins           = "logins"
 	RecoverySpan     = "all back after"
 	Retries          = "retries"
+	BystanderP99     = "bystanders' p99"
+	BystanderMax     = "bystanders' max"
 	GrownCPU         = "CPU per message, grown"
 	Growth           = "growth"
 )

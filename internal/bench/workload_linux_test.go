@@ -4,6 +4,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -286,6 +287,30 @@ func TestStorm(t *testing.T) {
 	positive(t, rep, RecoverySpan, LatencyP50)
 	if n := f.logins.Load(); n < 3*25 {
 		t.Errorf("%d logins; want the first 25 and two storms", n)
+	}
+}
+
+// Those that are there first talk while the others come back; a message that is lost meanwhile is
+// a fault.
+func TestStormBesideLiveTraffic(t *testing.T) {
+	for _, lose := range []bool{false, true} {
+		f := startFakeXMPP(t, StartTLS, map[string]string{})
+		if lose {
+			f.relay = func(n int) int { return min(n%20, 1) }
+		}
+		o := StormOptions{Sessions: 10, Session: Session{SM: true}, Patience: 10 * time.Second, Live: smallRelay()}
+		o.Live.Rate, o.Live.Window, o.Live.Warmup = 200, 0, 0
+		r := testRun(t, 1)
+		restarted := 0
+		r.Restart = func(context.Context, *Target) error { restarted++; return nil }
+		rep, err := r.Storm(t.Context(), []Target{f.target(StartTLS)}, o)
+		if lose != errors.Is(err, ErrFaults) {
+			t.Fatalf("messages are lost: %v; error %v", lose, err)
+		}
+		positive(t, rep, RecoverySpan, BystanderP99, BystanderMax)
+		if restarted != 1 {
+			t.Errorf("%d restarts", restarted)
+		}
 	}
 }
 

@@ -179,6 +179,31 @@ func TestAbort(t *testing.T) {
 	})
 }
 
+// When Abort returns nothing more leaves, though the machine is busy and the peer reads.
+func TestNothingLeavesAfterAbort(t *testing.T) {
+	onEach(t, drive.Patience{}, func(b *bed) {
+		busy, free := make(chan struct{}), make(chan struct{})
+		m, p := b.pair(machine{input: func(*machine, []byte) { close(busy); <-free }})
+		m.Queue(make([]byte, huge))
+		m.Flush()
+		p.write("x")
+		b.wait(busy, "input")
+		m.Abort()
+		m.Queue([]byte("late"))
+		m.Flush()
+		lost := m.Queued()
+		n, err := io.Copy(io.Discard, p) // ends while the machine is still busy
+		close(free)
+		if most := int64(huge + len("late") - lost); n > most && !b.tls { // TLS adds bytes to what was sealed
+			b.Errorf("%d bytes came, at most %d had left", n, most)
+		}
+		if err == nil && b.tls {
+			b.Error("an aborted connection has an orderly end")
+		}
+		await(b, m.gone, "Gone")
+	})
+}
+
 // everything calls all methods.
 func everything(m *machine) {
 	m.Queue([]byte("x"))

@@ -27,8 +27,9 @@ import (
 type Driver interface {
 	// Serve takes nc over and drives it until it ends. With direct set, the connection begins
 	// with a TLS handshake as the server. start makes the machine; it is called soon, on the
-	// goroutine that will call the machine, unless the driver is closed.
-	Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine)
+	// goroutine that will call the machine. taken is false, and nc closed, where the driver is
+	// closed or the system has no descriptor left.
+	Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) (taken bool)
 	// Close closes all connections, as Conn.Close does, and returns when their machines are
 	// gone. Those that are left when ctx ends are aborted. What Serve is given from then on is
 	// closed at once.
@@ -90,7 +91,7 @@ type Conn interface {
 	// does not read, or does not close its side, has five seconds. During a handshake it is
 	// Abort.
 	Close()
-	// Abort closes at once; what is queued is lost.
+	// Abort closes at once; what is queued is lost. When it returns, nothing more leaves.
 	Abort()
 	// Remote is the peer's address.
 	Remote() netip.AddrPort

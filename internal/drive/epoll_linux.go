@@ -55,19 +55,21 @@ func newEpoll(shared *common) (*Epoll, error) {
 }
 
 // Serve implements Driver. nc must be a TCP or Unix connection.
-func (d *Epoll) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) {
+func (d *Epoll) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) bool {
 	fd, err := takeOver(nc)
 	if err != nil {
 		d.log.Error("connection not taken over", "err", err)
 		_ = nc.Close()
-		return
+		return false
 	}
 	l := d.loops[int(d.next.Add(1))%len(d.loops)]
 	c := &econn{fd: fd, loop: l}
 	c.conn = conn{common: d.common, sock: c, remote: addrPort(nc.RemoteAddr()), wantTLS: direct, hold: direct != nil}
 	if !l.post(func(w *work) { l.add(w, c, start) }) {
 		_ = unix.Close(fd)
+		return false
 	}
+	return true
 }
 
 // Close implements Driver.

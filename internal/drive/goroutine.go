@@ -39,7 +39,7 @@ func NewGoroutines(log *slog.Logger) *Goroutines {
 }
 
 // Serve implements Driver.
-func (d *Goroutines) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) {
+func (d *Goroutines) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) bool {
 	c := &gconn{driver: d, nc: nc, reading: true}
 	c.conn = conn{common: d.common, sock: c, remote: addrPort(nc.RemoteAddr()), wantTLS: direct, hold: direct != nil}
 	c.awake.L = &c.tasks
@@ -51,10 +51,11 @@ func (d *Goroutines) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Mac
 	defer d.mu.Unlock()
 	if d.closed {
 		_ = nc.Close()
-		return
+		return false
 	}
 	d.conns[c] = struct{}{}
 	d.wg.Go(func() { c.run(start) })
+	return true
 }
 
 // Close implements Driver.

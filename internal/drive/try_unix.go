@@ -16,7 +16,7 @@ const canTry = true
 // tryRead reads what is there without waiting; ok is false if nothing is.
 func tryRead(fd uintptr, p []byte) (n int, ok bool, err error) {
 	for {
-		n, err := unix.Read(int(fd), p)
+		n, err := sysRead(int(fd), p)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -34,7 +34,7 @@ func tryRead(fd uintptr, p []byte) (n int, ok bool, err error) {
 // tryWrite writes what the socket takes without waiting.
 func tryWrite(fd uintptr, p []byte) (int, error) {
 	for {
-		n, err := unix.Write(int(fd), p)
+		n, err := sysWrite(int(fd), p)
 		switch err {
 		case unix.EINTR:
 		case unix.EAGAIN:

@@ -27,8 +27,11 @@ type Doap struct {
 var spoken = map[string]string{
 	"0004": "in the payloads of others",
 	"0059": "in the payloads of others; the server pages nothing yet",
+	"0114": "a component's stream",
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0198": "a stream feature",
+	"0280": "clients ask and take; the server makes no copies yet",
+	"0297": "in the payloads of others",
 	"0335": "things and clients speak it, past the server",
 	"0432": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",

@@ -61,6 +61,7 @@ var neighbours = []struct{ from, to, why string }{
 	{"xmpp/*", "xmpp/rsm", "paging is part of many payloads"},
 	{"xmpp/*", "xmpp/delay", "time stamps are part of many payloads"},
 	{"xmpp/*", "xmpp/datetime", "time stamps are written in one way"},
+	{"xmpp/*", "xmpp/forward", "forwarded stanzas are part of many payloads"},
 	{"xmpp/caps", "xmpp/disco", "what is hashed is an answer of service discovery"},
 	{"xmpp/stream", "xmpp/sasl", "a stream negotiates its login"},
 	{"client/...", "internal/drive/...", "the client's bytes go through a driver"},

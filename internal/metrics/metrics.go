@@ -49,6 +49,11 @@ func (r *Registry) Histogram(name, help string, bounds []float64) Histogram {
 	return h
 }
 
+// CounterFunc registers a count that is read when somebody looks.
+func (r *Registry) CounterFunc(name, help string, f func() float64) {
+	r.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f))
+}
+
 // GaugeFunc registers a value that is read when somebody looks.
 func (r *Registry) GaugeFunc(name, help string, f func() float64) {
 	r.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))

@@ -76,7 +76,11 @@ func (m *Module) hostItems(_ *server.Turn, q *server.Query) (stanza.Payload, err
 	if ask.Node != "" {
 		return nil, stanza.ItemNotFound.Err("no such node")
 	}
-	return &disco.Items{}, nil
+	var answer disco.Items
+	for _, place := range m.server.Places(q.To.Domain()) {
+		answer.Items = append(answer.Items, disco.Item{JID: place})
+	}
+	return &answer, nil
 }
 
 func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, error) {

@@ -6,19 +6,27 @@
 // RFC 6121 §3 and §4
 //
 // How to read this package: this file has what sessions say of themselves and to whom it goes;
-// subscription.go the requests and their answers, as the tables of RFC 6121 Appendix A.
+// directed.go what they say to somebody by name; subscription.go the requests and their answers, as
+// the tables of RFC 6121 Appendix A.
+//
+// P1: what an address has seen last of a session is what it may see, and true. No lock is held
+// while presence goes round: whoever has sent a state looks again whether it still holds, and sends
+// the next one if not. State is changed before it is told, so that one of two comes last who
+// has seen both.
 package presence
 
 import (
-	"maps"
+	"bytes"
 	"strconv"
 	"strings"
-	"sync"
 
+	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/roster"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
 // Roster is what this module needs of module roster.
@@ -30,6 +38,8 @@ type Roster interface {
 	Each(u *server.User) []store.RosterItem
 	// Update changes one contact, commits and pushes it; see module roster.
 	Update(u *server.User, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error)
+	// Asking makes what the account asks and answers wait for each other; see module roster.
+	Asking(u *server.User) (done func(), err error)
 	// Interested appends the sessions that asked for the roster.
 	Interested(u *server.User, dst []*server.Session) []*server.Session
 }
@@ -39,6 +49,9 @@ type Config struct {
 	// Directed is to how many addresses a session may send directed presence that it has not
 	// taken back; more are refused with resource-constraint.
 	Directed int `yaml:"directed" default:"1000"`
+	// RequestBytes that a request to see somebody's presence may have, since it is kept until it
+	// is answered; longer ones are refused with policy-violation.
+	RequestBytes config.Bytes `yaml:"request_bytes" default:"4096"`
 }
 
 // Module is presence.
@@ -47,12 +60,6 @@ type Module struct {
 	roster   Roster
 	server   *server.Server
 	directed server.SessionSlot[directed]
-}
-
-// directed is to whom a session has sent available presence by name (RFC 6121 §4.6).
-type directed struct {
-	mu sync.Mutex
-	to map[jid.JID]struct{}
 }
 
 // New makes the module.
@@ -69,7 +76,16 @@ func (m *Module) Init(h *server.Host) error {
 	h.OnArriving(server.Guard, m.guard)
 	h.OnArriving(server.Handle, m.arriving)
 	h.Ended = m.ended
+	h.Features = features
 	return nil
+}
+
+// features announces approval before the request (RFC 6121 §3.4).
+func features(dst []byte, st server.Stream) []byte {
+	if st.State() != stream.Authenticated {
+		return dst
+	}
+	return append(dst, "<sub xmlns='"+roster.NSPreApproval+"'/>"...)
 }
 
 // sent takes the presence that a session of ours sends.
@@ -102,9 +118,14 @@ func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
 		return server.Handled
 	}
 	p := server.Presence{Available: true, Priority: priority(s), Stanza: s.Append(nil, stanza.NSClient)}
-	se.SetPresence(t, p)
+	if !se.SetPresence(t, p) {
+		return server.Handled
+	}
 	m.tell(t, se, p, s)
-	if !was.Available {
+	switch {
+	case !se.Presence().Available: // ended meanwhile: P1
+		m.tell(t, se, p, gone(se))
+	case !was.Available:
 		m.welcome(t, se)
 	}
 	return server.Handled
@@ -126,27 +147,39 @@ func priority(s *stanza.Stanza) int8 {
 // tell sends s, what se says of itself, to its account's sessions, to contacts who may see it
 // and, when it is the end, to whom it was sent by name. was is the presence before an end.
 func (m *Module) tell(t *server.Turn, se *server.Session, was server.Presence, s *stanza.Stanza) {
-	if s.Type == stanza.Unavailable {
+	u, ends := se.User, s.Type == stanza.Unavailable
+	if ends {
 		for to := range m.takeDirected(se) {
-			m.notify(t, s, to)
+			if !was.Available || !m.reaches(u, to) {
+				m.notify(t, s, to)
+			}
 		}
 		if !was.Available {
 			return
 		}
 	}
-	s.To = jid.JID{}
-	own := se.User.JID
-	s.To = own
-	t.Deliver(se.User, t.Available(se.User), s, false)
-	if s.Type == stanza.Unavailable {
+	s.To = u.JID
+	t.Deliver(u, t.Available(u), s, false)
+	if ends {
 		se.Send(t, s) // to itself too, though it is not available any more
 	}
-	for _, it := range m.roster.Each(se.User) {
-		if it.Subscription&store.SubscriptionFrom != 0 {
-			m.notify(t, s, it.Contact)
+	for _, it := range m.roster.Each(u) {
+		if it.Subscription&from == 0 {
+			continue
+		}
+		m.notify(t, s, it.Contact)
+		if !ends && !m.Sees(u, it.Contact) { // not any more: P1
+			m.notify(t, gone(se), it.Contact)
 		}
 	}
 	s.To = jid.JID{}
+}
+
+// gone is the unavailable presence of a session that does not say so itself.
+func gone(se *server.Session) *stanza.Stanza {
+	s := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{})
+	s.From = se.JID
+	return s
 }
 
 // notify sends presence to one address. Accounts of ours that are not online have nobody to see
@@ -209,11 +242,16 @@ func (m *Module) probe(t *server.Turn, u *server.User, contact jid.JID, se *serv
 			return
 		}
 		defer release()
-		if !m.sees(other, u.JID) {
-			return
-		}
-		for _, o := range other.Sessions(nil) {
-			m.show(t, o, se.JID)
+		switch {
+		case !m.roster.Ready(other):
+		case m.Sees(other, u.JID):
+			m.showAll(t, other, se.JID)
+		default:
+			// A crash came between the two sides of a change, of which the contact's was the
+			// first. This is what another server would answer to a probe.
+			no := stanza.New(stanza.Presence, stanza.Unsubscribed, u.JID)
+			no.From = contact
+			m.asked(t, u, no)
 		}
 		return
 	}
@@ -239,66 +277,40 @@ func (m *Module) Sees(u *server.User, viewer jid.JID) bool {
 	return err == nil && it.Subscription&store.SubscriptionFrom != 0
 }
 
-// show sends the present presence of one session to an address.
-func (m *Module) show(t *server.Turn, se *server.Session, to jid.JID) {
-	p := se.Presence()
-	if !p.Available {
-		return
-	}
-	s, err := stanza.Parse(p.Stanza)
-	if err != nil {
-		return // what Append wrote is read again: never
-	}
-	m.notify(t, s, to)
-}
-
-// direct sends presence to somebody by name, and remembers who has to hear of the end (RFC 6121
-// §4.6).
-func (m *Module) direct(t *server.Turn, s *stanza.Stanza) error {
-	se := t.Origin
-	d := m.directed.Of(se)
-	if d == nil {
-		d = m.directed.SetOnce(se, new(directed))
-	}
-	d.mu.Lock()
-	_, known := d.to[s.To]
-	switch {
-	case s.Type == stanza.Unavailable:
-		delete(d.to, s.To)
-	case !known && len(d.to) >= m.config.Directed:
-		d.mu.Unlock()
-		return stanza.ResourceConstraint.Err("presence is directed to too many addresses")
-	case !known:
-		if d.to == nil {
-			d.to = make(map[jid.JID]struct{})
+// show sends the present presence of one session to an address, and reports whether there is any.
+func (m *Module) show(t *server.Turn, se *server.Session, to jid.JID) (available bool) {
+	for p := se.Presence(); p.Available; available = true {
+		s, err := stanza.Parse(p.Stanza)
+		if err != nil {
+			return false // what Append wrote is read again: never
 		}
-		d.to[s.To] = struct{}{}
+		m.notify(t, s, to)
+		was := p
+		switch p = se.Presence(); { // P1
+		case !p.Available:
+			m.notify(t, gone(se), to)
+		case bytes.Equal(p.Stanza, was.Stanza):
+			return true
+		}
 	}
-	d.mu.Unlock()
-	if !s.To.IsDomain() && m.server.Serves(s.To.Domain()) {
-		m.notify(t, s, s.To)
-		return server.Handled
-	}
-	return nil
+	return available
 }
 
-func (m *Module) takeDirected(se *server.Session) map[jid.JID]struct{} {
-	d := m.directed.Of(se)
-	if d == nil {
-		return nil
+// showAll sends the presence of u's sessions to a viewer who may see it.
+func (m *Module) showAll(t *server.Turn, u *server.User, viewer jid.JID) (available bool) {
+	for _, se := range u.Sessions(nil) {
+		available = m.show(t, se, viewer) || available
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	to := maps.Clone(d.to)
-	d.to = nil
-	return to
+	if !m.Sees(u, viewer.Bare()) { // not any more: P1
+		m.Lost(t, u.JID, viewer.Bare())
+	}
+	return available
 }
 
 // ended is the end of a session that did not say so itself (RFC 6121 §4.5.3).
 func (m *Module) ended(t *server.Turn, se *server.Session, was server.Presence) {
-	s := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{})
-	s.From = se.JID
-	m.tell(t, se, was, s)
+	m.shut(se)
+	m.tell(t, se, was, gone(se))
 }
 
 // guard keeps requests from sessions whose presence the sender may not see: an answer, even a
@@ -308,23 +320,6 @@ func (m *Module) guard(_ *server.Turn, u *server.User, s *stanza.Stanza) error {
 		return nil
 	}
 	return stanza.ServiceUnavailable.Err("")
-}
-
-// hasDirected reports whether the session that s is for has sent its presence to s's sender.
-func (m *Module) hasDirected(u *server.User, s *stanza.Stanza) bool {
-	se := u.Session(s.To.Resource())
-	if se == nil {
-		return false
-	}
-	d := m.directed.Of(se)
-	if d == nil {
-		return false
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, full := d.to[s.From]
-	_, bare := d.to[s.From.Bare()]
-	return full || bare
 }
 
 // arriving takes presence addressed to an account of ours.
@@ -360,9 +355,15 @@ func (m *Module) probed(t *server.Turn, u *server.User, s *stanza.Stanza) {
 		t.Route(no)
 		return
 	}
-	for _, se := range u.Sessions(nil) {
-		if s.To.IsBare() || se.JID == s.To {
-			m.show(t, se, viewer)
-		}
+	available := false
+	if s.To.IsBare() {
+		available = m.showAll(t, u, viewer)
+	} else if se := u.Session(s.To.Resource()); se != nil {
+		available = m.show(t, se, viewer)
+	}
+	if !available {
+		no := stanza.New(stanza.Presence, stanza.Unavailable, viewer)
+		no.From = s.To
+		t.Route(no)
 	}
 }

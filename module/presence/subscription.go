@@ -3,6 +3,8 @@
 package presence
 
 import (
+	"strconv"
+
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -106,6 +108,9 @@ func (m *Module) ask(t *server.Turn, s *stanza.Stanza) error {
 	if s.To.Bare() == u.JID {
 		return server.Handled // everybody sees their own presence
 	}
+	if err := m.tooLong(s); err != nil {
+		return err
+	}
 	t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) { m.leaves(t, u, s) })
 	return server.Handled
 }
@@ -113,6 +118,12 @@ func (m *Module) ask(t *server.Turn, s *stanza.Stanza) error {
 // leaves is ask where it may wait.
 func (m *Module) leaves(t *server.Turn, u *server.User, s *stanza.Stanza) {
 	contact := s.To.Bare()
+	done, err := m.roster.Asking(u)
+	if err != nil {
+		committed(t, s, nil, err)
+		return
+	}
+	defer done()
 	var route, lost, gained bool
 	p, err := m.roster.Update(u, contact, func(it *store.RosterItem) (changed bool) {
 		saw := it.Subscription & from
@@ -131,9 +142,7 @@ func (m *Module) leaves(t *server.Turn, u *server.User, s *stanza.Stanza) {
 		t.Route(s)
 	}
 	if gained {
-		for _, se := range u.Sessions(nil) {
-			m.show(t, se, contact) // §3.1.5
-		}
+		m.showAll(t, u, contact) // §3.1.5
 	}
 }
 
@@ -156,30 +165,36 @@ func committed(t *server.Turn, s *stanza.Stanza, p *store.Pending, err error) bo
 // asked takes a subscription stanza that arrives for an account of ours (RFC 6121 §3.1.3, §3.2.3,
 // §3.3.3).
 func (m *Module) asked(t *server.Turn, u *server.User, s *stanza.Stanza) {
+	if err := m.tooLong(s); err != nil {
+		t.Refuse(s, err)
+		return
+	}
 	t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) { m.enters(t, u, s) })
+}
+
+// tooLong refuses a request that is not worth keeping. It says the same whether or not there is
+// somebody to ask.
+func (m *Module) tooLong(s *stanza.Stanza) *stanza.Error {
+	if s.Type == stanza.Subscribe && s.Size() > int(m.config.RequestBytes) {
+		return stanza.PolicyViolation.Err("a subscription request may have " + strconv.Itoa(int(m.config.RequestBytes)) + " bytes")
+	}
+	return nil
 }
 
 // enters is asked where it may wait.
 func (m *Module) enters(t *server.Turn, u *server.User, s *stanza.Stanza) {
 	s.From, s.To = s.From.Bare(), u.JID
-	it, err := m.roster.Item(u, s.From)
-	if err != nil {
-		committed(t, s, nil, err)
-		return
-	}
 	if !u.Exists() {
 		return // RFC 6121 §8.5.1: not even that nobody is there
 	}
-	// An answer goes to the clients before the push that follows from it (§3.1.6).
-	_, deliver, _ := enter(s, &it)
-	if deliver && s.Type != stanza.Subscribe {
-		m.hand(t, u, s)
-	}
-	var grant, lost, gained bool
+	var deliver, grant, lost, gained bool
 	p, err := m.roster.Update(u, s.From, func(it *store.RosterItem) (changed bool) {
 		saw := it.Subscription & from
 		changed, deliver, grant = enter(s, it)
 		gained, lost = saw == 0 && it.Subscription&from != 0, saw != 0 && it.Subscription&from == 0
+		if deliver && s.Type != stanza.Subscribe {
+			m.hand(t, u, s) // an answer comes before the push that follows from it (§3.1.6)
+		}
 		return changed
 	})
 	if !committed(t, s, p, err) {
@@ -194,9 +209,7 @@ func (m *Module) enters(t *server.Turn, u *server.User, s *stanza.Stanza) {
 		t.Route(yes)
 	}
 	if gained {
-		for _, se := range u.Sessions(nil) {
-			m.show(t, se, s.From)
-		}
+		m.showAll(t, u, s.From)
 	}
 	if lost {
 		m.Lost(t, u.JID, s.From)
@@ -227,8 +240,6 @@ func (m *Module) Lost(t *server.Turn, account, contact jid.JID) {
 		if !se.Presence().Available {
 			continue
 		}
-		s := stanza.New(stanza.Presence, stanza.Unavailable, contact)
-		s.From = se.JID
-		m.notify(t, s, contact)
+		m.notify(t, gone(se), contact)
 	}
 }

@@ -101,7 +101,10 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 	if _, err := q.Decode(&got); err != nil {
 		return nil, err
 	}
-	if q.LoggedIn() {
+	switch {
+	case q.LoggedIn() && !m.server.Serves(q.From.Domain()):
+		return nil, stanza.NotAllowed.Err("accounts are for clients of this server")
+	case q.LoggedIn():
 		return m.change(q, &got)
 	}
 	switch {

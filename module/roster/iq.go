@@ -3,7 +3,9 @@
 package roster
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -16,22 +18,63 @@ import (
 // get answers a client's request for its roster (RFC 6121 §2.1.3). From then on the session is
 // told of changes.
 func (m *Module) get(t *server.Turn, q *server.Query) (stanza.Payload, error) {
+	var ask roster.Query
+	if _, err := q.Decode(&ask); err != nil {
+		return nil, err
+	}
 	b, err := m.book(context.Background(), q.User)
 	if err != nil {
 		return nil, err
 	}
+	for {
+		b.mu.Lock()
+		pending, failed := b.state()
+		if !pending && !failed {
+			defer b.mu.Unlock() // until the answer is on its way: pushes come behind it
+			return nil, m.answer(t, q, b, &ask)
+		}
+		b.mu.Unlock()
+		if pending {
+			err = m.store.Commit().Wait(context.Background()) // behind the changes under way
+		} else {
+			err = m.restore(q.User, b)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// answer sends the roster or, to a client that has an older version of it, the changes since then as
+// pushes (RFC 6121 §2.6.3), unless these would be longer. The caller holds the book, which has no
+// changes under way.
+func (m *Module) answer(t *server.Turn, q *server.Query, b *book, ask *roster.Query) error {
 	if t.Origin != nil {
 		m.asked.Set(t.Origin, &struct{}{})
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	answer := &roster.Query{Ver: strconv.FormatInt(b.version, 10), Versioned: true}
+	stored := b.committed()
+	since, err := strconv.ParseInt(ask.Ver, 10, 64)
+	known := t.Origin != nil && ask.Versioned && err == nil && b.removed <= since && since <= stored
+	whole := &roster.Query{Ver: version(stored), Versioned: true}
+	var changed []store.RosterItem
 	for _, it := range b.items {
-		if !it.Hidden {
-			answer.Items = append(answer.Items, wire(it))
+		if it.Hidden {
+			continue
+		}
+		whole.Items = append(whole.Items, wire(it))
+		if it.Version > since {
+			changed = append(changed, it)
 		}
 	}
-	return answer, nil
+	if !known || 2*len(changed) > len(whole.Items) {
+		return q.Answer(t, whole)
+	}
+	later := q.Answer(t, nil)
+	slices.SortFunc(changed, func(a, b store.RosterItem) int { return cmp.Compare(a.Version, b.Version) })
+	for _, it := range changed {
+		tell(t, t.Origin, it)
+	}
+	return later
 }
 
 // set adds, changes or removes one contact (RFC 6121 §2.3 to §2.5).
@@ -65,6 +108,8 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 
 // remove deletes a contact and the subscriptions both ways (RFC 6121 §2.5.2).
 func (m *Module) remove(t *server.Turn, q *server.Query, b *book, contact jid.JID) (stanza.Payload, error) {
+	b.asking.Lock()
+	defer b.asking.Unlock()
 	var was store.RosterItem
 	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
 		was = *it
@@ -77,14 +122,16 @@ func (m *Module) remove(t *server.Turn, q *server.Query, b *book, contact jid.JI
 	if p == nil {
 		return nil, stanza.ItemNotFound.Err("") // §2.5.3
 	}
-	account := q.User.JID
-	return q.After(t, p, func(t *server.Turn) (stanza.Payload, error) {
-		cancel(t, account, was)
+	// The contact's side is changed, and stored, before the answer: an answer promises both.
+	done := make(chan error, 1)
+	p.OnDone(func(err error) { done <- err }) // behind the push, which was asked for first
+	if <-done == nil {
 		if m.lost != nil && was.Subscription&store.SubscriptionFrom != 0 {
-			m.lost(t, account, contact)
+			m.lost(t, q.User.JID, contact) // before "unsubscribed", while the contact still listens
 		}
-		return nil, nil
-	})
+		cancel(t, q.User.JID, was)
+	}
+	return q.After(t, p, func(*server.Turn) (stanza.Payload, error) { return nil, nil })
 }
 
 // cancel ends the subscriptions between an account and a contact, both ways.

@@ -2,12 +2,16 @@
 
 // Package roster keeps every account's contacts: it answers roster requests, pushes changes to
 // the sessions that asked for the roster, and holds the state of subscriptions for module
-// presence.
+// presence. A client that has kept an older version of its roster is sent what has changed.
 //
 // RFC 6121 §2
 //
-// How to read this package: book is one account's contacts in memory, while the account is in
-// use; update is the one way to change it. iq.go answers clients.
+// How to read this package: book.go is one account's contacts in memory, while the account is in
+// use; Module.update is the one way to change it. iq.go answers clients.
+//
+// V1: clients are told committed versions only, each once, and in their order: a session hears of
+// a change by the answer to its request or by a push behind that answer. The version of a crashed
+// server's last change is then never given to another state of the roster.
 package roster
 
 import (
@@ -16,13 +20,14 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/roster"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
@@ -34,6 +39,9 @@ type Config struct {
 	NameBytes int `yaml:"name_bytes" default:"1023"`
 	// Groups of one contact.
 	Groups int `yaml:"groups" default:"50"`
+	// Requests of others to see an account's presence that wait for its answer. One more is
+	// refused with resource-constraint.
+	Requests int `yaml:"requests" default:"100"`
 }
 
 // Module keeps rosters.
@@ -68,20 +76,18 @@ func (m *Module) Init(h *server.Host) error {
 	}
 	name := xmlstream.Name{Space: roster.NS, Local: "query"}
 	h.Deleted = m.deleted
-	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Get, Name: name, Do: m.get})
-	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Set, Name: name, Do: m.set})
+	h.Features = features
+	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Get, Name: name, Blocking: true, Do: m.get})
+	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Set, Name: name, Blocking: true, Do: m.set})
 	return nil
 }
 
-// book is one account's contacts.
-type book struct {
-	mu      sync.Mutex
-	items   map[jid.JID]store.RosterItem
-	version int64
-
-	commits sync.Mutex // held for a moment, also within mu
-	pending int        // commits under way; guarded by commits
-	failed  bool       // one of them failed: what is in items is not what is stored; guarded by commits
+// features announces versions (RFC 6121 §2.6.1).
+func features(dst []byte, st server.Stream) []byte {
+	if st.State() != stream.Authenticated {
+		return dst
+	}
+	return append(dst, "<ver xmlns='"+roster.NSVersioning+"'/>"...)
 }
 
 // book returns the account's contacts, reading them if they are not at hand.
@@ -89,23 +95,11 @@ func (m *Module) book(ctx context.Context, u *server.User) (*book, error) {
 	if b := m.books.Of(u); b != nil {
 		return b, nil
 	}
-	items, version, err := m.store.Roster(ctx, u.JID)
+	kept, err := m.store.Roster(ctx, u.JID)
 	if err != nil {
 		return nil, fmt.Errorf("roster of %s: %w", u.JID, err)
 	}
-	b := &book{version: version}
-	b.set(items)
-	return m.books.SetOnce(u, b), nil
-}
-
-func (b *book) set(items []store.RosterItem) {
-	b.items = nil
-	if len(items) > 0 {
-		b.items = make(map[jid.JID]store.RosterItem, len(items))
-	}
-	for _, it := range items {
-		b.items[it.Contact] = it
-	}
+	return m.books.SetOnce(u, newBook(kept)), nil
 }
 
 // Ready reports whether the account's contacts are at hand, so that Item, Each and Update need
@@ -124,14 +118,6 @@ func (m *Module) Item(u *server.User, contact jid.JID) (store.RosterItem, error)
 	return b.item(contact), nil
 }
 
-func (b *book) item(contact jid.JID) store.RosterItem {
-	it, ok := b.items[contact]
-	if !ok {
-		it = store.RosterItem{Contact: contact, Hidden: true}
-	}
-	return it
-}
-
 // Each returns the account's contacts, hidden ones included, in no order. u is online.
 func (m *Module) Each(u *server.User) []store.RosterItem {
 	b := m.books.Of(u)
@@ -145,6 +131,18 @@ func (m *Module) Each(u *server.User) []store.RosterItem {
 		all = append(all, it)
 	}
 	return all
+}
+
+// Asking lets one change of a subscription that the account makes be told to the contact before the
+// next one is made, until done is called: of two resources, one of which asks and one takes it
+// back, the contact hears in the order in which the roster was changed. It may wait for the store.
+func (m *Module) Asking(u *server.User) (done func(), err error) {
+	b, err := m.book(context.Background(), u)
+	if err != nil {
+		return nil, err
+	}
+	b.asking.Lock()
+	return b.asking.Unlock, nil
 }
 
 // Update changes one contact: change gets it as it is (zero but for the address where there is
@@ -177,73 +175,43 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 	if gone && !existed {
 		return nil, nil //nolint:nilnil // it was not there
 	}
-	b.version++
-	version := b.version
-	it.Version = version
+	if it.In != nil && was.In == nil && b.requests >= m.config.Requests {
+		return nil, stanza.ResourceConstraint.Err("too many requests wait for an answer")
+	}
+	it.Version = b.next(time.Now())
 	var op store.Op = store.SetRosterItem{User: u.JID, Item: it}
 	if gone {
-		op = store.DeleteRosterItem{User: u.JID, Contact: contact, Version: version}
-		delete(b.items, contact)
-	} else {
-		if b.items == nil {
-			b.items = make(map[jid.JID]store.RosterItem)
-		}
-		b.items[contact] = it
+		op = store.DeleteRosterItem{User: u.JID, Contact: contact, Version: it.Version}
 	}
+	b.put(was, it, gone)
 	// Committed under the lock: commits come in the order of the versions.
 	b.begin()
 	p := u.Commit(op)
 	p.OnDone(func(err error) {
-		if b.end(err) {
-			go m.restore(u, b) // one of a book at a time, as long as one read
+		if err == nil && (told || !looksLike(was, it)) {
+			m.push(u, it)
 		}
-		if err != nil {
-			return
-		}
-		if told || !looksLike(was, it) {
-			m.push(u, it, version)
+		if b.end(it.Version, err) { // behind the push: V1
+			go func() { _ = m.restore(u, b) }() // one of a book at a time, as long as one read
 		}
 	})
 	return p, nil
 }
 
-func (b *book) begin() {
-	b.commits.Lock()
-	b.pending++
-	b.commits.Unlock()
-}
-
-// end says how a commit ended, and reports whether the book must be read again: when the last of
-// those under way has ended, since a later one may have been made of what an earlier, failed one
-// left in memory.
-func (b *book) end(err error) (again bool) {
-	b.commits.Lock()
-	defer b.commits.Unlock()
-	b.pending--
-	b.failed = b.failed || err != nil
-	return b.failed && b.pending == 0
-}
-
 // restore makes a book what is stored, after a commit that failed. Who asks waits meanwhile.
-func (m *Module) restore(u *server.User, b *book) {
+func (m *Module) restore(u *server.User, b *book) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.commits.Lock()
-	due := b.failed && b.pending == 0
-	b.commits.Unlock()
-	if !due {
-		return
+	if pending, failed := b.state(); pending || !failed {
+		return nil
 	}
-	items, version, err := m.store.Roster(context.Background(), u.JID)
+	kept, err := m.store.Roster(context.Background(), u.JID)
 	if err != nil {
 		m.log.Error("roster not read again after a commit failed", "jid", u.JID.String(), "err", err)
-		return // the end of the next commit tries again
+		return err // the end of the next commit tries again
 	}
-	b.set(items)
-	b.version = max(b.version, version) // no version is given twice
-	b.commits.Lock()
-	b.failed = false
-	b.commits.Unlock()
+	b.fill(kept)
+	return nil
 }
 
 // looksLike reports whether clients see no difference between two states of an item.
@@ -257,22 +225,27 @@ func looksLike(a, b store.RosterItem) bool {
 
 // push tells the sessions that asked for the roster of one item (RFC 6121 §2.1.6). It runs on the
 // store's goroutine, so that pushes come in the order of the versions.
-func (m *Module) push(u *server.User, it store.RosterItem, version int64) {
+func (m *Module) push(u *server.User, it store.RosterItem) {
 	t := m.server.NewTurn()
 	defer t.End()
-	q := &roster.Query{Ver: strconv.FormatInt(version, 10), Versioned: true, Items: []roster.Item{wire(it)}}
+	for _, se := range m.Interested(u, nil) {
+		tell(t, se, it)
+	}
+}
+
+// tell pushes one item to one session.
+func tell(t *server.Turn, se *server.Session, it store.RosterItem) {
+	q := &roster.Query{Ver: version(it.Version), Versioned: true, Items: []roster.Item{wire(it)}}
 	if it.Hidden {
 		q.Items[0] = roster.Item{JID: it.Contact, Subscription: roster.Remove}
 	}
-	for _, se := range u.Sessions(nil) {
-		if m.asked.Of(se) == nil {
-			continue
-		}
-		s := stanza.New(stanza.IQ, stanza.Set, se.JID, q)
-		s.ID = []byte("push" + q.Ver)
-		se.Send(t, s)
-	}
+	s := stanza.New(stanza.IQ, stanza.Set, se.JID, q)
+	s.ID = []byte("push" + q.Ver)
+	se.Send(t, s)
 }
+
+// version is how clients see it.
+func version(v int64) string { return strconv.FormatInt(v, 10) }
 
 // Interested appends the account's sessions that asked for the roster (RFC 6121 §2.2).
 func (m *Module) Interested(u *server.User, dst []*server.Session) []*server.Session {

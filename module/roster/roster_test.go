@@ -140,11 +140,11 @@ func TestFailedCommit(t *testing.T) {
 			}
 			check := func(want map[string]string) {
 				t.Helper()
-				stored, _, err := f.Roster(t.Context(), alice)
+				stored, err := f.Roster(t.Context(), alice)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for where, items := range map[string][]store.RosterItem{"memory": m.Each(u), "store": stored} {
+				for where, items := range map[string][]store.RosterItem{"memory": m.Each(u), "store": stored.Items} {
 					if len(items) != len(want) {
 						t.Errorf("at once %v, %s: %+v", atOnce, where, items)
 					}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -51,8 +52,8 @@ type Limits struct {
 	Depth                                int // of its elements
 	Attributes                           int // of one start tag
 	Children                             int // elements within one stanza
-	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; the oldest goes for one more
-	UnauthenticatedConnections           int // in all; the oldest of the fullest address goes
+	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; more wait
+	UnauthenticatedConnections           int // in all, with those that wait; the fullest address loses one
 	FailedLoginsPerMinute                int // per address and per account
 	LoginTimeout                         time.Duration
 }
@@ -80,12 +81,12 @@ type Service struct {
 }
 
 type serviceMetrics struct {
-	accepted, evicted metrics.Counter
-	logins            metrics.CounterVec // by result
-	limited           metrics.Counter
-	unbound           metrics.CounterVec // by condition of the stanza error we sent
-	ended             metrics.CounterVec // by condition of the stream error we sent
-	gone              metrics.CounterVec // by reason
+	accepted metrics.Counter
+	logins   metrics.CounterVec // by result
+	limited  metrics.Counter
+	unbound  metrics.CounterVec // by condition of the stanza error we sent
+	ended    metrics.CounterVec // by condition of the stream error we sent
+	gone     metrics.CounterVec // by reason
 }
 
 // New makes a Service. It listens nowhere yet.
@@ -121,14 +122,19 @@ func New(c Config) *Service {
 	r := c.Metrics
 	s.metrics = serviceMetrics{
 		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
-		evicted:  r.Counter("stonechat_c2s_evicted_total", "Connections dropped before login because there were too many (limits.unauthenticated_connections)."),
 		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
 		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
 		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
 		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
 		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
 	}
-	r.GaugeFunc("stonechat_c2s_unauthenticated", "Client connections that have not logged in.", func() float64 { return float64(s.admission.count()) })
+	count := func(of func(admissionCounts) int) func() float64 {
+		return func() float64 { return float64(of(s.admission.counts())) }
+	}
+	r.GaugeFunc("stonechat_c2s_unauthenticated", "Client connections that are logging in.", count(func(n admissionCounts) int { return n.places }))
+	r.GaugeFunc("stonechat_c2s_waiting", "Client connections that wait until others of their address have logged in (limits.unauthenticated_connections_per_address).", count(func(n admissionCounts) int { return n.waiting }))
+	r.CounterFunc("stonechat_c2s_evicted_total", "Connections dropped before login because they made no progress and others waited (limits.unauthenticated_connections_per_address), or because there were too many (limits.unauthenticated_connections).", count(func(n admissionCounts) int { return n.evicted }))
+	r.CounterFunc("stonechat_c2s_dropped_total", "Connections dropped while they waited for their login to begin, because there were too many (limits.unauthenticated_connections).", count(func(n admissionCounts) int { return n.dropped }))
 	return s
 }
 
@@ -161,11 +167,21 @@ func (s *Service) accept(l net.Listener, direct *tls.Config) {
 			continue
 		}
 		s.metrics.accepted.Inc()
-		s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
+		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
+			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, p) }) {
+				p.leave()
+			}
+		}, func() { _ = nc.Close() })
 	}
 }
 
-// StopListening closes the listeners. Connections go on.
+// peer is the address of nc's other end.
+func peer(nc net.Conn) netip.Addr {
+	a, _ := netip.ParseAddrPort(nc.RemoteAddr().String()) // none for a Unix socket
+	return a.Addr().Unmap()
+}
+
+// StopListening closes the listeners. Connections go on, but for those that wait to begin.
 func (s *Service) StopListening() {
 	s.mu.Lock()
 	for _, l := range s.listeners {
@@ -173,6 +189,7 @@ func (s *Service) StopListening() {
 	}
 	s.mu.Unlock()
 	s.accepting.Wait()
+	s.admission.close()
 }
 
 // Close closes all connections that are left, and returns when they are gone. Those whose peers

@@ -31,7 +31,7 @@ type conn struct {
 	drive.Conn
 	session atomic.Pointer[server.Session]
 	state   atomic.Int32 // a stream.State, for whoever asks from outside
-	place   *place       // among the unauthenticated; nil after login
+	place   *place       // among the unauthenticated, nil after login; the driver's
 
 	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
 	machine  *stream.Server // guarded by in
@@ -47,14 +47,13 @@ type conn struct {
 	held    []byte     // what the session is sent meanwhile; guarded by out
 }
 
-func (s *Service) newConn(dc drive.Conn) *conn {
-	c := &conn{service: s, Conn: dc}
+func (s *Service) newConn(dc drive.Conn, p *place) *conn {
+	c := &conn{service: s, Conn: dc, place: p}
 	c.machine = stream.NewServer(&s.stream, time.Now())
 	c.machine.Owner = c
 	c.setDeadline()
-	if evicted := s.admission.enter(c, prefix(dc.Remote().Addr())); evicted != nil {
-		s.metrics.evicted.Inc()
-		evicted.Abort()
+	if !p.own(c) {
+		c.Abort()
 	}
 	return c
 }
@@ -202,6 +201,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 	if err != nil {
 		c.service.Log.Error("no channel binding", "peer", c.Address(), "err", err)
 	}
+	c.place.advance(time.Now())
 	c.machine.TLSStarted(bindings)
 	c.state.Store(int32(c.machine.State()))
 }

@@ -26,6 +26,7 @@ func (c *conn) lookup(account jid.JID) (answered bool) {
 		return true
 	}
 	c.attempt = account
+	c.place.advance(time.Now())
 	c.Pause()
 	go func() {
 		keys, err := c.keys(account)
@@ -76,8 +77,11 @@ func (c *conn) attempted(failed bool) {
 	}
 }
 
-// leave gives up the connection's place among the unauthenticated.
-func (c *conn) leave() { c.service.admission.leave(c.place) }
+// leave gives up the connection's place among the unauthenticated. It runs on the driver's goroutine.
+func (c *conn) leave() {
+	c.place.leave()
+	c.place = nil
+}
 
 // bind makes the session. The caller holds in; wanted is bare, or has the resource asked for.
 func (c *conn) bind(wanted jid.JID) {

@@ -2,8 +2,8 @@
 
 package sqlite
 
-// How to read this file: the tables of rosters, then the operations that change
-// them (applyRoster and below), then what reads them (scanRosterItem and below).
+// How to read this file: the tables come first, then the operations, then the reads. Contacts are written once, in the
+// table address, and let go of when nobody has them any more.
 
 import (
 	"context"
@@ -12,9 +12,6 @@ import (
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
-
-// How to read it: the tables come first, then the operations, then the reads. Contacts are written once, in the table
-// address, and let go of when nobody has them any more.
 
 var roster = topic{
 	name: "roster",
@@ -36,6 +33,9 @@ var roster = topic{
 			PRIMARY KEY (account, contact)
 		) WITHOUT ROWID;
 		CREATE INDEX roster_item_contact ON roster_item (contact)`,
+		// What was removed before there was this column is not known.
+		`ALTER TABLE roster ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+		UPDATE roster SET removed = version`,
 	},
 	apply:  applyRoster,
 	forget: forgetRoster,
@@ -91,7 +91,7 @@ func setRosterItem(t *tx, user jid.JID, item store.RosterItem) error {
 	if err != nil {
 		return err
 	}
-	return setRosterVersion(t, id, item.Version)
+	return setRosterVersion(t, id, item.Version, 0)
 }
 
 func deleteRosterItem(t *tx, op store.DeleteRosterItem) error {
@@ -99,23 +99,33 @@ func deleteRosterItem(t *tx, op store.DeleteRosterItem) error {
 	if err != nil {
 		return err
 	}
-	if err := setRosterVersion(t, id, op.Version); err != nil {
-		return err
-	}
 	contact, err := t.knownAddress(op.Contact)
-	if err != nil || contact == 0 {
+	if err != nil {
 		return err
 	}
-	n, err := t.exec(`DELETE FROM roster_item WHERE account = ? AND contact = ?`, id, contact)
-	if err != nil || n == 0 {
+	var flags int
+	found := false
+	if contact != 0 {
+		found, err = t.returning(`DELETE FROM roster_item WHERE account = ? AND contact = ? RETURNING flags`,
+			[]any{id, contact}, &flags)
+		if err != nil {
+			return err
+		}
+	}
+	removed := int64(0)
+	if found && flags&rosterHidden == 0 {
+		removed = op.Version
+	}
+	if err := setRosterVersion(t, id, op.Version, removed); err != nil || !found {
 		return err
 	}
 	return t.release(contact)
 }
 
-func setRosterVersion(t *tx, account, version int64) error {
-	_, err := t.exec(`INSERT INTO roster (account, version) VALUES (?, ?)
-		ON CONFLICT DO UPDATE SET version = max(version, excluded.version)`, account, version)
+// setRosterVersion raises the versions of a roster; see store.Roster.
+func setRosterVersion(t *tx, account, version, removed int64) error {
+	_, err := t.exec(`INSERT INTO roster (account, version, removed) VALUES (?1, ?2, ?2)
+		ON CONFLICT DO UPDATE SET version = max(version, ?2), removed = max(removed, ?3)`, account, version, removed)
 	return err
 }
 
@@ -165,27 +175,28 @@ func scanRosterItem(scan func(...any) error) (store.RosterItem, error) {
 }
 
 // Roster implements [store.Rosters].
-func (s *Store) Roster(ctx context.Context, user jid.JID) (items []store.RosterItem, version int64, err error) {
+func (s *Store) Roster(ctx context.Context, user jid.JID) (r store.Roster, err error) {
 	if err := store.CheckUser(user); err != nil {
-		return nil, 0, err
+		return store.Roster{}, err
 	}
 	args := []any{user.Domain(), user.Local()}
+	const versions = `SELECT version, removed FROM roster WHERE account = ` + accountID
 	err = s.read(ctx, "roster of "+user.String(), func(c *conn) error {
 		return c.snapshot(func() error {
-			if _, err := c.row(`SELECT version FROM roster WHERE account = `+accountID, args, &version); err != nil {
+			if _, err := c.row(versions, args, &r.Version, &r.Removed); err != nil {
 				return err
 			}
 			return c.each(rosterColumns, args, func(scan func(...any) error) (bool, error) {
 				item, err := scanRosterItem(scan)
-				items = append(items, item)
+				r.Items = append(r.Items, item)
 				return true, err
 			})
 		})
 	})
 	if err != nil {
-		return nil, 0, err
+		return store.Roster{}, err
 	}
-	return items, version, nil
+	return r, nil
 }
 
 // RosterItem implements [store.Rosters].

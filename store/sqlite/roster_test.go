@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/stonechat-im/stonechat/store"
@@ -48,5 +49,30 @@ func TestAddressesAreReleased(t *testing.T) {
 		if err != nil || n != step.addresses {
 			t.Errorf("step %d: %d addresses, %v; want %d", i, n, err, step.addresses)
 		}
+	}
+}
+
+// TestRosterBeforeRemoved: of a file from before there was the column nothing is known of removals.
+func TestRosterBeforeRemoved(t *testing.T) {
+	c, err := openConn(filepath.Join(t.TempDir(), "file"), writing, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	before := roster
+	before.migrations = before.migrations[:1]
+	if err := migrate(c, []topic{addresses, accounts, before}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.script(`INSERT INTO account VALUES (1, 'd', 'alice', 0, 0);
+		INSERT INTO roster (account, version) VALUES (1, 7)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(c, []topic{addresses, accounts, roster}); err != nil {
+		t.Fatal(err)
+	}
+	var version, removed int
+	if _, err := c.row(`SELECT version, removed FROM roster`, nil, &version, &removed); err != nil || version != 7 || removed != 7 {
+		t.Errorf("version %d, removed %d, %v", version, removed, err)
 	}
 }

@@ -2,6 +2,9 @@
 
 package storetest
 
+// How to read this file: testRoster has what a roster keeps, its versions and its errors;
+// testCommonContacts what engines that write an address once must not get wrong.
+
 import (
 	"context"
 	"errors"
@@ -26,8 +29,8 @@ var roster = topic{
 		}
 	},
 	has: func(ctx context.Context, s store.Store, user jid.JID) (int, error) {
-		items, version, err := s.Roster(ctx, user)
-		return len(items) + int(version), err
+		r, err := s.Roster(ctx, user)
+		return len(r.Items) + int(r.Version), err
 	},
 }
 
@@ -87,6 +90,39 @@ func testRoster(t *testing.T, e Engine) {
 		commit(t, s, store.SetRosterItem{User: user("juliet"), Item: items[0]}) // an old version does not bring it back
 		wantRoster(t, s, "juliet", 8, items...)
 	})
+	t.Run("removed", func(t *testing.T) {
+		s := e.open(t, "juliet")
+		set := func(name string, hidden bool, version int64) store.Op {
+			return store.SetRosterItem{User: user("juliet"), Item: store.RosterItem{Contact: contact(name), Hidden: hidden, Version: version}}
+		}
+		remove := func(name string, version int64) store.Op {
+			return store.DeleteRosterItem{User: user("juliet"), Contact: contact(name), Version: version}
+		}
+		for i, step := range []struct {
+			op      store.Op
+			removed int64
+		}{
+			{set("romeo", false, 5), 5}, // before the first there may have been another account of that name
+			{set("paris", true, 6), 5},
+			{remove("paris", 7), 5}, // nobody has seen it
+			{remove("nobody", 8), 5},
+			{remove("romeo", 9), 9},
+			{remove("romeo", 10), 9},
+			{set("romeo", false, 11), 9},
+			{store.DeleteAccount{User: user("juliet")}, 0},
+			{create("juliet"), 0},
+			{remove("romeo", 12), 12},
+		} {
+			commit(t, s, step.op)
+			if r := must[store.Roster](t)(s.Roster(t.Context(), user("juliet"))); r.Removed != step.removed {
+				t.Errorf("step %d: removed %d, want %d", i, r.Removed, step.removed)
+			}
+		}
+		s = e.reopen(t, s)
+		if r := must[store.Roster](t)(s.Roster(t.Context(), user("juliet"))); r.Removed != 12 || r.Version != 12 {
+			t.Errorf("after a restart: %+v", r)
+		}
+	})
 	t.Run("contacts in common", func(t *testing.T) { testCommonContacts(t, e) })
 	t.Run("errors", func(t *testing.T) {
 		s := e.open(t, "juliet")
@@ -112,7 +148,7 @@ func testRoster(t *testing.T, e Engine) {
 			}
 		}
 		wantRoster(t, s, "juliet", 0)
-		if _, _, err := s.Roster(t.Context(), jid.JID{}); !errors.Is(err, store.ErrInvalid) {
+		if _, err := s.Roster(t.Context(), jid.JID{}); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("roster of nobody: %v, want %v", err, store.ErrInvalid)
 		}
 	})
@@ -170,10 +206,8 @@ func testCommonContacts(t *testing.T, e Engine) {
 
 func wantRoster(t *testing.T, s store.Store, who string, version int64, items ...store.RosterItem) {
 	t.Helper()
-	got, v, err := s.Roster(t.Context(), user(who))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must[store.Roster](t)(s.Roster(t.Context(), user(who)))
+	got, v := r.Items, r.Version
 	order := func(a, b store.RosterItem) int { return strings.Compare(a.Contact.String(), b.Contact.String()) }
 	slices.SortFunc(got, order)
 	want := slices.SortedFunc(slices.Values(items), order)
@@ -192,7 +226,7 @@ func benchRoster(b *testing.B, e Engine) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		if _, _, err := s.Roster(context.Background(), user("juliet")); err != nil {
+		if _, err := s.Roster(context.Background(), user("juliet")); err != nil {
 			b.Fatal(err)
 		}
 	}

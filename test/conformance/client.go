@@ -48,7 +48,15 @@ func (c *client) dial() {
 
 func (c *client) tlsConfig() *tls.Config {
 	s := c.r.server
-	return &tls.Config{ServerName: s.Domain, RootCAs: s.Roots, InsecureSkipVerify: s.Roots == nil}
+	return &tls.Config{ServerName: c.domain(), RootCAs: s.Roots, InsecureSkipVerify: s.Roots == nil}
+}
+
+// domain is what the client asks the server for.
+func (c *client) domain() string {
+	if c.second {
+		return c.r.server.Second
+	}
+	return c.r.server.Domain
 }
 
 // restart expects a new stream on the connection: after TLS and after SASL.

@@ -28,10 +28,11 @@ import (
 // A Server is under test.
 type Server struct {
 	Domain  string
-	Address map[string]string                      // transport's name to host:port
-	Roots   *x509.CertPool                         // nil: certificates are not verified
-	AddUser func(localpart, password string) error // nil: accounts register themselves (XEP-0077)
-	Timeout time.Duration                          // how long an expected stanza may take
+	Second  string                                         // another domain of the server; empty: it has none
+	Address map[string]string                              // transport's name to host:port
+	Roots   *x509.CertPool                                 // nil: certificates are not verified
+	AddUser func(localpart, domain, password string) error // nil: accounts register themselves (XEP-0077)
+	Timeout time.Duration                                  // how long an expected stanza may take
 }
 
 // A Transport is a way for streams to reach a server. A further one brings its own dial and, where it frames every

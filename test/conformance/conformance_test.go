@@ -19,6 +19,7 @@ var (
 	scriptFlag = flag.String("script", "scripts/*.txt", "scripts to play")
 	timeout    = flag.Duration("timeout-per-stanza", 10*time.Second, "how long an expected stanza may take")
 	domainFlag = flag.String("domain", "localhost", "of -target=running, which must allow registration or have -adduser")
+	secondFlag = flag.String("domain2", "", "another domain of -target=running; without it scripts that need one are left out")
 	tcpFlag    = flag.String("tcp", "127.0.0.1:5222", "address of -target=running")
 	tlsFlag    = flag.String("tls", "127.0.0.1:5223", "address of -target=running with direct TLS")
 	addUser    = flag.String("adduser", "", "for -target=running: a command that makes an account, to be followed by user, domain, password")
@@ -55,10 +56,10 @@ func TestScripts(t *testing.T) {
 }
 
 func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map[string]string) {
-	running := &conformance.Server{Domain: *domainFlag, Address: map[string]string{"tcp": *tcpFlag, "tls": *tlsFlag}, Timeout: *timeout}
+	running := &conformance.Server{Domain: *domainFlag, Second: *secondFlag, Address: map[string]string{"tcp": *tcpFlag, "tls": *tlsFlag}, Timeout: *timeout}
 	if *addUser != "" {
-		running.AddUser = func(localpart, password string) error {
-			args := append(strings.Fields(*addUser), localpart, *domainFlag, password)
+		running.AddUser = func(localpart, domain, password string) error {
+			args := append(strings.Fields(*addUser), localpart, domain, password)
 			return exec.Command(args[0], args[1:]...).Run()
 		}
 	}
@@ -73,7 +74,7 @@ func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map
 	for _, transport := range conformance.Transports() {
 		t.Run(transport.Name, func(t *testing.T) {
 			for _, s := range scripts {
-				if s.Transport != "" && s.Transport != transport.Name || s.Variant != "" && !ok {
+				if s.Transport != "" && s.Transport != transport.Name || s.Variant != "" && !ok || s.Second && !ok && *secondFlag == "" {
 					continue
 				}
 				t.Run(s.Name, func(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 
 // An account is made when its first client needs it.
 type account struct {
-	localpart, password string
-	registered          bool
+	localpart, domain, password string
+	registered                  bool
 }
 
 // connect goes as far as the client's stage. How it came in is forgotten when it went well.
@@ -58,7 +58,7 @@ func (c *client) comeIn() {
 // open sends a stream header and reads the server's, and its features.
 func (c *client) open() {
 	c.restart()
-	c.write(fmt.Sprintf(c.r.transport.open, c.r.server.Domain))
+	c.write(fmt.Sprintf(c.r.transport.open, c.domain()))
 	c.expect(nsStreams, "stream")
 	c.expect(nsStreams, "features")
 }
@@ -69,7 +69,7 @@ func (c *client) register() {
 	switch {
 	case a.registered:
 	case c.r.server.AddUser != nil:
-		c.check(c.r.server.AddUser(a.localpart, a.password))
+		c.check(c.r.server.AddUser(a.localpart, a.domain, a.password))
 	default:
 		answer := c.request("set", "<query xmlns='jabber:iq:register'><username>%s</username><password>%s</password></query>", a.localpart, a.password)
 		if answer.get("type") != "result" {

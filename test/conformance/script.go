@@ -17,6 +17,7 @@ type Script struct {
 	Sections  []string // what its header says it tests: "RFC 6120 §7.6"
 	Variant   string   // "Server: …": how the server must be configured; empty: as usual
 	Transport string   // "Transport: …": the only transport that it makes sense on; empty: all
+	Second    bool     // needs a server of two domains
 	file      string
 	clients   []declaration
 	steps     []step
@@ -36,6 +37,7 @@ type declaration struct {
 	name, account, resource string
 	stage                   stage
 	unregistered            bool // the account must not be made
+	second                  bool // the account is one of the server's second domain
 	resumable               bool // enables stream management with resumption
 }
 
@@ -145,9 +147,14 @@ func (s *Script) declare(name, text string) error {
 			d.resumable = true
 		} else if option == "not registered" {
 			d.unregistered = true
+		} else if option == "second domain" {
+			d.second, s.Second = true, true
 		} else {
 			return fmt.Errorf("client %s: unknown option %q", name, option)
 		}
+	}
+	if d.second {
+		d.account += "2" // beside the account of that name in the first domain
 	}
 	s.clients = append(s.clients, d)
 	return nil

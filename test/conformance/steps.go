@@ -78,7 +78,7 @@ func (s *Script) Play(server *Server, transport Transport) (dialogue []string, e
 	for _, d := range s.clients {
 		r.add(d)
 		if d.account != "" && r.accounts[d.account] == nil {
-			r.accounts[d.account] = &account{localpart: d.account + "-" + r.suffix, password: rand.Text()}
+			r.accounts[d.account] = r.newAccount(d)
 		}
 	}
 	at := step{}
@@ -113,6 +113,14 @@ func (r *run) add(d declaration) *client {
 	return c
 }
 
+func (r *run) newAccount(d declaration) *account {
+	a := &account{localpart: d.account + "-" + r.suffix, domain: r.server.Domain, password: rand.Text()}
+	if d.second {
+		a.localpart, a.domain = strings.TrimSuffix(d.account, "2")+"-"+r.suffix, r.server.Second
+	}
+	return a
+}
+
 func (r *run) fail(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
 
 const fenceBody = "<body>a fence of the conformance runner</body>"
@@ -145,7 +153,7 @@ func (r *run) shorthand(text string) string {
 }
 
 func (r *run) bare(account string) string {
-	return r.accounts[account].localpart + "@" + r.server.Domain
+	return r.accounts[account].localpart + "@" + r.accounts[account].domain
 }
 
 func (r *run) unique(prefix string) string {
@@ -178,6 +186,8 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = strings.Repeat(strings.TrimPrefix(rest, "times "), n), true
 	} else if name == "domain" {
 		value, ok = r.server.Domain, true
+	} else if name == "domain2" {
+		value, ok = r.server.Second, true
 	} else if word == "base64" {
 		value, ok = encode(strings.ReplaceAll(rest, `\0`, "\x00")), true
 	} else if word == "bytes" {
@@ -322,7 +332,7 @@ func (all *client) settle(anything string, _ []string) {
 			}
 			left = rest
 		}
-		if to.sm && !to.silent {
+		if to.conn != nil && to.sm && !to.silent {
 			to.ack() // a fence that is not acknowledged could come back as an error
 		}
 	}
@@ -344,7 +354,7 @@ func (c *client) befriend(other string, _ []string) {
 	before := len(c.r.dialogue)
 	var pair []*client
 	for _, of := range []*client{c, c.r.clients[other]} {
-		s := c.r.add(declaration{name: of.name + "'s", account: of.account, resource: "befriend", stage: bound})
+		s := c.r.add(declaration{name: of.name + "'s", account: of.account, second: of.second, resource: "befriend", stage: bound})
 		s.connect()
 		s.request("get", "<query xmlns='jabber:iq:roster'/>")
 		s.available("", nil)

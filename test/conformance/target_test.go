@@ -24,7 +24,7 @@ import (
 	"github.com/stonechat-im/stonechat/test/conformance"
 )
 
-const domain = "conformance.test"
+const domain, second = "conformance.test", "second.test"
 
 // A target is a kind of server that the test can start; each variant of its configuration is a server of its own.
 type target struct {
@@ -63,7 +63,7 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]string{"Dir": dir, "Host": host, "TCP": tcp, "TLS": tls, "Domain": domain, "Variant": variant}
+	values := map[string]string{"Dir": dir, "Host": host, "TCP": tcp, "TLS": tls, "Domain": domain, "Second": second, "Variant": variant}
 	if err := template.Must(template.ParseFiles(filepath.Join("targets", tg.config))).Execute(f, values); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	go func() { cmd.Wait(); close(ended) }()
 	whole.Cleanup(func() { cmd.Process.Kill(); <-ended })
 
-	server := &conformance.Server{Domain: domain, Roots: roots, Timeout: *timeout,
+	server := &conformance.Server{Domain: domain, Second: second, Roots: roots, Timeout: *timeout,
 		Address: map[string]string{"tcp": net.JoinHostPort(host, tcp), "tls": net.JoinHostPort(host, tls)}}
 	for _, address := range server.Address {
 		if err := awaitListener(address, ended); err != nil {
@@ -147,14 +147,14 @@ func freePort(t *testing.T, host string) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// certificate writes cert.pem and key.pem for the domain into dir.
+// certificate writes cert.pem and key.pem for the domains into dir.
 func certificate(t *testing.T, dir string) *x509.CertPool {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: domain},
-		DNSNames: []string{domain}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		DNSNames: []string{domain, second}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {

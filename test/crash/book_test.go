@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // message is one of those that tests send: the nth from one account to another.
@@ -237,6 +238,24 @@ func (s *stay) repeated(m message, delayed bool, how string, before []receipt) {
 	b.repeats[r.kind]++
 	r.repeats++
 	b.most = max(b.most, r.repeats)
+}
+
+// awaitAll waits until everything that was acked has come. A session that its client has left for another resource keeps
+// what it was sent until it expires.
+func (b *book) awaitAll(patience time.Duration) {
+	complete := func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for m := range b.acked {
+			if len(b.seen[m]) == 0 && !b.refused[m] {
+				return false
+			}
+		}
+		return true
+	}
+	for limit := time.Now().Add(patience); !complete() && time.Now().Before(limit); {
+		pause(20*time.Millisecond, nil)
+	}
 }
 
 // check reports what is missing and all other faults. It is called when the receivers have had all that waited.

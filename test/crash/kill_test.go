@@ -151,6 +151,7 @@ func (w *world) load(round int) {
 		all.Go(func() { w.send(round, i) })
 	}
 	all.Go(func() { w.changeRosters(round) })
+	all.Go(func() { w.changeSubscriptions(round) })
 	all.Go(func() { w.makeAccounts(round) })
 	all.Wait()
 }
@@ -212,8 +213,41 @@ func (w *world) changeRosters(round int) {
 		if err = s.setRoster(contact, name); err == nil {
 			w.book.change("roster of "+s.user+": "+contact, name)
 		}
+		if err != nil || n%4 > 0 {
+			continue
+		}
+		gone := fmt.Sprintf("gone%d.%d@example.org", round, n)
+		if err = s.setRoster(gone, "never asked for again"); err != nil {
+			break
+		}
+		if err = s.removeRoster(gone); err == nil {
+			w.book.change("roster of "+s.user+": "+gone, removed)
+		}
 	}
 	w.trouble("roster", err)
+	w.troubled(s)
+}
+
+// What session.roster says of contacts that are not there, and of those approved beforehand.
+const removed, approved = "(removed)", "(approved)"
+
+// changeSubscriptions approves, each once, whoever may ask later (RFC 6121 §3.4): a change that stream management
+// acknowledges.
+func (w *world) changeSubscriptions(round int) {
+	s := newSession(senderName((round+1)%(senders-1)), "subscriptions", habits{managed: true, ackEvery: 5})
+	_, err := s.connect(w.server)
+	for n := 0; err == nil && n < 300; n++ {
+		contact := fmt.Sprintf("p%d.%d@%s", round, n, domain)
+		err = s.send("<presence type='subscribed' to='"+contact+"'/>", func() {
+			w.book.change("roster of "+s.user+": "+contact, approved)
+		})
+		if err == nil && n%10 == 9 {
+			if err = s.demand(); err == nil {
+				err = s.await("acks of approvals", func() bool { return len(s.out) <= 5 })
+			}
+		}
+	}
+	w.trouble("subscriptions", err)
 	w.troubled(s)
 }
 
@@ -259,7 +293,11 @@ func (w *world) checkChanges() error {
 			}
 			s.drop()
 		}
-		if got, ok := rosters[user][contact]; !ok || got != value {
+		got, ok := rosters[user][contact]
+		if !ok {
+			got = removed
+		}
+		if got != value {
 			w.t.Errorf("%s: %q was acknowledged, there is %q", what, value, got)
 		}
 	}

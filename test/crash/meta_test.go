@@ -39,6 +39,7 @@ func TestMetamorphic(t *testing.T) {
 	}
 	for round := range rounds {
 		st.round(round)
+		st.book.awaitAll(patience)
 		for _, f := range st.book.check() {
 			t.Errorf("round %d: %s", round, f)
 		}

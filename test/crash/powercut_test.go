@@ -259,11 +259,11 @@ func findAll(ctx context.Context, st store.Store, due []string) (map[string]bool
 				found[m] = true
 			}
 		case "r":
-			items, _, err := st.Roster(ctx, jid.MustParse(f[1]+"@"+domain))
+			kept, err := st.Roster(ctx, jid.MustParse(f[1]+"@"+domain))
 			if err != nil {
 				return nil, err
 			}
-			for _, it := range items {
+			for _, it := range kept.Items {
 				for _, mark := range marked([]byte(it.Name)) {
 					found[mark] = true
 				}

@@ -329,6 +329,12 @@ func (s *session) setRoster(contact, name string) error {
 	return err
 }
 
+// removeRoster takes a contact away.
+func (s *session) removeRoster(contact string) error {
+	_, err := s.ask("", "set", "<query xmlns='"+nsRoster+"'><item jid='"+contact+"' subscription='remove'/></query>")
+	return err
+}
+
 // roster returns the names of the account's contacts by their addresses.
 func (s *session) roster() (map[string]string, error) {
 	e, err := s.ask("", "get", "<query xmlns='"+nsRoster+"'/>")
@@ -338,6 +344,9 @@ func (s *session) roster() (map[string]string, error) {
 	names := map[string]string{}
 	for _, item := range e.child(nsRoster, "query").children {
 		names[item.attr("jid")] = item.attr("name")
+		if item.attr("approved") == "true" {
+			names[item.attr("jid")] = approved
+		}
 	}
 	return names, nil
 }

@@ -194,7 +194,7 @@ func short(name string) string {
 func trouble(name string) bool {
 	family, label, _ := strings.Cut(name, "{")
 	switch family {
-	case "c2s_stream_errors", "c2s_evicted", "c2s_logins_limited", "c2s_binds_refused", "stanzas_refused",
+	case "c2s_stream_errors", "c2s_evicted", "c2s_dropped", "c2s_logins_limited", "c2s_binds_refused", "stanzas_refused",
 		"readers_stalled", "windows_overflowed", "sessions_throttled", "spool_failures", "spool_expired":
 		return true
 	case "c2s_logins":
@@ -206,7 +206,7 @@ func trouble(name string) bool {
 }
 
 // rise is by how much the metrics that count trouble, and those named in also, have risen; by short names.
-func (s *server) rise(t *testing.T, since samples, also map[string]int) map[string]int {
+func (s *server) rise(t *testing.T, since samples, also map[string]rise) map[string]int {
 	t.Helper()
 	got := map[string]int{}
 	for name, v := range s.metrics(t) {

@@ -35,7 +35,7 @@ func sessionAttacks() []attack {
 			p.send("<iq type='result' id='1' to='romeo@localhost'/><message type='error' to='@'/>")
 			p.alive()
 			p.close()
-		}, "stanzas_refused{jid-malformed} -0"},
+		}, ""},
 	}
 	for name, to := range map[string]string{
 		"no localpart": "@localhost", "no domain": "romeo@", "no resource": "romeo@localhost/", "a space": "ro meo@localhost",
@@ -126,7 +126,7 @@ func sessionAttacks() []attack {
 			}
 			p.alive()
 			p.close()
-		}, "sessions_throttled -100"},
+		}, "sessions_throttled 100+"},
 		{"one resource again and again", func(t *testing.T, s *server) {
 			// RFC 6120 §7.7.2.2: the older session ends.
 			var last *peer

@@ -48,7 +48,7 @@ type client struct {
 }
 
 // clients are all that may talk to each other.
-var clients = []client{profanity, slixmpp}
+var clients = []client{profanity, slixmpp, libstrophe, libstropheDirect}
 
 // need skips the test if a client is not here. In continuous integration that fails the build.
 func need(t *testing.T, clients ...client) {

@@ -13,23 +13,33 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stonechat-im/stonechat/internal/bench"
 )
 
 // finding is a row and what it gave.
 type finding struct {
-	row    row
-	report *bench.Report
+	row     row
+	Row     string        `json:"row"`
+	Tree    string        `json:"tree"`    // as git names what was measured
+	Missing []string      `json:"missing"` // servers that were not, with the reason
+	Report  *bench.Report `json:"report"`
 }
 
-type document struct {
-	findings []finding
-	missing  []string
-	commit   string
-	took     time.Duration
-	rounds   int
+type document struct{ findings []finding }
+
+// inOrder sorts findings as rows does; of two of one row the later one counts.
+func inOrder(found []finding) (sorted []finding) {
+	for _, r := range rows() {
+		for _, f := range slices.Backward(found) {
+			if f.Row == r.name {
+				f.row = r
+				sorted = append(sorted, f)
+				break
+			}
+		}
+	}
+	return sorted
 }
 
 const (
@@ -50,7 +60,7 @@ func (d *document) goals() string {
 			if g.over != "" {
 				limit += " × " + referenceName(g.over)
 			}
-			value, text := g.read(f.report, g.target)
+			value, text := g.read(f.Report, g.target)
 			verdict := "–"
 			if text != "–" {
 				verdict = "**no**"
@@ -63,7 +73,7 @@ func (d *document) goals() string {
 				if strings.HasSuffix(g.target, " plain") && name != "raw" {
 					name += " plain"
 				}
-				_, text := g.read(f.report, name)
+				_, text := g.read(f.Report, name)
 				fmt.Fprintf(&b, " %s |", text)
 			}
 			b.WriteByte('\n')
@@ -123,24 +133,21 @@ Medians with [least–greatest round]. Absolute figures orient: they are this ma
 	b.WriteString(d.goals())
 	b.WriteString("\n" + notesBegin + notes + notesEnd + "\n\n## Where and how\n\n")
 	if len(d.findings) > 0 {
-		m := d.findings[0].report.Machine
+		m := d.findings[0].Report.Machine
 		fmt.Fprintf(&b, "* %s, %d cores, %d GiB, Linux %s, %s, %s; servers and generator share the machine, all traffic on loopback.\n",
 			m.CPU, m.Cores, m.Memory>>30, m.Kernel, m.OS, m.Go)
-		fmt.Fprintf(&b, "* %s, %d rounds of every row, %.0f minutes in all.\n", d.findings[0].report.Started.UTC().Format("2 January 2006"), d.rounds, d.took.Minutes())
-	}
-	if d.commit != "" {
-		fmt.Fprintf(&b, "* This tree: %s\n", d.commit)
 	}
 	for _, v := range d.versions() {
 		b.WriteString("* " + v + "\n")
 	}
-	for _, m := range d.missing {
+	for _, m := range d.missing() {
 		b.WriteString("* Not measured: " + strings.ReplaceAll(m, "\n", " ") + "\n")
 	}
 	b.WriteString(method)
 	for _, f := range d.findings {
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n    %s\n\n", f.row.title, capital(f.report.Summary), f.report.Command)
-		_ = f.report.WriteMarkdown(&b) // a Builder takes everything
+		fmt.Fprintf(&b, "\n## %s\n\n%s. Tree %s, %s, %d rounds in %.0f minutes.\n\n    %s\n\n", f.row.title, capital(f.Report.Summary),
+			f.Tree, f.Report.Started.UTC().Format("2 January 2006 15:04"), f.Report.Rounds, f.Report.Seconds/60, f.Report.Command)
+		_ = f.Report.WriteMarkdown(&b) // a Builder takes everything
 	}
 	return b.String()
 }
@@ -163,11 +170,20 @@ registration where the server allows that, otherwise they must be there:
 Mosquitto runs MQTT 3.1.1 with QoS 0, and QoS 1 where XMPP has stream management; its clients log in without a password.
 `
 
+// missing are the servers that some row lacks.
+func (d *document) missing() (out []string) {
+	for _, f := range d.findings {
+		out = append(out, f.Missing...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // versions are the servers' own names for themselves.
 func (d *document) versions() []string {
 	var out []string
 	for _, f := range d.findings {
-		for _, r := range f.report.Results {
+		for _, r := range f.Report.Results {
 			line := r.Target + ": " + r.Version
 			if r.Version != "" && !strings.HasSuffix(r.Target, " plain") && !slices.Contains(out, line) {
 				out = append(out, line)
@@ -206,18 +222,29 @@ func keptNotes(page string) string {
 	return notes
 }
 
-// writeJSON writes all reports as one array; nothing without a path.
+// writeJSON writes all findings as one array; nothing without a path.
 func writeJSON(path string, found []finding) error {
 	if path == "" {
 		return nil
 	}
-	reports := make([]*bench.Report, 0, len(found))
-	for _, f := range found {
-		reports = append(reports, f.report)
-	}
-	data, err := json.MarshalIndent(reports, "", "  ")
+	data, err := json.MarshalIndent(found, "", "  ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, append(data, '\n'), 0o644)
+}
+
+// readJSON reads what writeJSON wrote; nothing without a path.
+func readJSON(path string) (found []finding, err error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &found); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return found, nil
 }

@@ -9,6 +9,8 @@
 //	go run ./test/load                     the whole, about an hour
 //	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
 //	go run ./test/load -rows relay,sm      some rows, the document left alone
+//	go run ./test/load -rows idle,growth -json memory.json
+//	go run ./test/load -rows … -with memory.json    the document, of rows measured at two times
 //
 // Debian's packages are installed if it runs as root, without starting the
 // services that they bring; a server that is missing is left out, and said to be.
@@ -37,6 +39,8 @@ type options struct {
 	peers    string
 	out      string
 	json     string
+	with     string
+	memory   int
 	quick    bool
 	duration time.Duration
 	idle     int
@@ -63,11 +67,13 @@ func main() {
 }
 
 func (o *options) flags() {
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds of every row")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of a row")
+	flag.IntVar(&o.memory, "memory-rounds", 2, "rounds of a row whose sessions log in anew in each, which takes minutes")
 	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma: "+strings.Join(rowNames(), ","))
 	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay; stonechat-goroutine is ours on the portable driver")
-	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write, when all rows were run; empty: none")
-	flag.StringVar(&o.json, "json", "", "file for all reports as JSON")
+	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write, when no row is missing; empty: none")
+	flag.StringVar(&o.json, "json", "", "file for all rows as JSON")
+	flag.StringVar(&o.with, "with", "", "file of rows measured before, written by -json, for the document")
 	flag.BoolVar(&o.quick, "quick", false, "few rounds and sessions: to see that it works, not to compare")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of one round of one server")
 	flag.IntVar(&o.idle, "idle", 4000, "sessions of the idle rows")
@@ -75,7 +81,7 @@ func (o *options) flags() {
 	flag.DurationVar(&o.rest, "rest", time.Minute, "rest before memory is measured")
 	flag.Parse()
 	if o.quick {
-		o.rounds, o.duration, o.idle, o.grow, o.rest = 2, time.Second, 300, 600, 2*time.Second
+		o.rounds, o.memory, o.duration, o.idle, o.grow, o.rest = 2, 1, time.Second, 300, 600, 2*time.Second
 	}
 }
 
@@ -100,7 +106,10 @@ func run(o options) error {
 
 // measure makes the accounts, runs the rows and writes what was asked for.
 func measure(ctx context.Context, b *bed, o options, chosen []row) error {
-	began := time.Now()
+	found, err := readJSON(o.with)
+	if err != nil {
+		return err
+	}
 	accounts := 0
 	for _, r := range chosen {
 		accounts = max(accounts, r.accounts(o))
@@ -112,7 +121,7 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 	if err != nil {
 		return err
 	}
-	var found []finding
+	tree := commit(ctx)
 	var faulty error
 	for _, r := range chosen {
 		fmt.Printf("\n== %s\n", r.title)
@@ -123,6 +132,9 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 		if r.memory {
 			run.Restart = b.restart
 		}
+		if r.anew {
+			run.Rounds = o.memory
+		}
 		rep, err := r.run(ctx, run, b.targets(r), o)
 		if rep == nil {
 			return err
@@ -131,17 +143,17 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 		if err := rep.WriteText(os.Stdout); err != nil {
 			return err
 		}
-		found = append(found, finding{row: r, report: rep})
+		found = append(found, finding{row: r, Row: r.name, Tree: tree, Missing: b.missing, Report: rep})
 	}
 	if err := b.stop(); err != nil {
 		return err
 	}
-	doc := document{findings: found, missing: b.missing, commit: commit(ctx), took: time.Since(began), rounds: o.rounds}
+	doc := document{findings: inOrder(found)}
 	fmt.Printf("\n%s", doc.goals())
 	if err := writeJSON(o.json, found); err != nil {
 		return err
 	}
-	if o.out != "" && o.rows == "" {
+	if o.out != "" && len(doc.findings) == len(rows()) {
 		if err := doc.writeFile(o.out); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // from the machine.
 func TestRunsAllRows(t *testing.T) {
 	dir := t.TempDir()
-	o := options{rounds: 1, out: filepath.Join(dir, "benchmarks.md"), json: filepath.Join(dir, "all.json"), duration: 300 * time.Millisecond,
+	o := options{rounds: 1, memory: 1, out: filepath.Join(dir, "benchmarks.md"), json: filepath.Join(dir, "all.json"), duration: 300 * time.Millisecond,
 		idle: 10, grow: 10, rest: time.Millisecond}
 	if err := run(o); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestRunsAllRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var reports []bench.Report
+	var reports []finding
 	if err := json.Unmarshal(data, &reports); err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +54,19 @@ func TestRunsAllRows(t *testing.T) {
 		t.Errorf("%d reports; want one for each of %d rows", len(reports), len(rows()))
 	}
 	for _, r := range reports {
-		if len(r.Results) != 1 || len(r.Results[0].Figures) == 0 {
-			t.Errorf("%s: %+v; want figures of the raw relay", r.Workload, r.Results)
+		if res := r.Report.Results; len(res) != 1 || len(res[0].Figures) == 0 {
+			t.Errorf("%s: %+v; want figures of the raw relay", r.Row, res)
 		}
+	}
+	// The document can be made of rows that were measured before.
+	o.with, o.rows, o.json = o.json, "one", ""
+	if err := os.Remove(o.out); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(o.out); err != nil {
+		t.Error(err)
 	}
 }

@@ -17,7 +17,8 @@ import (
 // row is one workload.
 type row struct {
 	name, title string
-	memory      bool                    // wants a fresh server before each round
+	memory      bool                    // wants fresh servers
+	anew        bool                    // all sessions log in anew in each round
 	takes       func(bench.Target) bool // the targets that take part
 	accounts    func(options) int       // that it uses
 	command     func(options) string    // with which anybody can repeat it
@@ -101,7 +102,7 @@ func rows() []row {
 			goals: []goal{{"CPU ms per SCRAM login over a new TLS connection", ours, bench.CPUPerLogin, "", 1.2}},
 		},
 		{
-			name: "idle", title: "Idle sessions over TLS", memory: true, takes: encrypted, accounts: idleAccounts,
+			name: "idle", title: "Idle sessions over TLS", memory: true, anew: true, takes: encrypted, accounts: idleAccounts,
 			command: func(o options) string { return idleCommand(o) + fmt.Sprintf(" --record %d", record) },
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Idle(ctx, t, idleOptions(o, record))
@@ -112,7 +113,7 @@ func rows() []row {
 			},
 		},
 		{
-			name: "idle-plain", title: "Idle sessions without encryption", memory: true, takes: plain, accounts: idleAccounts,
+			name: "idle-plain", title: "Idle sessions without encryption", memory: true, anew: true, takes: plain, accounts: idleAccounts,
 			command: idleCommand,
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Idle(ctx, t, idleOptions(o, 0))

@@ -45,6 +45,13 @@ func goTest(args ...string) func(context.Context, *report) error {
 	return func(ctx context.Context, r *report) error { return runGoTest(ctx, r, args) }
 }
 
+// goTestAs is goTest for another kind of machine, whose programs this one runs too.
+func goTestAs(goarch string, args ...string) func(context.Context, *report) error {
+	return func(ctx context.Context, r *report) error {
+		return runGoTest(ctx, r, args, "GOARCH="+goarch, "CGO_ENABLED=0")
+	}
+}
+
 // unitTests runs the tests of all packages but those of the folder test/,
 // which have stages of their own, and the house rules.
 func unitTests(flags ...string) func(context.Context, *report) error {
@@ -79,13 +86,14 @@ func goList(ctx context.Context, format string, args ...string) ([]string, error
 }
 
 // runGoTest prints a line for each package, the output of what failed, and the
-// reasons of what was skipped.
-func runGoTest(ctx context.Context, r *report, args []string) error {
+// reasons of what was skipped. Environment is set beside ours.
+func runGoTest(ctx context.Context, r *report, args []string, environment ...string) error {
 	full := []string{"test", "-json"}
 	if deadline, ok := ctx.Deadline(); ok {
 		full = append(full, "-timeout="+time.Until(deadline).Round(time.Second).String())
 	}
 	c := prepare(ctx, "go", append(full, args...)...)
+	c.Env = append(os.Environ(), environment...)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	out, err := c.StdoutPipe()

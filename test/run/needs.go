@@ -24,6 +24,14 @@ func linux(context.Context) string {
 	return ""
 }
 
+// amd64 runs programs for 386 too.
+func amd64(context.Context) string {
+	if runtime.GOARCH != "amd64" {
+		return "needs a machine that runs programs for 386"
+	}
+	return ""
+}
+
 // raceDetector needs cgo and a C compiler beside a supported platform.
 func raceDetector(ctx context.Context) string {
 	out, err := prepare(ctx, "go", "env", "CGO_ENABLED", "CC").Output()

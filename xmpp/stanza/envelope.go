@@ -169,7 +169,17 @@ func (s *Stanza) FromElement(e *xmlstream.Element, addresses *jid.Cache) error {
 	default:
 		return ErrNotStanza
 	}
-	if string(e.Space) != NSClient && string(e.Space) != NSServer {
+	switch string(e.Space) {
+	case NSClient:
+	case NSServer, NSComponent:
+		again, err := s.inClient(e)
+		if err != nil {
+			return ErrNotStanza
+		}
+		if again != nil {
+			return s.FromElement(again, addresses)
+		}
+	default:
 		return ErrNotStanza
 	}
 	var refused *Error

@@ -25,11 +25,13 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// NSClient and NSServer are the content namespaces of streams (RFC 6120 §4.8.2). The same
-// stanza is written into either; its children are the same bytes in both.
+// The content namespaces of streams (RFC 6120 §4.8.2, XEP-0114 §3). The same stanza is written
+// into each; its children are the same bytes in all. Who reads a stanza sees NSClient, wherever
+// it came from.
 const (
-	NSClient = "jabber:client"
-	NSServer = "jabber:server"
+	NSClient    = "jabber:client"
+	NSServer    = "jabber:server"
+	NSComponent = "jabber:component:accept"
 )
 
 // Stanza is one message, presence or IQ.
@@ -201,25 +203,39 @@ func (s *Stanza) Retain() *Stanza {
 	return c
 }
 
-// Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it. The stanza keeps b.
+// Parse reads one stanza that stands alone, as Append(dst, NSClient) wrote it, or as another did
+// who uses prefixes. The stanza keeps b.
 func Parse(b []byte) (*Stanza, error) {
-	p := xmlstream.NewParser(xmlstream.Frame, NSClient, xmlstream.Limits{
-		ElementBytes: len(b) + 1, Depth: 1 << 10, Attributes: 1 << 10, Children: len(b),
-	})
-	p.Feed(b)
-	ev, err := p.Next()
+	e, err := parse(xmlstream.Frame, b)
 	if err != nil {
 		return nil, err
 	}
-	if ev != xmlstream.EventElement {
-		return nil, errNotWhole
-	}
 	var addresses jid.Cache
 	s := new(Stanza)
-	if err := s.FromElement(cloneElement(p.Element()), &addresses); err != nil {
+	if err := s.FromElement(e, &addresses); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// parse reads one element, behind the header of its stream if mode is Stream.
+func parse(mode xmlstream.Mode, b []byte) (*xmlstream.Element, error) {
+	p := xmlstream.NewParser(mode, NSClient, xmlstream.Limits{
+		ElementBytes: 4*len(b) + 256, // declarations move to where they are needed
+		Depth:        1 << 10, Attributes: 1 << 10, Children: len(b),
+	})
+	p.Feed(b)
+	ev, err := p.Next()
+	if err == nil && ev == xmlstream.EventOpen {
+		ev, err = p.Next()
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case ev != xmlstream.EventElement:
+		return nil, errNotWhole
+	}
+	return cloneElement(p.Element()), nil
 }
 
 // cloneElement detaches an element from its parser: its index is the parser's scratch.

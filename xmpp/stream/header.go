@@ -22,7 +22,7 @@ const serverContent = "jabber:server"
 type header struct {
 	to, from, id, version, lang string
 
-	content string // the default namespace
+	content string // the default namespace; "" is that of clients, to be sent
 }
 
 // headerOf takes over what a <stream:stream> says.
@@ -64,12 +64,19 @@ func (h *header) appendXML(dst []byte, framed bool) []byte {
 	if framed {
 		dst = append(dst, "<open xmlns='"+NSFraming+"'"...)
 	} else {
-		dst = append(dst, "<?xml version='1.0'?><stream:stream xmlns='"+content+"' xmlns:stream='"+NS+"'"...)
+		space := content
+		if h.content != "" {
+			space = h.content
+		}
+		dst = append(dst, "<?xml version='1.0'?><stream:stream xmlns='"...)
+		dst = append(append(dst, space...), "' xmlns:stream='"+NS+"'"...)
 	}
 	dst = xmlstream.AppendAttr(dst, "to", h.to)
 	dst = xmlstream.AppendAttr(dst, "from", h.from)
 	dst = xmlstream.AppendAttr(dst, "id", h.id)
-	dst = append(dst, " version='1.0'"...)
+	if h.content != NSComponent {
+		dst = append(dst, " version='1.0'"...) // XEP-0114 is of a time before versions
+	}
 	dst = xmlstream.AppendAttr(dst, "xml:lang", h.lang)
 	if framed {
 		dst = append(dst, '/')

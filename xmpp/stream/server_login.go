@@ -13,6 +13,9 @@ import (
 
 // startTLS takes <starttls/>. What follows it in the clear could have been put
 // there by anyone: nothing may. RFC 6120 §5.3.3, §5.4.2.
+//
+// COMPAT(go-xmpp, 2022): it ends the line behind <starttls/>. White space says nothing, and is
+// thrown away.
 func (s *Server) startTLS() Event {
 	if !s.offersTLS() {
 		s.send("<failure xmlns='" + NSTLS + "'/>")
@@ -20,7 +23,7 @@ func (s *Server) startTLS() Event {
 		s.end(ErrTLS)
 		return Event{}
 	}
-	if s.parser.Buffered() > 0 {
+	if s.parser.SkipSpace(); s.parser.Buffered() > 0 {
 		s.fail(&Error{Condition: PolicyViolation, Text: "data followed <starttls/>"})
 		return Event{}
 	}

@@ -29,10 +29,14 @@
 // RFC 7395 §3
 //
 // XEP-0440 (complete, 1.0.0)
+//
+// An external component and its server need less than that: see [ComponentServer] and
+// [ComponentClient].
 package stream
 
 import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
@@ -46,6 +50,8 @@ const (
 	NSBind    = "urn:ietf:params:xml:ns:xmpp-bind"
 	NSSession = "urn:ietf:params:xml:ns:xmpp-session"
 	NSFraming = "urn:ietf:params:xml:ns:xmpp-framing"
+
+	NSComponent = stanza.NSComponent // XEP-0114
 )
 
 // State is how far a stream has come.
@@ -70,7 +76,7 @@ const (
 	StartTLS
 	// Lookup (server): the credentials of account JID are wanted: call Resolve.
 	Lookup
-	// Login: the stream is authenticated as JID.
+	// Login: the stream is authenticated as JID. A [ComponentServer] waits for Admit.
 	Login
 	// Features (client): Element holds what the server offers; see [Client].
 	Features

@@ -31,6 +31,7 @@ type Parser struct {
 	phase  phase
 	inside bool  // a token is being read
 	fresh  bool  // a frame has been fed and not been read
+	again  bool  // there was a stream before this one
 	bom    uint8 // how many bytes of it were read
 
 	header   *Header
@@ -93,7 +94,17 @@ func (p *Parser) Buffered() int {
 // Started reports whether the parser is inside an incomplete element or header.
 func (p *Parser) Started() bool { return p.inside }
 
-// Reset makes the parser expect a new stream; unread bytes are kept.
+// SkipSpace drops white space behind the last event.
+func (p *Parser) SkipSpace() {
+	if !p.inside {
+		p.pos = skipSpace(p.data, p.pos)
+	}
+}
+
+// Reset makes the parser expect a new stream; unread bytes are kept. White space ahead of it is the
+// old stream's.
+//
+// COMPAT(go-xmpp, 2022): it ends lines behind <auth/> and <response/>.
 func (p *Parser) Reset() {
 	if p.inside {
 		p.data = append(bytes.Clone(p.scan.buf), p.data[p.pos:]...)
@@ -101,7 +112,7 @@ func (p *Parser) Reset() {
 	}
 	p.release()
 	p.base = -int64(p.pos)
-	p.phase, p.bom = atStart, 0
+	p.phase, p.bom, p.again = atStart, 0, true
 	p.header, p.declared, p.name, p.err = nil, "", "", nil
 }
 
@@ -165,7 +176,9 @@ func (p *Parser) find() bool {
 	}
 	if i := skipSpace(p.data, p.pos); i > p.pos && (p.mode == Stream || p.phase == inProlog) {
 		p.pos = i
-		p.phase = max(p.phase, inProlog)
+		if p.phase != atStart || !p.again {
+			p.phase = max(p.phase, inProlog)
+		}
 	}
 	switch {
 	case p.phase == atEnd:

@@ -22,3 +22,6 @@ c2s_direct_tls_ports = { {{.TLS}} }
 s2s_ports = {}
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
+VirtualHost "{{.Second}}"
+Component "away.{{.Domain}}"
+	component_secret = "nobody has it"

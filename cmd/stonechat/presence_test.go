@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// TestPresenceConverges: whatever happens at the same time, what a client has seen last of another
+// is what it may see, and true (P1 in module presence).
+func TestPresenceConverges(t *testing.T) {
+	both := func(j jid.JID) store.RosterItem {
+		return store.RosterItem{Contact: j, Subscription: store.SubscriptionBoth}
+	}
+	alice, bob := jid.MustParse("alice@d"), jid.MustParse("bob@e")
+	// What alice does while bob, and carol who is no contact, come and watch.
+	for name, act := range map[string]func(b *bed, a *peer){
+		"updates": func(_ *bed, a *peer) {
+			for i := range 5 {
+				a.feed(fmt.Sprintf("<presence><status>%d</status></presence>", i))
+			}
+		},
+		"goes": func(_ *bed, a *peer) {
+			a.feed("<presence><status>last</status></presence><presence type='unavailable'/>")
+		},
+		"is ended": func(_ *bed, a *peer) { a.end() },
+		"says and is ended": func(_ *bed, a *peer) {
+			var all sync.WaitGroup
+			all.Go(func() { a.feed("<presence><status>last</status></presence><presence to='carol@d'/>") })
+			all.Go(a.end)
+			all.Wait()
+		},
+		"cancels": func(_ *bed, a *peer) {
+			a.feed("<presence type='unsubscribed' to='bob@e'/><presence><status>secret</status></presence>")
+		},
+		"cancels elsewhere": func(b *bed, a *peer) {
+			other := b.bind("alice@d/other")
+			var all sync.WaitGroup
+			all.Go(func() { a.feed("<presence><status>1</status></presence><presence><status>2</status></presence>") })
+			all.Go(func() { other.feed("<presence type='unsubscribed' to='bob@e'/>") })
+			all.Wait()
+			synctest.Wait()
+			other.end()
+		},
+		"removes": func(b *bed, a *peer) {
+			other := b.bind("alice@d/other")
+			var all sync.WaitGroup
+			all.Go(func() { a.feed("<presence><status>1</status></presence><presence><status>2</status></presence>") })
+			all.Go(func() {
+				other.feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+			})
+			all.Wait()
+			synctest.Wait()
+			other.end()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, "")
+				b.account("alice@d", append(crowd(), both(bob))...)
+				b.account("bob@e", both(alice))
+				b.account("carol@d")
+				for range rounds(60) {
+					// Each round begins with what may have been cancelled.
+					restore(b, alice, both(bob))
+					restore(b, bob, both(alice))
+					a, c := b.online("alice@d/r"), b.online("carol@d/r")
+					a.send("<presence to='carol@d/r'/>")
+					w := b.bind("bob@e/r")
+					var all sync.WaitGroup
+					all.Go(func() { act(b, a) })
+					all.Go(func() { w.feed("<presence/>") })
+					all.Wait()
+					synctest.Wait()
+					now := a.se.Presence()
+					may := b.item(alice, bob).Subscription&store.SubscriptionFrom != 0
+					seen := last(w.got(), "alice@d/r")
+					switch shown := seen != "" && !matches(seen, "type='unavailable'"); {
+					case shown && (!now.Available || !may):
+						t.Fatalf("bob sees %s; available %v, may see it %v", seen, now.Available, may)
+					case shown && statusOf(seen) != statusOf(string(now.Stanza)):
+						t.Fatalf("bob sees %s; it is %s", seen, now.Stanza)
+					case !shown && now.Available && may:
+						t.Fatalf("bob does not see %s: %s", now.Stanza, seen)
+					}
+					if seen := last(c.got(), "alice@d/r"); !now.Available && !matches(seen, "type='unavailable'") {
+						t.Fatalf("carol sees %s", seen)
+					}
+					for _, p := range []*peer{a, c, w} {
+						p.end()
+					}
+					synctest.Wait()
+				}
+			})
+		})
+	}
+}
+
+// crowd are contacts who are never there: telling them takes a while in which much can happen.
+func crowd() (all []store.RosterItem) {
+	for i := range 100 {
+		all = append(all, store.RosterItem{Contact: jid.MustParse(fmt.Sprintf("c%d@d", i)), Subscription: store.SubscriptionFrom})
+	}
+	return all
+}
+
+// restore writes a contact as it was; the account is not in use.
+func restore(b *bed, account jid.JID, it store.RosterItem) {
+	b.t.Helper()
+	r, err := b.store.Roster(b.t.Context(), account)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	it.Version = r.Version + 1
+	if err := b.store.Commit(store.SetRosterItem{User: account, Item: it}).Wait(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// last is the last presence from an address.
+func last(got []string, from string) (xml string) {
+	for _, x := range got {
+		if matches(x, "<presence from='"+from+"'") {
+			xml = x
+		}
+	}
+	return xml
+}
+
+var status = regexp.MustCompile(`<status>(.*)</status>`)
+
+func statusOf(xml string) string {
+	if m := status.FindStringSubmatch(xml); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// TestPresenceMeetsChanges lets things happen in the midst of a broadcast, before bob is told or after:
+// contacts are told in no order.
+func TestPresenceMeetsChanges(t *testing.T) {
+	contact := func(j string, s store.Subscription) store.RosterItem {
+		return store.RosterItem{Contact: jid.MustParse(j), Subscription: s}
+	}
+	for name, happens := range map[string]func(a, other *peer){
+		"bob is not to see it any more": func(_, other *peer) { other.feed("<presence type='unsubscribed' to='bob@e'/>") },
+		"bob is removed": func(_, other *peer) {
+			other.feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		},
+		"the session ends": func(a, _ *peer) {
+			go a.end() // it comes to wait for carol's account
+			for a.se.Presence().Available {
+				runtime.Gosched()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, "")
+				alice := b.account("alice@d", contact("carol@d", store.SubscriptionFrom))
+				bob := b.account("bob@e")
+				b.account("carol@d")
+				for range rounds(30) {
+					restore(b, alice, contact("bob@e", store.SubscriptionFrom))
+					restore(b, bob, contact("alice@d", store.SubscriptionTo))
+					a, other, c, w := b.online("alice@d/r"), b.bind("alice@d/other"), b.online("carol@d/r"), b.online("bob@e/r")
+					var once sync.Once
+					c.st.queued = func(xml string) {
+						if statusOf(xml) != "secret" {
+							return
+						}
+						once.Do(func() { happens(a, other) })
+					}
+					a.send("<presence><status>secret</status></presence>")
+					if seen := last(w.got(), "alice@d/r"); !matches(seen, "type='unavailable'") {
+						t.Fatalf("bob sees %s", seen)
+					}
+					for _, p := range []*peer{a, other, c, w} {
+						p.end()
+					}
+					synctest.Wait()
+				}
+			})
+		})
+	}
+}
+
+// TestBindingSessionSeesPresence: presence to a session that is just bound comes, whoever is first.
+func TestBindingSessionSeesPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		b.account("alice@d")
+		b.account("bob@e")
+		for range rounds(50) {
+			a := b.online("alice@d/r")
+			var w *peer
+			var all sync.WaitGroup
+			all.Go(func() { a.feed("<presence to='bob@e/r'><status>1</status></presence>") })
+			all.Go(func() { w = b.bind("bob@e/r") })
+			all.Wait()
+			synctest.Wait()
+			first := last(w.got(), "alice@d/r")
+			a.send("<presence to='bob@e/r'><status>2</status></presence>")
+			w.gets("<status>2</status>")
+			a.end()
+			w.gets("type='unavailable' from='alice@d/r'")
+			if first != "" && statusOf(first) != "1" {
+				t.Errorf("%s", first)
+			}
+			w.end()
+			synctest.Wait()
+		}
+	})
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package components lets external components in over TCP: gateways and services that others
+// wrote, each of which is a domain of its own.
+//
+// XEP-0114 (partial, 1.6): components connect to the server (jabber:component:accept), the server
+// connects to none (jabber:component:connect)
+//
+// How to read this package: a component is a place of the core (server.Place) for as long as it is
+// configured, connected or not. A conn is its connection: the driver (internal/drive) brings bytes,
+// the machine (xmpp/stream) makes events of them, an Inlet of the core takes the stanzas. conn.go
+// has the way in, outbound.go the way out.
+//
+// The stream is not encrypted, for XEP-0114 has no TLS: the listener belongs on the loopback
+// interface or behind a tunnel.
+package components
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/drive"
+	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// Config is what a Service needs.
+type Config struct {
+	Server  *server.Server
+	Driver  drive.Driver      // closed by whoever made it, after Shutdown
+	Secrets map[string]string // of components, by their prepared domains
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+	Limits  Limits
+}
+
+// Limits of connections; 0 or less is "none", for test beds. How many stanzas a component may send
+// is a limit of the server.
+type Limits struct {
+	StanzaBytes                int // of one stanza
+	Depth                      int // of its elements
+	Attributes                 int // of one start tag
+	Children                   int // elements within one stanza
+	QueueBytes                 int // that a component has not read: then its connection is dropped
+	UnauthenticatedConnections int // the oldest goes for one more
+	LoginTimeout               time.Duration
+}
+
+// DefaultLimits are those of a server without configuration.
+func DefaultLimits() Limits {
+	return Limits{
+		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000, QueueBytes: 1 << 20,
+		UnauthenticatedConnections: 10_000, LoginTimeout: 30 * time.Second,
+	}
+}
+
+// Service accepts and serves components' connections.
+type Service struct {
+	Config
+	stream     stream.ComponentServerConfig
+	components map[string]*component
+	waiting    waiting
+	metrics    serviceMetrics
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	accepting sync.WaitGroup
+}
+
+type serviceMetrics struct {
+	accepted, evicted, stalled metrics.Counter
+	logins                     metrics.Counter
+	ended                      metrics.CounterVec // by condition of the stream error we sent
+	returned                   metrics.Counter
+}
+
+// component is one that is configured: the place of its domain.
+type component struct {
+	service *Service
+	address jid.JID
+	secret  string
+	conn    atomic.Pointer[conn] // nil while it is not connected
+}
+
+// New makes a Service and attaches its components to the server. It listens nowhere yet.
+func New(c Config) (*Service, error) {
+	s := &Service{Config: c, components: make(map[string]*component), waiting: waiting{most: c.Limits.UnauthenticatedConnections}}
+	l := c.Limits
+	s.stream = stream.ComponentServerConfig{
+		Secret: func(domain string) (string, bool) {
+			x := s.components[domain]
+			if x == nil {
+				return "", false
+			}
+			return x.secret, true
+		},
+		AfterLogin: xmlstream.Limits{
+			ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth),
+			Attributes: orHuge(l.Attributes), Children: orHuge(l.Children),
+		},
+		LoginTimeout: l.LoginTimeout,
+	}
+	s.Limits.QueueBytes = orHuge(l.QueueBytes)
+	for domain, secret := range c.Secrets {
+		address, err := jid.New("", domain, "")
+		if err != nil {
+			return nil, fmt.Errorf("components: %q is no domain: %w", domain, err)
+		}
+		x := &component{service: s, address: address, secret: secret}
+		s.components[domain] = x
+		if _, err := c.Server.Attach(domain, x); err != nil {
+			return nil, fmt.Errorf("components: %w", err)
+		}
+	}
+	r := c.Metrics
+	s.metrics = serviceMetrics{
+		accepted: r.Counter("stonechat_component_connections_total", "Connections accepted for components."),
+		evicted:  r.Counter("stonechat_component_evicted_total", "Connections dropped before the handshake because there were too many (limits.unauthenticated_connections)."),
+		logins:   r.Counter("stonechat_component_logins_total", "Components let in."),
+		stalled:  r.Counter("stonechat_component_stalled_total", "Components dropped because they did not read (limits.queue_bytes)."),
+		ended:    r.CounterVec("stonechat_component_stream_errors_total", "Components' streams ended with an error of ours.", "condition"),
+		returned: r.Counter("stonechat_component_returned_total", "Stanzas for a component that came back to their senders because it was not, or no longer, connected."),
+	}
+	r.GaugeFunc("stonechat_component_unauthenticated", "Connections of components that have not shaken hands.", func() float64 { return float64(s.waiting.count()) })
+	r.GaugeFunc("stonechat_components", "Components that are connected.", func() float64 {
+		n := 0
+		for _, x := range s.components {
+			if x.Present() {
+				n++
+			}
+		}
+		return float64(n)
+	})
+	return s, nil
+}
+
+func orHuge(n int) int {
+	if n <= 0 {
+		return 1 << 30
+	}
+	return n
+}
+
+// Present implements server.Place.
+func (x *component) Present() bool { return x.conn.Load() != nil }
+
+// Take implements server.Place. While the component is not connected its domain is known and
+// cannot be reached, which is remote-server-timeout (RFC 6120 §8.3.3.17): the sender may try
+// again later.
+func (x *component) Take(t *server.Turn, s *stanza.Stanza) error {
+	if c := x.conn.Load(); c != nil && c.out.put(t, s) {
+		return nil
+	}
+	x.service.metrics.returned.Inc()
+	return away()
+}
+
+func away() *stanza.Error { return stanza.RemoteServerTimeout.Err("the component is not connected") }
+
+// Listen accepts connections from l until StopListening.
+func (s *Service) Listen(l net.Listener) {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	s.accepting.Go(func() { s.accept(l) })
+}
+
+func (s *Service) accept(l net.Listener) {
+	for {
+		nc, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			// Out of descriptors, most likely: connections that end will free some.
+			s.Log.Error("connection not accepted", "err", err)
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		s.metrics.accepted.Inc()
+		s.Driver.Serve(nc, nil, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
+	}
+}
+
+// StopListening closes the listeners. Connections go on.
+func (s *Service) StopListening() {
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	s.accepting.Wait()
+}
+
+// Shutdown ends all streams with system-shutdown and waits until what the components were sent has
+// left, or ctx ends; what has not comes back to its senders. It belongs before the end of the
+// server's sessions.
+func (s *Service) Shutdown(ctx context.Context) {
+	s.StopListening()
+	for _, x := range s.components {
+		if c := x.conn.Load(); c != nil {
+			c.end(&stream.Error{Condition: stream.SystemShutdown})
+		}
+	}
+	for _, x := range s.components {
+		for x.conn.Load() != nil && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+}

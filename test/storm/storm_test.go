@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package storm
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/bench"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/store/sqlite"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
+)
+
+var sessions = flag.Int("storm.sessions", 10_000, "sessions that come back at once")
+
+const (
+	domain   = "storm.test"
+	password = "after-the-rain"
+	pairs    = 50 // that are in first
+	within   = time.Minute
+)
+
+// TestMain lets the test be its own worker processes, which hold the sessions.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "worker" {
+		if err := bench.Worker(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// The server is killed and started again; all sessions log in at once.
+func TestStorm(t *testing.T) {
+	s := &server{t: t, folder: t.TempDir(), address: freeAddress(t)}
+	s.build()
+	s.makeAccounts(2*pairs + *sessions)
+	s.start()
+	defer s.kill()
+	target := bench.Target{
+		Name: "stonechat", Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.address, Domain: domain, PID: s.cmd.Process.Pid,
+		Accounts: bench.Accounts{Pattern: "thing%d", Password: password},
+	}
+	run := &bench.Run{Rounds: 1, Self: []string{os.Args[0]}, Log: t.Logf, Restart: func(_ context.Context, to *bench.Target) error {
+		s.kill()
+		s.start()
+		to.PID = s.cmd.Process.Pid
+		return nil
+	}}
+	rep, err := run.Storm(t.Context(), []bench.Target{target}, bench.StormOptions{
+		Sessions: *sessions, Session: bench.Session{SM: true, Roster: true}, Patience: 3 * within,
+		Live: bench.RelayOptions{Pairs: pairs, Rate: 200, Body: 150, Duration: time.Second},
+	})
+	if err != nil {
+		for _, r := range rep.Results {
+			t.Log(r.Faults)
+		}
+		t.Fatal(err)
+	}
+	// A minute is what operators are promised; here it takes a third of that.
+	if span := rep.Results[0].Figure(bench.RecoverySpan); span.Median > within.Seconds() {
+		t.Errorf("all are back after %.0f s, later than %s", span.Median, within)
+	}
+}
+
+// server is the program, with the limits of one without configuration.
+type server struct {
+	t       *testing.T
+	folder  string
+	address string
+	cmd     *exec.Cmd
+}
+
+func (s *server) program() string { return filepath.Join(s.folder, "stonechat") }
+func (s *server) data() string    { return filepath.Join(s.folder, "data") }
+
+func (s *server) build() {
+	if out, err := exec.Command("go", "build", "-o", s.program(), "../../cmd/stonechat").CombinedOutput(); err != nil {
+		s.t.Fatalf("go build: %v\n%s", err, out)
+	}
+	conf := fmt.Sprintf("domains: [%s]\ndata: %s\nlisten: {client: [%q], client_tls: [], http: [], https: [], metrics: []}\n", domain, s.data(), s.address)
+	if err := os.WriteFile(filepath.Join(s.folder, "stonechat.yaml"), []byte(conf), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// makeAccounts writes them into the store, all with one password.
+func (s *server) makeAccounts(n int) {
+	st, err := sqlite.Open(sqlite.Options{Folder: s.data(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	keys, err := sasl.DeriveKeys(password, sasl.DefaultIterations, rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var last *store.Pending
+	for i := range n {
+		account := jid.MustParse(fmt.Sprintf("thing%d@%s", i, domain))
+		last = st.Commit(store.CreateAccount{Account: store.Account{JID: account, Keys: keys, Created: time.Now()}})
+	}
+	if err := errors.Join(last.Wait(s.t.Context()), st.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) start() {
+	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = exec.Command(s.program(), "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.cmd.Stderr = log
+	out, err := s.cmd.StdoutPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "ready ") {
+			return
+		}
+	}
+	s.t.Fatal("the server did not become ready")
+}
+
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
