@@ -102,12 +102,12 @@ const (
 )
 
 func TestAttacks(t *testing.T) {
-	s := start(t, limits)
+	s := start(t, limits+components)
 	s.register(t, "mallory")
 	s.register(t, "iago")
 	by := s.bystanders(t)
 	names := map[string]bool{}
-	for _, a := range slices.Concat(xmlAttacks(), tlsAttacks(), loginAttacks(), sessionAttacks(), slowAttacks()) {
+	for _, a := range slices.Concat(xmlAttacks(), tlsAttacks(), loginAttacks(), sessionAttacks(), componentAttacks(), slowAttacks()) {
 		if names[a.name] {
 			t.Fatalf("two rows are called %q", a.name)
 		}

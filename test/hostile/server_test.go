@@ -56,6 +56,7 @@ type server struct {
 	folder             string
 	cmd                *exec.Cmd
 	plain, tls, metric string // addresses of its listeners
+	component          string
 	ended              chan struct{}
 	err                error // how it ended
 }
@@ -74,6 +75,7 @@ listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
   metrics: ["127.0.0.1:0"]
+  component: ["127.0.0.1:0"]
 ` + lines
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -122,6 +124,8 @@ func (s *server) follow(out io.Reader, ready chan struct{}) {
 			s.plain = f[2]
 		case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
 			s.tls = f[2]
+		case len(f) == 3 && f[0] == "listening" && f[1] == "component":
+			s.component = f[2]
 		case len(f) == 3 && f[0] == "listening" && f[1] == "metrics":
 			s.metric = f[2]
 		case len(f) > 0 && f[0] == "ready":
@@ -195,7 +199,8 @@ func trouble(name string) bool {
 	family, label, _ := strings.Cut(name, "{")
 	switch family {
 	case "c2s_stream_errors", "c2s_evicted", "c2s_dropped", "c2s_logins_limited", "c2s_binds_refused", "stanzas_refused",
-		"readers_stalled", "windows_overflowed", "sessions_throttled", "spool_failures", "spool_expired":
+		"readers_stalled", "windows_overflowed", "sessions_throttled", "spool_failures", "spool_expired",
+		"component_stream_errors", "component_evicted", "component_stalled":
 		return true
 	case "c2s_logins":
 		return label != "success}"

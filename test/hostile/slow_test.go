@@ -22,7 +22,7 @@ import (
 func slowAttacks() []attack {
 	return []attack{
 		{"one byte at a time, until the time for logging in is over", slowLogins,
-			"c2s_stream_errors{connection-timeout} 4, c2s_gone{handshake} 2"},
+			"c2s_stream_errors{connection-timeout} 4, component_stream_errors{connection-timeout} 1, c2s_gone{handshake} 2"},
 		{"one byte at a time, within a session", func(t *testing.T, s *server) {
 			// A slow network is no crime: the stanza arrives.
 			to := s.session(t, "iago")
@@ -60,7 +60,7 @@ func drip(w io.Writer, s string, every time.Duration, stop <-chan struct{}) {
 	}
 }
 
-// slowLogins come to nothing in six places, all at once: each is told connection-timeout where there is a stream to tell
+// slowLogins come to nothing in seven places, all at once: each is told connection-timeout where there is a stream to tell
 // it on (RFC 6120 §4.9.3.4), none lasts longer than limits.login_timeout, however busy it was.
 func slowLogins(t *testing.T, s *server) {
 	began := time.Now()
@@ -83,9 +83,11 @@ func slowLogins(t *testing.T, s *server) {
 	slowly(login.conn, "<auth xmlns='"+stream.NSSASL+"' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString(make([]byte, 1000)))
 	noHello := dial(t, s.tls, "")
 	slowHello := dial(t, s.tls, "")
+	component := dial(t, s.component, "")
+	slowly(component.conn, componentHeader+"<handshake>"+never)
 	slowly(slowHello.conn, hello(t, tls.VersionTLS13)[:200])
 
-	for _, p := range []*peer{silent, headers, second, login} {
+	for _, p := range []*peer{silent, headers, second, login, component} {
 		p.ends("connection-timeout")
 	}
 	for _, p := range []*peer{noHello, slowHello} {

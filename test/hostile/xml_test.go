@@ -43,6 +43,7 @@ func xmlAttacks() []attack {
 		refused("large when its namespaces are written out", "policy-violation",
 			"<message xmlns:p='"+strings.Repeat("p", 30_000)+"'>"+strings.Repeat("<p:a/>", 4000)+"</message>"),
 		refused("a stanza of another namespace", "unsupported-stanza-type", "<message xmlns='jabber:server' to='romeo@localhost'><body>x</body></message>"),
+		refused("a stanza of components", "unsupported-stanza-type", "<presence xmlns='jabber:component:accept' from='sms.localhost' to='romeo@localhost'/>"),
 		refused("an element nobody knows", "unsupported-stanza-type", "<bogus xmlns='urn:example'/>"),
 	}
 	for name, c := range map[string]struct{ condition, in string }{

@@ -155,7 +155,7 @@ func (s *Server) element(e *xmlstream.Element) Event {
 	case s.framed && string(e.Space) == NSFraming:
 		s.frame(e)
 		return Event{}
-	case string(e.Space) == serverContent:
+	case string(e.Space) == serverContent || string(e.Space) == NSComponent:
 		s.fail(&Error{Condition: UnsupportedStanzaType}) // RFC 6120 §4.8.3, §4.9.3.24
 		return Event{}
 	case s.state == Bound:
