@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -73,6 +74,7 @@ type Service struct {
 	stream    stream.ServerConfig
 	admission admission
 	failures  failures
+	computing chan struct{} // holds one for each password that is being compared
 	metrics   serviceMetrics
 
 	mu        sync.Mutex
@@ -94,6 +96,7 @@ func New(c Config) *Service {
 	s := &Service{Config: c}
 	s.admission = admission{perAddress: c.Limits.UnauthenticatedConnectionsPerAddress, total: c.Limits.UnauthenticatedConnections}
 	s.failures.perMinute = c.Limits.FailedLoginsPerMinute
+	s.computing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) // half of the processors
 	s.stream = stream.ServerConfig{
 		Serves:        c.Server.Serves,
 		DefaultDomain: c.Server.Domains()[0],

@@ -80,6 +80,7 @@ type negotiation struct {
 	account    jid.JID // whose keys the exchange looked up; zero if there can be none
 	failures   int
 	lookup     bool   // waiting for Resolve
+	costly     bool   // which has a password to compare
 	announce   bool   // Login is due
 	bind       bool   // waiting for Bind or RefuseBind
 	bindID     string // of the request

@@ -78,7 +78,7 @@ func (s *Server) auth(mechanism, text string) Event {
 	case err != nil:
 		return s.refuse(&sasl.Failure{Condition: sasl.TemporaryAuthFailure})
 	}
-	l.exchange, l.account = exchange, jid.JID{}
+	l.exchange, l.account, l.costly = exchange, jid.JID{}, mechanism == sasl.Plain
 	return s.outcome(exchange.Step(data))
 }
 
@@ -125,7 +125,7 @@ func (s *Server) outcome(o sasl.Outcome) Event {
 // for an unknown account, and sasl.ErrDisabled beside the keys of a disabled one. Of any
 // other error the client sees a *sasl.Failure as it is, and else temporary-auth-failure.
 //
-// For PLAIN it computes for milliseconds: call it where nothing else waits.
+// For PLAIN it computes for milliseconds, unless what Prepare returned has done so.
 func (s *Server) Resolve(keys []sasl.Key, err error) {
 	if !s.waiting || s.login == nil || !s.login.lookup {
 		return
@@ -136,6 +136,16 @@ func (s *Server) Resolve(keys []sasl.Key, err error) {
 		return
 	}
 	s.outcome(s.login.exchange.Resolve(keys, err))
+}
+
+// Prepare returns what does the costly part of answering Lookup, milliseconds of computing, given the
+// account's keys; nil where nothing is costly. Unlike the methods of a Server it may run beside
+// them, on any goroutine; Resolve must come after it.
+func (s *Server) Prepare() func(keys []sasl.Key) {
+	if !s.waiting || s.login == nil || !s.login.lookup || !s.login.costly {
+		return nil
+	}
+	return s.login.exchange.Prepare
 }
 
 // success makes the stream Authenticated, and new. RFC 6120 §6.4.6.
