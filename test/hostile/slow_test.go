@@ -108,6 +108,7 @@ func TestFloods(t *testing.T) {
 	for _, a := range []attack{
 		{"1,000 stalled handshakes", stalledHandshakes, "c2s_gone{handshake} 999+, c2s_evicted 1"},
 		{"10,000 connections that never log in", neverLogIn, "c2s_dropped 1000+, c2s_evicted 0+"},
+		{"many passwords guessed at once", guessesAtOnce, "c2s_logins{not-authorized} 1+, c2s_logins{temporary-auth-failure} 0+, c2s_logins_limited 0+"},
 		{"a password guessed at", guesses, "c2s_logins{not-authorized} 6, c2s_logins{temporary-auth-failure} 4, c2s_logins_limited 4, " +
 			"c2s_stream_errors{policy-violation} 2"},
 	} {
@@ -219,4 +220,27 @@ func guesses(t *testing.T, s *server) {
 		other.fails("temporary-auth-failure")
 	}
 	other.close()
+}
+
+// guessesAtOnce: to compare a password that was sent as it is costs milliseconds, on purpose. Many at a time must not take the
+// processors from those that are logged in.
+func guessesAtOnce(t *testing.T, s *server) {
+	const n = 400
+	peers := make([]*peer, 0, n)
+	for range n {
+		peers = append(peers, s.secure(t, "127.0.0.5"))
+	}
+	began := time.Now()
+	for i, p := range peers {
+		p.sasl("auth", " mechanism='PLAIN'", fmt.Appendf(nil, "\x00nobody%d\x00wrong", i))
+	}
+	for _, p := range peers {
+		if e := p.read(); !e.is(stream.NSSASL, "failure") {
+			t.Fatalf("read %s", e.raw)
+		}
+	}
+	t.Logf("%d guesses took %v", n, time.Since(began))
+	for _, p := range peers {
+		p.close()
+	}
 }
