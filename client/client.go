@@ -30,14 +30,14 @@
 // its handler is there. Handlers run one at a time, in the order of arrival. All methods are safe
 // for concurrent use.
 //
-// RFC 6120 §3, §8.2.3 and §13.9, RFC 6121 §2 to §5, RFC 8305 §5
+// RFC 6120 §3, §8.2.3 and §13.9, RFC 6121 §2 to §5, RFC 8305 §3 to §5
 //
 // # How to read it
 //
 // client.go: the client's life. config.go: what a program may choose. The way of a connection:
 // resolve.go, dial.go, race.go, login.go, link.go. outbox.go: what is sent and not acknowledged. inbox.go:
-// what arrived and is not handled. handle.go, iq.go, presence.go, roster.go, carbons.go: what
-// programs use.
+// what arrived and is not handled. handle.go, iq.go, presence.go, roster.go, carbons.go,
+// sleep.go: what programs use.
 package client
 
 import (
@@ -74,8 +74,9 @@ type Client struct {
 
 	mu      sync.Mutex
 	started bool
-	link    *link   // nil while offline
-	full    jid.JID // of the last session
+	asleep  chan struct{} // closed by Wake; nil while awake
+	link    *link         // nil while offline
+	full    jid.JID       // of the last session
 
 	// The supervisor's own.
 	keys   sasl.KeyCache
@@ -244,6 +245,12 @@ func (c *Client) over(cause error) error {
 // supervise makes connections and keeps each until it breaks.
 func (c *Client) supervise(ctx context.Context, first chan<- error) {
 	for failures := 0; ; {
+		if !c.awake(ctx) {
+			if first != nil {
+				first <- context.Cause(ctx)
+			}
+			return
+		}
 		l, err := c.attempt(ctx)
 		if err == nil {
 			c.enter(l)
@@ -265,6 +272,9 @@ func (c *Client) supervise(ctx context.Context, first chan<- error) {
 		switch {
 		case c.life.Err() != nil:
 			return
+		case l != nil && l.quiet.Load() && !isFinal(err):
+			failures = 0
+			continue
 		case isFinal(err):
 			c.log.Error("gave up", "jid", c.config.Account.String(), "err", err)
 			_ = c.over(err) // Err tells why
@@ -314,8 +324,11 @@ func isFinal(err error) bool {
 // enter makes l the connection of the session; leave undoes it.
 func (c *Client) enter(l *link) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.link, c.full = l, l.full
-	c.mu.Unlock()
+	if c.asleep != nil {
+		l.hush()
+	}
 }
 
 func (c *Client) leave() {

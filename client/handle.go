@@ -150,8 +150,7 @@ func (c *Client) serveIQ(ctx context.Context, s *stanza.Stanza) {
 	c.reply(s.Result(p))
 }
 
-// reply sends an answer, which never waits for room: the server's own pace bounds how many
-// there are.
+// reply sends an answer, which never waits for room.
 func (c *Client) reply(s *stanza.Stanza) {
 	s.From = jid.JID{} // the server stamps it
 	it, err := newItem(s, c.config.MaxStanza)
@@ -159,7 +158,9 @@ func (c *Client) reply(s *stanza.Stanza) {
 		c.log.Error("answer not sent", "to", s.To.String(), "err", err)
 		return
 	}
-	c.out.force(it)
+	if !c.out.answer(it) {
+		c.log.Warn("answer dropped: the server acknowledges nothing", "to", s.To.String())
+	}
 }
 
 // behind has the server told what is handled now.

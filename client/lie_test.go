@@ -231,3 +231,53 @@ func TestFalseServer(t *testing.T) {
 		}
 	})
 }
+
+// Whoever asks without end, through a server that acknowledges nothing, fills no memory.
+func TestUnacknowledgedAnswers(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		l.config.QueueStanzas = 10
+		p := l.start()
+		p.Rest = true
+		for i := range 100 {
+			p.Say("<iq from='romeo@example.net/orchard' id='%d' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", i)
+			if i < 20 {
+				p.Expect("<iq to='romeo@example.net/orchard' id='.*' type='result'/>")
+			}
+		}
+		synctest.Wait()
+		if n := l.Unacked(); n != 20 {
+			t.Errorf("%d answers wait", n)
+		}
+		if n := len(l.heard); n != 0 {
+			t.Errorf("%d messages", n)
+		}
+		p.Ack()
+		p.Rest = false
+		p.Say("<iq from='romeo@example.net/orchard' id='last' type='get'><ping xmlns='urn:xmpp:ping'/></iq>")
+		p.Expect("<iq to='romeo@example.net/orchard' id='last' type='result'/>")
+		go func() { _ = p.End() }()
+	})
+}
+
+// What comes between a bound resource and stream management is bounded too.
+func TestEarlyStanzas(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		l.config.InboxBytes = 100_000
+		l.make()
+		if err := l.Client.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p := l.Accept()
+		p.Bind()
+		p.Expect("<enable .*")
+		for range 50 {
+			p.Say("<message><body>%s</body></message>", strings.Repeat("x", 10_000))
+		}
+		p.Say("<enabled xmlns='urn:xmpp:sm:3' id='s1' resume='true'/>")
+		synctest.Wait()
+		if n := len(l.heard); n != 9 {
+			t.Errorf("%d messages are taken", n)
+		}
+		go func() { _ = p.End() }()
+	})
+}

@@ -50,6 +50,7 @@ type link struct {
 	leaving sync.Once
 	owes    atomic.Bool // the server is to be told what we have handled
 	writing atomic.Bool // a write is under way
+	quiet   atomic.Bool // the end is that of the connection alone: see hush
 
 	mu     sync.Mutex
 	limit  time.Time // when reading ends, whatever comes; zero: when the server is silent
@@ -230,8 +231,13 @@ func (l *link) write() {
 			return
 		case <-l.kicked:
 		case <-l.bye:
-			b = append(l.batch(b[:0]), "</stream:stream>"...)
-			l.put(b)
+			b = l.batch(b[:0])
+			if l.quiet.Load() && l.managed {
+				l.put(b)
+				_ = l.conn.Close()
+				return
+			}
+			l.put(append(b, "</stream:stream>"...))
 			return
 		}
 		for b = l.batch(b[:0]); len(b) > 0; b = l.batch(b[:0]) {

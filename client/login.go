@@ -181,6 +181,7 @@ func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
 	if err := l.send((&sm.Enable{Resume: true}).AppendXML(nil)); err != nil {
 		return nil, err
 	}
+	room := c.config.InboxBytes
 	for {
 		e, err := l.nextElement()
 		if err != nil {
@@ -201,8 +202,9 @@ func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
 			l.managed = false
 			return early, nil
 		}
-		if s, err := l.stanza(e); err == nil && len(early) < earlyStanzas {
+		if s, err := l.stanza(e); err == nil && len(early) < earlyStanzas && room >= s.Size() {
 			early = append(early, s)
+			room -= s.Size()
 		}
 	}
 }

@@ -120,7 +120,21 @@ func (o *outbox) put(ctx context.Context, it item) error {
 	}
 }
 
-// force queues an item whatever there is: what answers the server.
+// answer queues what answers a request, beyond the bounds of what a program may send, but for twice
+// as much at most: a server that asks and asks and acknowledges nothing gets no more answers.
+func (o *outbox) answer(it item) (queued bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.list) >= 2*o.config.QueueStanzas || o.bytes+len(it.b) > 2*o.config.QueueBytes+o.config.MaxStanza {
+		return false
+	}
+	if o.err == nil {
+		o.append(it)
+	}
+	return true
+}
+
+// force queues an item whatever there is: what the client itself has to say.
 func (o *outbox) force(it item) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -387,43 +401,6 @@ func (o *outbox) detach(l *link) {
 	if o.link == l {
 		o.link = nil
 	}
-}
-
-// blame looks for the stanza because of which the server has ended the stream, if that is why:
-// one that is in front each time is given up, so that the others get through.
-func (o *outbox) blame(err error) {
-	e, ok := err.(*stream.Error) //nolint:errorlint // the machine's own
-	if !ok || !e.Received || !isFault(e.Condition) {
-		return
-	}
-	o.mu.Lock()
-	if o.sent == 0 {
-		o.mu.Unlock()
-		return
-	}
-	if front := o.list[0].n; front != o.blamed || o.faults == 0 {
-		o.blamed, o.faults = front, 0
-	}
-	var f func(error)
-	if o.faults++; o.faults == maxFaults {
-		o.faults = 0
-		f = o.drop(0).acked
-	}
-	o.mu.Unlock()
-	if f != nil {
-		f(fmt.Errorf("%w: %w", ErrRejected, err))
-	}
-}
-
-// isFault reports whether a stream error may be about one stanza. RFC 6120 §4.9.3
-func isFault(c stream.Condition) bool {
-	switch c {
-	case stream.BadFormat, stream.BadNamespacePrefix, stream.ImproperAddressing, stream.InvalidFrom,
-		stream.InvalidNamespace, stream.InvalidXML, stream.NotWellFormed, stream.PolicyViolation,
-		stream.RestrictedXML, stream.UndefinedCondition, stream.UnsupportedStanzaType:
-		return true
-	}
-	return false
 }
 
 // withdraw takes the request back if it is not written yet.

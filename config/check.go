@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -19,6 +21,7 @@ func (c *Config) check(d *decoder) {
 	c.checkDomains(d)
 	c.checkComponents(d)
 	c.checkAddresses(d)
+	c.checkHTTP(d)
 	if c.Data == "" {
 		d.fail(d.lineOf("data"), "data", "is empty; it names a folder")
 	}
@@ -84,6 +87,46 @@ func (c *Config) checkComponents(d *decoder) {
 		all[name] = c.Components[domain]
 	}
 	c.Components = all
+}
+
+// checkHTTP looks at the keys of http.
+func (c *Config) checkHTTP(d *decoder) {
+	for i, s := range c.HTTP.TrustedProxies {
+		if _, err := network(s); err != nil {
+			key := fmt.Sprintf("http.trusted_proxies[%d]", i)
+			d.fail(d.lineOf(key), key, "%q is not an address or a network, like 192.0.2.0/24", s)
+		}
+	}
+	if c.HTTP.PublicURL == "" {
+		return
+	}
+	u, err := url.Parse(c.HTTP.PublicURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		d.fail(d.lineOf("http.public_url"), "http.public_url", "%q is not an address like https://example.org or https://example.org/path", c.HTTP.PublicURL)
+	}
+}
+
+// Proxies are the networks of TrustedProxies.
+func (h *HTTP) Proxies() []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range h.TrustedProxies {
+		if p, err := network(s); err == nil { // check has reported it
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// network reads a network, or one address.
+func network(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Prefix(a.BitLen()) //nolint:wrapcheck // it cannot fail
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("config: %w", err)
+	}
+	return p.Masked(), nil
 }
 
 // checkAddresses looks at every list of Listen.

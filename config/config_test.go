@@ -4,6 +4,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,7 +35,10 @@ func TestDefault(t *testing.T) {
 // TestEveryKeyHasADefault also sees to it that no default is `none` by
 // accident: a limit of 0 is no limit.
 func TestEveryKeyHasADefault(t *testing.T) {
-	unlimited := map[string]bool{"limits.spool_age": true} // waiting messages are counted, not dated
+	unlimited := map[string]bool{
+		"limits.spool_age": true, // waiting messages are counted, not dated
+		"drain":            true, // it is no limit: there is nothing to wait for
+	}
 	var walk func(v reflect.Value, path string)
 	walk = func(v reflect.Value, path string) {
 		for i := range v.NumField() {
@@ -106,6 +110,17 @@ log: {level: debug}
 	}
 }
 
+// A proxy is named by its address or by its network.
+func TestProxies(t *testing.T) {
+	c, err := config.Parse("x.yaml", []byte("http:\n  trusted_proxies: [192.0.2.1, 10.1.2.3/8, '2001:db8::1', '2001:db8:1::/48']\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.HTTP.Proxies()); got != "[192.0.2.1/32 10.0.0.0/8 2001:db8::1/128 2001:db8:1::/48]" {
+		t.Error(got)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"domain: [a.example]", "x.yaml:1: domain: there is no such key; did you mean domains?"},
@@ -140,6 +155,11 @@ func TestErrors(t *testing.T) {
 		{"listen:\n  client: ['[::]:xmpp']", `x.yaml:2: listen.client[0]: "xmpp" is not a port`},
 		{"listen:\n  client: ['[::]:1', '[::]:1']", "x.yaml:2: listen.client[1]: [::]:1 is taken by listen.client[0]"},
 		{"tls:\n  key: k.pem", "x.yaml:1: tls: certificate and key go together; without both a self-signed certificate is made"},
+		{"http:\n  trusted_proxies: [10.0.0.0/8, proxy.example]", `x.yaml:2: http.trusted_proxies[1]: "proxy.example" is not an address or a network, like 192.0.2.0/24`},
+		{"http:\n  trusted_proxies: ['10.0.0.0/33']", `x.yaml:2: http.trusted_proxies[0]: "10.0.0.0/33" is not an address or a network, like 192.0.2.0/24`},
+		{"http:\n  public_url: http://a.example", `x.yaml:2: http.public_url: "http://a.example" is not an address like https://example.org or https://example.org/path`},
+		{"http:\n  public_url: https://a.example?x", `x.yaml:2: http.public_url: "https://a.example?x" is not an address like https://example.org or https://example.org/path`},
+		{"http:\n  public_url: a.example", `x.yaml:2: http.public_url: "a.example" is not an address like https://example.org or https://example.org/path`},
 		{"data: a\ndata: b", "x.yaml:2: is not YAML: mapping key \"data\" already defined at [1:1]"},
 		{"data: &a b", "x.yaml:1: data: anchors, aliases and tags are not read here; write the value"},
 		{"data: !x b", "x.yaml:1: data: anchors, aliases and tags are not read here; write the value"},

@@ -44,7 +44,7 @@ type outbound struct {
 	ackDue   bool        // the client is to be told our h
 	draining bool        // live stanzas wait in held behind what is drained
 	starved  bool        // draining waits until the client has taken more
-	stalled  bool        // stream was given up, for its client does not read
+	dropped  bool        // the stream is aborted because its client does not read
 	held     []sent
 }
 
@@ -73,11 +73,13 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 		if d == nil {
 			e.b = bytes.Clone(b)
 		}
+		t.noteQueued(o.se, "behind what waited on the disk")
 		o.held = append(o.held, e)
 		o.grow(t, len(b))
 		o.follow(e)
 		return true
 	}
+	t.noteQueued(o.se, "")
 	o.push(t, e)
 	return true
 }
@@ -101,6 +103,7 @@ func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	}
 	o.release(t, older)
 	d.copied()
+	t.noteQueued(o.se, "")
 	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
 	return true
 }
@@ -144,7 +147,7 @@ func (o *outbound) waits() int {
 
 // drainBytes may wait while the spool is drained: a client that reads is not to run into the bound
 // for those that do not.
-func (o *outbound) drainBytes() int { return o.se.server.limits.QueueBytes / 2 }
+func (o *outbound) drainBytes() int { return o.se.server.limits.Load().QueueBytes / 2 }
 
 // behind reports whether so much waits that the draining has to stop.
 func (o *outbound) behind() bool {
@@ -195,7 +198,7 @@ func (o *outbound) follow(e sent) {
 // acked goes to the spool. The caller holds mu.
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
-	l := &o.se.server.limits
+	l := o.se.server.limits.Load()
 	over := o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas
 	if over && !slices.Contains(t.doomed, o.se) {
 		t.server.metrics.overflow.Inc()
@@ -220,15 +223,15 @@ func (o *outbound) flush(t *Turn) {
 		o.ask()
 	}
 	st.Flush()
-	waits, most := st.Queued(), o.se.server.limits.QueueBytes
+	waits, most := st.Queued(), o.se.server.limits.Load().QueueBytes
 	if waits <= most {
 		o.replayed = 0
 	}
-	stuck := !o.stalled && waits > most+o.replayed
+	stuck := !o.dropped && waits > most+o.replayed
 	if stuck {
+		o.dropped = true // more may be queued before it is gone
 		// A reader that does not read: the connection goes without the stream's end, so
 		// that a managed session may be resumed.
-		o.stalled = true
 		o.se.server.metrics.stalled.Inc()
 	}
 	gone := o.left(t.gone[:0])
@@ -236,7 +239,7 @@ func (o *outbound) flush(t *Turn) {
 	if stuck {
 		st.Abort()
 	}
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 }
 
 // ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
@@ -338,7 +341,7 @@ func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.acked = h
 	o.makeRoom()
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceAcked)
 	return count, true
 }
 
@@ -361,7 +364,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	o.stream = nil
 	whole = o.leaving.len() == 0
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	return true, whole
 }
 
@@ -373,7 +376,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	o.stream = nil
 	whole = o.leaving.len() == 0
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	return old, whole
 }
 
@@ -386,7 +389,7 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 		return false
 	}
 	o.stream = st
-	o.queued, o.ackDue, o.stalled = 0, false, false
+	o.queued, o.ackDue, o.dropped = 0, false, false
 	o.asked = o.acked
 	st.Queue(first)
 	o.replayed = len(first)

@@ -143,11 +143,11 @@ func (j *journal) add(x *reading) error {
 	return j.append(line, true)
 }
 
-// drop writes that a reading is gone, of which there are left now. It is not waited for: what a
+// drop writes that a reading is gone; n are left, which left lists. It is not waited for: what a
 // power cut takes of it is told once more.
-func (j *journal) drop(x *reading, left []reading) error {
-	if j.lines > 2*len(left)+1000 || len(left) == 0 && j.lines > 100 {
-		return j.rewrite(left)
+func (j *journal) drop(x *reading, n int, left func() []reading) error {
+	if j.lines > 2*n+1000 || n == 0 && j.lines > 100 {
+		return j.rewrite(left())
 	}
 	return j.append("- "+strconv.FormatUint(x.number, 10)+"\n", false)
 }

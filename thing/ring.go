@@ -111,7 +111,9 @@ func (r *ring) void(x *reading) error {
 	if r.file == nil {
 		return nil
 	}
-	return r.file.drop(x, append(slices.Clone(r.flying), r.list[r.first:]...))
+	return r.file.drop(x, len(r.flying)+len(r.list)-r.first, func() []reading {
+		return append(slices.Clone(r.flying), r.list[r.first:]...)
+	})
 }
 
 // take takes the oldest reading out.

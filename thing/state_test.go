@@ -253,3 +253,29 @@ func TestStatePins(t *testing.T) {
 		}
 	})
 }
+
+// A disk that takes nothing is told of, and the reading is told all the same.
+func TestDiskTrouble(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.State = t.TempDir()
+		p := l.start(t)
+		name := filepath.Join(l.config.State, "readings")
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.thing.Report(thing.Field{Name: "n", Value: thing.Number(1)}); err == nil || !strings.Contains(err.Error(), "keeping readings") {
+			t.Errorf("the disk's trouble is told as %v", err)
+		}
+		p.Expect("<message .*<body>n 1</body>.*")
+		if err := l.thing.Report(thing.Field{Name: "-"}); err == nil {
+			t.Error("a bad reading is taken")
+		}
+		go func() { _ = p.End() }()
+		if err := l.thing.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

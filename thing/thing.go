@@ -61,6 +61,11 @@ type Config struct {
 	// Every is how often a reading is taken and told. 0 is never by itself.
 	Every time.Duration
 
+	// Sleep lets go of the connection between readings, to save power. What the owner says meanwhile
+	// waits on the server until the next: Stale must be more than Every for it to be obeyed. A
+	// server that forgets the session before then shows the thing as gone.
+	Sleep bool
+
 	// Parameters are what the owner may set.
 	Parameters []Parameter
 
@@ -145,6 +150,8 @@ func (c *Config) complete() error {
 		return errors.New("thing: its owner needs another account")
 	case c.Every < 0 || c.Every > 0 && c.Read == nil:
 		return errors.New("thing: Every needs a Read")
+	case c.Sleep && c.Every == 0:
+		return errors.New("thing: Sleep needs Every: else it would not wake")
 	}
 	c.Owner = c.Owner.Bare()
 	for i := range c.Parameters {
@@ -196,6 +203,9 @@ func (t *Thing) Run(ctx context.Context) error {
 	cancel()
 	work.Wait()
 	t.tellRest()
+	if t.config.Sleep && t.client.Unacked() > 0 {
+		t.nap(context.Background())
+	}
 	return errors.Join(err, t.client.Close())
 }
 
@@ -209,12 +219,27 @@ func (t *Thing) measure(ctx context.Context) {
 		} else if err := t.Report(fields...); err != nil {
 			t.log.Error("reading not told", "err", err)
 		}
+		if t.config.Sleep {
+			t.nap(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// nap wakes the connection until all is told and what has come meanwhile is obeyed, or until half
+// of the time to the next reading is over, a minute at most.
+func (t *Thing) nap(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, min(t.config.Every/2, time.Minute))
+	defer cancel()
+	t.client.Wake()
+	if err := t.Sync(ctx); err != nil {
+		t.log.Debug("asleep before all is told", "err", err)
+	}
+	t.client.Sleep()
 }
 
 // read takes a reading, or takes the last one.

@@ -368,6 +368,7 @@ func TestConfig(t *testing.T) {
 		"no owner":     func(c *thing.Config) { c.Owner = jid.JID{} },
 		"its own":      func(c *thing.Config) { c.Owner = c.Client.Account },
 		"no account":   func(c *thing.Config) { c.Client.Account = jid.JID{} },
+		"no waking":    func(c *thing.Config) { c.Sleep = true },
 		"no Read":      func(c *thing.Config) { c.Every = time.Second },
 		"a name":       func(c *thing.Config) { c.Parameters = []thing.Parameter{{Name: "a b", Kind: thing.String, Set: set}} },
 		"a kind":       func(c *thing.Config) { c.Parameters = []thing.Parameter{{Name: "a", Set: set}} },

@@ -20,7 +20,8 @@ func TestDemoPorts(t *testing.T) {
 	port := taken.Addr().(*net.TCPAddr).Port
 	for _, first := range []int{port, port - 1} {
 		c := config.Default()
-		c.Data, c.Log.Level, c.Listen.Metrics = t.TempDir(), "error", nil
+		c.Data, c.Log.Level = t.TempDir(), "error"
+		c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
 		in, err := Demo{Host: "127.0.0.1", Port: first}.start(c)
 		if err != nil {
 			t.Fatal(err)

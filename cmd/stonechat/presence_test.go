@@ -106,7 +106,7 @@ func TestPresenceConverges(t *testing.T) {
 
 // crowd are contacts who are never there: telling them takes a while in which much can happen.
 func crowd() (all []store.RosterItem) {
-	for i := range 100 {
+	for i := range 150 {
 		all = append(all, store.RosterItem{Contact: jid.MustParse(fmt.Sprintf("c%d@d", i)), Subscription: store.SubscriptionFrom})
 	}
 	return all
@@ -218,5 +218,60 @@ func TestBindingSessionSeesPresence(t *testing.T) {
 			w.end()
 			synctest.Wait()
 		}
+	})
+}
+
+// TestProbes is RFC 6121 §4.3.2.
+func TestProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "")
+		seen := func(j string) store.RosterItem {
+			return store.RosterItem{Contact: jid.MustParse(j), Subscription: store.SubscriptionFrom}
+		}
+		b.account("juliet@d", seen("romeo@e"), seen("nobody@far"))
+		b.account("romeo@e")
+		b.account("mercutio@e")
+		romeo, mercutio := b.online("romeo@e/r"), b.online("mercutio@e/r")
+		const no = "<presence type='unsubscribed' from='juliet@d' to='mercutio@e'"
+		for _, step := range []struct {
+			to    string
+			romeo []string
+		}{
+			{"juliet@d", []string{"type='unavailable' from='juliet@d' to='romeo@e/r'"}},
+			{"juliet@d/a", []string{"type='unavailable' from='juliet@d/a' to='romeo@e/r'"}},
+			{"nobody@d", nil}, // "unsubscribed", which changes nothing
+		} {
+			romeo.send("<presence type='probe' to='" + step.to + "'/>")
+			romeo.gets(step.romeo...)
+		}
+		a, quiet := b.online("juliet@d/a"), b.bind("juliet@d/quiet")
+		c := b.bind("juliet@d/c")
+		c.send("<presence><priority>-1</priority></presence>")
+		romeo.got()
+		b.spy.forget()
+		for to, want := range map[string][]string{
+			"juliet@d":       {"from='juliet@d/a' to='romeo@e/r'", "from='juliet@d/c' <priority>-1"},
+			"juliet@d/c":     {"from='juliet@d/c' to='romeo@e/r' <priority>-1"},
+			"juliet@d/quiet": {"type='unavailable' from='juliet@d/quiet' to='romeo@e/r'"},
+		} {
+			romeo.send("<presence type='probe' to='" + to + "'/>")
+			romeo.gets(want...)
+			mercutio.send("<presence type='probe' to='" + to + "'/>")
+			mercutio.gets()
+			if !b.spy.saw(no) {
+				t.Errorf("no answer to a stranger's probe of %s", to)
+			}
+			b.spy.forget()
+		}
+		for _, p := range []*peer{a, quiet, c} {
+			for _, xml := range p.got() {
+				if matches(xml, "type='probe'") {
+					t.Errorf("%s got %s", p.se.JID, xml)
+				}
+			}
+		}
+		// One's own resources see each other.
+		quiet.send("<presence type='probe' to='juliet@d/a'/>")
+		quiet.gets("from='juliet@d/a' to='juliet@d/quiet'")
 	})
 }

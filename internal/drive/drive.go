@@ -8,6 +8,7 @@
 // all of that is the same for both drivers. A driver knows how to wait for sockets:
 // goroutine.go, with a goroutine per connection, is the portable one, epoll_linux.go the one for
 // many connections. listen.go accepts, slots.go bounds the handshakes that compute at one time.
+// outlet.go stands apart: a socket for those whose bytes a library moves.
 //
 // A driver reads once, gives the machine what came (Machine.Input), and at the end of a batch
 // every receiver that was made dirty is flushed, each with one write. Drivers mix in one process:
@@ -51,13 +52,23 @@ type Machine interface {
 	Gone(err error)
 }
 
+// Framed is a Machine of messages instead of bytes: Input is given one whole message each time, and
+// its Conn's Queue takes one whole message each time.
+type Framed interface {
+	Machine
+	// MessageBytes is how long a message may be at present. Of a longer one the driver gives
+	// that much and one byte more, and nothing after it. It may be called from any goroutine.
+	MessageBytes() int
+}
+
 // Batch is the work that a driver does between two waits: input of one connection or of many.
 // What it brings about leaves when it ends, so that a receiver to whom much is sent is written to
 // once. Turn is the machines': the first one of a batch puts it there, and the driver calls
 // its End.
 type Batch struct{ Turn interface{ End() } }
 
-func (b *Batch) end() {
+// End ends it. A driver calls it when what it read is handled.
+func (b *Batch) End() {
 	if t := b.Turn; t != nil {
 		b.Turn = nil
 		t.End()

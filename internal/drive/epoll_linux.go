@@ -196,7 +196,7 @@ func (l *loop) run() {
 			}
 		}
 		l.lookAtTimes()
-		if !l.calm(l.work.end) {
+		if !l.calm(l.work.End) {
 			l.work.Batch = Batch{}
 		}
 	}

@@ -40,3 +40,6 @@ const ConnSize = unsafe.Sizeof(conn{})
 
 // GoroutineSize is the size of the goroutine driver's connection.
 const GoroutineSize = unsafe.Sizeof(gconn{})
+
+// SetStall shortens the patience of an Outlet.
+func (o *Outlet) SetStall(d time.Duration) { o.times.stall = d }

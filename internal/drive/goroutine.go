@@ -174,7 +174,7 @@ func (c *gconn) turn(w *work, n int, err error) {
 }
 
 func (c *gconn) finishWork(w *work) {
-	if !c.calm(w.end) {
+	if !c.calm(w.End) {
 		w.Batch = Batch{}
 	}
 	c.driver.works.Put(w)

@@ -19,6 +19,7 @@ import (
 //	```sh server     the same beside a server for example.org, whose accounts juliet, romeo
 //	                 and thermometer have the password … and whose configuration is
 //	                 stonechat.yaml; how to reach it is in the environment
+//	```LANG proxy    a reverse proxy's configuration: test/interop runs the proxy with it
 //	```LANG show     only shown, because it cannot run in a test
 type Example struct {
 	Where string // file:line of the fence
@@ -33,6 +34,8 @@ var acts = map[string][]string{
 	"yaml": {"config", "show"},
 	"go":   {"build", "show"},
 	"sh":   {"run", "server", "show"},
+
+	"nginx": {"proxy"}, "caddy": {"proxy"}, "haproxy": {"proxy"},
 }
 
 // Examples finds the fenced blocks of the documents (*.md) and reports those

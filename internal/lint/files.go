@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -20,7 +21,7 @@ type File struct {
 // skipped are folders that hold nothing written here, relative to the root.
 var skipped = map[string]bool{".git": true, ".cache": true, "bin": true, "data": true, "demo-data": true}
 
-// Files reads the text files of the tree, without what git ignores.
+// Files reads the text files of the tree, without what git ignores. Pictures are there by their names.
 func Files(root string) ([]File, error) {
 	var files []File
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
@@ -45,8 +46,11 @@ func Files(root string) ([]File, error) {
 		if err != nil {
 			return err
 		}
-		if bytes.IndexByte(data, 0) < 0 {
+		switch {
+		case bytes.IndexByte(data, 0) < 0:
 			files = append(files, File{rel, data})
+		case path.Ext(rel) == ".png":
+			files = append(files, File{rel, nil}) // documents may show it
 		}
 		return nil
 	})
@@ -57,8 +61,8 @@ func Files(root string) ([]File, error) {
 }
 
 // ignored repeats the file patterns of .gitignore.
-func ignored(path string) bool {
-	return strings.HasSuffix(path, ".test") || strings.HasSuffix(path, ".prof") || path == "bench.txt"
+func ignored(name string) bool {
+	return strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof") || name == "bench.txt"
 }
 
 // isTestdata reports whether a file is input of a test or a fuzzer's corpus:

@@ -68,6 +68,7 @@ var neighbours = []struct{ from, to, why string }{
 	{"component/...", "internal/drive/...", "the component's bytes go through a driver"},
 	{"thing/...", "client/...", "a thing is a client with habits"},
 	{"server/*", "server", "sessions come in through the core's door"},
+	{"server/*", "server/httpd", "what comes over HTTP begins as a request"},
 	{"test/...", "test/...", "the black-box tests share what starts and drives a server"},
 }
 

@@ -16,7 +16,7 @@ type exampleServers map[string][]string
 
 const exampleConfig = `domains: [example.org]
 data: ./example-data
-listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], metrics: []}
+listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], http: [], https: [], metrics: []}
 log: {level: error}
 `
 

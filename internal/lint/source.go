@@ -29,7 +29,7 @@ var longFiles = map[string]string{}
 // withoutLicence are files that bear no SPDX line: their formats have no
 // comments, or they are read as documents.
 var withoutLicence = []string{
-	"LICENSE", "*.md", "go.mod", "go.sum", "*/go.mod", "*/go.sum", ".gitignore", "*.json", "*.svg", "*.txt",
+	"LICENSE", "*.md", "go.mod", "go.sum", "*/go.mod", "*/go.sum", ".gitignore", "*.json", "*.svg", "*.png", "*.txt",
 }
 
 // CheckSource reports files without an SPDX line, files that are too long and
@@ -147,7 +147,7 @@ var elsewhere = regexp.MustCompile(`(^|[^\w./-])(/wor` + `k/|/tm` + `p/(design|b
 // specifications, licences, this project, and names that are nobody's.
 var hosts = regexp.MustCompile(`^(` + strings.Join([]string{
 	`(etherx\.)?jabber\.org`, `xmpp\.org`, `linkmauve\.fr`, // protocol namespaces and specifications
-	`www\.w3\.org`, `usefulinc\.com`, `xmlns\.com`, `spdx\.org`, // other namespaces
+	`www\.w3\.org`, `usefulinc\.com`, `xmlns\.com`, `docs\.oasis-open\.org`, `spdx\.org`, // other namespaces
 	`www\.rfc-editor\.org`, `www\.iana\.org`, `www\.apache\.org`, `keepachangelog\.com`, `semver\.org`,
 	`stonechat\.im`, `github\.com`, `go\.dev`, `pkg\.go\.dev`,
 	`localhost`, `127\.\d+\.\d+\.\d+`, `\[::1?\]`,

@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/server"
@@ -34,7 +35,8 @@ type Roster interface {
 	// Ready reports whether the account's contacts are at hand; otherwise Item and Update may wait.
 	Ready(u *server.User) bool
 	Item(u *server.User, contact jid.JID) (store.RosterItem, error)
-	// Each returns the contacts of an account that is online.
+	// Each returns the contacts of an account that is online; Count is how many.
+	Count(u *server.User) int
 	Each(u *server.User) []store.RosterItem
 	// Update changes one contact, commits and pushes it; see module roster.
 	Update(u *server.User, contact jid.JID, change func(*store.RosterItem) bool) (*store.Pending, error)
@@ -48,25 +50,32 @@ type Roster interface {
 type Config struct {
 	// Directed is to how many addresses a session may send directed presence that it has not
 	// taken back; more are refused with resource-constraint.
-	Directed int `yaml:"directed" default:"1000"`
+	Directed int `yaml:"directed" default:"1000" live:"yes"`
 	// RequestBytes that a request to see somebody's presence may have, since it is kept until it
 	// is answered; longer ones are refused with policy-violation.
-	RequestBytes config.Bytes `yaml:"request_bytes" default:"4096"`
+	RequestBytes config.Bytes `yaml:"request_bytes" default:"4096" live:"yes"`
 }
 
 // Module is presence.
 type Module struct {
-	config   Config
+	config   atomic.Pointer[Config]
 	roster   Roster
 	server   *server.Server
 	directed server.SessionSlot[directed]
 }
 
 // New makes the module.
-func New(c Config, r Roster) *Module { return &Module{config: c, roster: r} }
+func New(c Config, r Roster) *Module {
+	m := &Module{roster: r}
+	m.config.Store(&c)
+	return m
+}
 
 // Name implements server.Module.
 func (*Module) Name() string { return "presence" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
@@ -105,9 +114,23 @@ func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
 	return nil
 }
 
+// many contacts take longer to tell than others on the loop should wait.
+const many = 100
+
 // broadcast changes what a session says of itself, and tells whoever may know (RFC 6121 §4.2.2,
 // §4.4.2, §4.5.2).
 func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
+	u := t.Origin.User
+	if m.roster.Count(u) < many {
+		m.say(t, s)
+	} else {
+		t.OffLoop(u, s, m.say)
+	}
+	return server.Handled
+}
+
+// say is broadcast, here or on a worker.
+func (m *Module) say(t *server.Turn, s *stanza.Stanza) {
 	se := t.Origin
 	was := se.Presence()
 	if s.Type == stanza.Unavailable {
@@ -115,11 +138,11 @@ func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
 			se.SetPresence(t, server.Presence{})
 		}
 		m.tell(t, se, was, s)
-		return server.Handled
+		return
 	}
 	p := server.Presence{Available: true, Priority: priority(s), Stanza: s.Append(nil, stanza.NSClient)}
 	if !se.SetPresence(t, p) {
-		return server.Handled
+		return
 	}
 	m.tell(t, se, p, s)
 	switch {
@@ -128,7 +151,6 @@ func (m *Module) broadcast(t *server.Turn, s *stanza.Stanza) error {
 	case !was.Available:
 		m.welcome(t, se)
 	}
-	return server.Handled
 }
 
 // priority is the presence's, 0 where there is none or it is no number (RFC 6121 §4.7.2.3).

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package c2s lets clients in over TCP, with STARTTLS or TLS from the first byte, and carries
-// their sessions.
+// their sessions. It also has the machine for transports that frame each element by themselves
+// ([Service.Framed]: WebSocket), so that there is one login, one admission and one kind of session.
 //
 // RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0)
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
-// stanzas. conn.go is the tie, login.go what waits for the store, admission.go who may come in.
+// stanzas. conn.go is the tie, framed.go what others than TCP need of it, login.go what waits for the store,
+// admission.go who may come in.
 package c2s
 
 import (
@@ -19,6 +21,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
@@ -71,7 +74,9 @@ func DefaultLimits() Limits {
 // Service accepts and serves clients' connections.
 type Service struct {
 	Config
-	stream    stream.ServerConfig
+	stream    stream.ServerConfig                 // but for limits
+	live      atomic.Pointer[stream.ServerConfig] // with them, for new connections
+	framed    atomic.Pointer[stream.ServerConfig] // the same for Framed
 	admission admission
 	failures  failures
 	computing chan struct{} // holds one for each password that is being compared
@@ -94,8 +99,6 @@ type serviceMetrics struct {
 // New makes a Service. It listens nowhere yet.
 func New(c Config) *Service {
 	s := &Service{Config: c}
-	s.admission = admission{perAddress: c.Limits.UnauthenticatedConnectionsPerAddress, total: c.Limits.UnauthenticatedConnections}
-	s.failures.perMinute = c.Limits.FailedLoginsPerMinute
 	s.computing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) // half of the processors
 	s.stream = stream.ServerConfig{
 		Serves:        c.Server.Serves,
@@ -103,11 +106,7 @@ func New(c Config) *Service {
 		TLS:           c.TLS != nil,
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
-		LoginTimeout:  c.Limits.LoginTimeout,
-		AfterLogin: xmlstream.Limits{
-			ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth),
-			Attributes: orHuge(c.Limits.Attributes), Children: orHuge(c.Limits.Children),
-		},
+		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32, Children: 200},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)
@@ -122,14 +121,15 @@ func New(c Config) *Service {
 		}
 		return s.Server.AnswersBeforeLogin(e)
 	}
+	s.SetLimits(c.Limits)
 	r := c.Metrics
 	s.metrics = serviceMetrics{
 		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
 		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
 		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
 		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
-		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
-		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
+		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth, limits.stanza_attributes and limits.stanza_children end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
+		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
 	}
 	count := func(of func(admissionCounts) int) func() float64 {
 		return func() float64 { return float64(of(s.admission.counts())) }
@@ -139,6 +139,25 @@ func New(c Config) *Service {
 	r.CounterFunc("stonechat_c2s_evicted_total", "Connections dropped before login because they made no progress and others waited (limits.unauthenticated_connections_per_address), or because there were too many (limits.unauthenticated_connections).", count(func(n admissionCounts) int { return n.evicted }))
 	r.CounterFunc("stonechat_c2s_dropped_total", "Connections dropped while they waited for their login to begin, because there were too many (limits.unauthenticated_connections).", count(func(n admissionCounts) int { return n.dropped }))
 	return s
+}
+
+// bytesBeforeLogin is how long an element may be before login.
+const bytesBeforeLogin = 10_000
+
+// SetLimits makes l the limits of connections that come in from now on.
+func (s *Service) SetLimits(l Limits) {
+	s.admission.limit(l.UnauthenticatedConnectionsPerAddress, l.UnauthenticatedConnections)
+	s.failures.limit(l.FailedLoginsPerMinute)
+	c := s.stream
+	c.LoginTimeout = l.LoginTimeout
+	c.AfterLogin = xmlstream.Limits{
+		ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth),
+		Attributes: orHuge(l.Attributes), Children: orHuge(l.Children),
+	}
+	framed := c
+	framed.Framed = true
+	s.live.Store(&c)
+	s.framed.Store(&framed)
 }
 
 func orHuge(n int) int {
@@ -171,7 +190,7 @@ func (s *Service) accept(l net.Listener, direct *tls.Config) {
 		}
 		s.metrics.accepted.Inc()
 		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
-			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, p) }) {
+			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, s.live.Load(), p) }) {
 				p.leave()
 			}
 		}, func() { _ = nc.Close() })

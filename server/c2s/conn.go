@@ -2,10 +2,12 @@
 
 package c2s
 
-// How to read this file: first the calls of the driver (Input to Gone), then those of
+// How to read this file: a conn has a machine for each of the two ways in which elements come, as
+// a stream of bytes or one in each message (framed.go). First the calls of the driver (Input to Gone), then those of
 // the session (Queue to Address), which may come from any goroutine.
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -28,6 +30,8 @@ import (
 // conn is one client's connection: a drive.Machine to its driver, a server.Stream to its session.
 type conn struct {
 	service *Service
+	config  *stream.ServerConfig
+	proxied bool // TLS ends at a proxy that is trusted
 	drive.Conn
 	session atomic.Pointer[server.Session]
 	state   atomic.Int32 // a stream.State, for whoever asks from outside
@@ -44,15 +48,15 @@ type conn struct {
 	ended   bool       // the stream's end is queued; guarded by out
 	gone    bool       // the connection is over; guarded by out
 	binding bool       // the session may be there, its client does not know; guarded by out
-	held    []byte     // what the session is sent meanwhile; guarded by out
+	held    [][]byte   // what the session is sent meanwhile; guarded by out
 }
 
-func (s *Service) newConn(dc drive.Conn, p *place) *conn {
-	c := &conn{service: s, Conn: dc, place: p}
-	c.machine = stream.NewServer(&s.stream, time.Now())
+func (s *Service) newConn(dc drive.Conn, config *stream.ServerConfig, p *place) *conn {
+	c := &conn{service: s, Conn: dc, config: config, place: p}
+	c.machine = stream.NewServer(config, time.Now())
 	c.machine.Owner = c
 	c.setDeadline()
-	if !p.own(c) {
+	if p == nil || !p.own(c) {
 		c.Abort()
 	}
 	return c
@@ -86,8 +90,11 @@ func (c *conn) run(t *server.Turn) {
 	answered := false // by the machine itself: what the session is sent leaves with the turn
 	for more := true; more; {
 		e := c.machine.Next()
-		out := c.machine.Out()
-		if len(out) > 0 && e.Kind != stream.End {
+		for e.Kind != stream.End {
+			out := c.machine.Out()
+			if len(out) == 0 {
+				break
+			}
 			c.state.Store(int32(c.machine.State()))
 			c.Queue(out)
 			answered = true
@@ -109,7 +116,7 @@ func (c *conn) run(t *server.Turn) {
 		case stream.Element:
 			more = c.element(t, e.Element)
 		case stream.End:
-			c.over(t, out, e.Err)
+			c.over(t, e.Err)
 			return
 		}
 	}
@@ -169,8 +176,8 @@ func (c *conn) reply(s *stanza.Stanza) {
 	c.Resume()
 }
 
-// over is the stream's end as the machine tells it; end is what it has to send last.
-func (c *conn) over(t *server.Turn, end []byte, err error) {
+// over is the stream's end as the machine tells it, which has something to send last.
+func (c *conn) over(t *server.Turn, err error) {
 	c.state.Store(int32(stream.Closed))
 	var sent *stream.Error
 	if errors.As(err, &sent) && !sent.Received {
@@ -186,7 +193,9 @@ func (c *conn) over(t *server.Turn, end []byte, err error) {
 	}
 	c.out.Lock()
 	if !c.ended {
-		c.Conn.Queue(end)
+		for out := c.machine.Out(); len(out) > 0; out = c.machine.Out() {
+			c.Conn.Queue(out)
+		}
 	}
 	c.ended = true
 	c.out.Unlock()
@@ -270,11 +279,31 @@ func (c *conn) Queue(b []byte) {
 	switch {
 	case c.ended:
 	case c.binding:
-		c.held = append(c.held, b...)
+		c.held = append(c.held, bytes.Clone(b))
 	default:
-		c.Conn.Queue(b)
+		c.put(b)
 	}
 	c.out.Unlock()
+}
+
+// put queues one element. In a frame of its own a stanza must say its namespace (RFC 7395 §3.3.3).
+// The caller holds out.
+func (c *conn) put(b []byte) {
+	if c.config.Framed {
+		b = stanza.Standalone(b)
+	}
+	c.Conn.Queue(b)
+}
+
+// Queued implements server.Stream: what is held has not left either.
+func (c *conn) Queued() int {
+	c.out.Lock()
+	defer c.out.Unlock()
+	n := c.Conn.Queued()
+	for _, b := range c.held {
+		n += len(b)
+	}
+	return n
 }
 
 // End implements server.Stream. It may come from any goroutine, so that it does without the
@@ -286,7 +315,10 @@ func (c *conn) End(e *stream.Error) {
 		return
 	}
 	if !c.ended {
-		c.Conn.Queue(stream.AppendEnd(nil, e, c.service.stream.Framed))
+		if e != nil {
+			c.Conn.Queue(stream.AppendError(nil, e, c.config.Framed))
+		}
+		c.Conn.Queue(stream.AppendEnd(nil, c.config.Framed))
 	}
 	c.ended = true
 	c.out.Unlock()
@@ -320,7 +352,7 @@ func (c *conn) State() stream.State { return stream.State(c.state.Load()) }
 func (c *conn) Account() jid.JID { return c.account }
 
 // Secure implements server.Stream.
-func (c *conn) Secure() bool { return c.Served() != nil }
+func (c *conn) Secure() bool { return c.proxied || c.Served() != nil }
 
 // Address implements server.Stream.
 func (c *conn) Address() string { return c.Remote().String() }

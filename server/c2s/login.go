@@ -136,7 +136,9 @@ func (c *conn) bind(wanted jid.JID) {
 func (c *conn) bound(answer []byte) {
 	c.out.Lock()
 	c.Conn.Queue(answer)
-	c.Conn.Queue(c.held)
+	for _, b := range c.held {
+		c.put(b)
+	}
 	c.binding, c.held = false, nil
 	c.out.Unlock()
 	c.Flush()

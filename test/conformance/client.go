@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -17,13 +18,14 @@ import (
 // what it reads while it looks for something else waits in its inbox. Whatever goes wrong ends the script (run.fail).
 type client struct {
 	declaration
-	r        *run
-	conn     net.Conn
-	dec      *xml.Decoder
-	readErr  error
-	inbox    []*node
-	features *node  // the last that were offered
-	jid      string // full, once bound
+	r         *run
+	transport Transport
+	conn      net.Conn
+	dec       *xml.Decoder
+	readErr   error
+	inbox     []*node
+	features  *node  // the last that were offered
+	jid       string // full, once bound
 
 	smID    string // of the session that can be resumed
 	sm      bool   // stream management is on
@@ -39,7 +41,7 @@ const (
 )
 
 func (c *client) dial() {
-	t, server := c.r.transport, c.r.server
+	t, server := c.transport, c.r.server
 	conn, err := t.dial(server.Address[t.Name], c.tlsConfig())
 	c.check(err)
 	c.conn, c.inbox, c.features, c.sm = conn, nil, nil, false
@@ -57,6 +59,17 @@ func (c *client) domain() string {
 		return c.r.server.Second
 	}
 	return c.r.server.Domain
+}
+
+// tls is the connection's TLS; nil without.
+func (c *client) tls() *tls.Conn {
+	switch conn := c.conn.(type) {
+	case *tls.Conn:
+		return conn
+	case *webSocket:
+		return conn.Conn
+	}
+	return nil
 }
 
 // restart expects a new stream on the connection: after TLS and after SASL.
@@ -83,6 +96,9 @@ func (c *client) write(text string) {
 		c.r.fail("%s is not connected", c.name)
 	}
 	c.r.note(c, "→", text)
+	if c.transport.Framed {
+		text = declared(text)
+	}
 	c.conn.SetWriteDeadline(time.Now().Add(c.r.server.Timeout))
 	if _, err := c.conn.Write([]byte(text)); err != nil {
 		c.r.note(c, "→", "(not written: "+err.Error()+")")
@@ -101,7 +117,15 @@ func (c *client) send(format string, args ...any) {
 			c.out++
 		}
 	}
-	c.write(text)
+	if !c.transport.Framed {
+		c.write(text)
+		return
+	}
+	elements, err := frames(text)
+	c.check(err)
+	for _, e := range elements {
+		c.write(e)
+	}
 }
 
 // next is what the script sees next: an element, the stream's end or the connection's end.
@@ -141,6 +165,9 @@ func (c *client) receive() *node {
 	if c.conn == nil {
 		c.r.fail("%s is not connected", c.name)
 	}
+	if w, ok := c.conn.(*webSocket); ok {
+		return c.receiveFrame(w)
+	}
 	for {
 		token, err := c.dec.Token()
 		var n *node
@@ -167,6 +194,24 @@ func (c *client) receive() *node {
 			return n
 		}
 	}
+}
+
+// receiveFrame is receive where each element is a frame.
+func (c *client) receiveFrame(w *webSocket) *node {
+	w.SetReadDeadline(time.Now().Add(c.r.server.Timeout))
+	frame, err := w.message()
+	n := &node{XMLName: xml.Name{Local: connectionEnd}}
+	switch network := net.Error(nil); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.r.fail("%s received nothing for %v", c.name, c.r.server.Timeout)
+	case err == nil:
+		n, err = standalone(frame)
+		c.check(err)
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &network):
+		c.r.fail("%s received %v", c.name, err)
+	}
+	c.observe(n)
+	return n
 }
 
 // observe keeps what the client must know of all that comes in.
@@ -221,7 +266,7 @@ func (c *client) request(kind, format string, args ...any) *node {
 // drop resets the connection and leaves the stream open.
 func (c *client) drop() {
 	conn := c.conn
-	if t, ok := conn.(*tls.Conn); ok {
+	if t := c.tls(); t != nil {
 		conn = t.NetConn()
 	}
 	if t, ok := conn.(*net.TCPConn); ok {
@@ -236,7 +281,7 @@ func (c *client) drop() {
 
 // disconnect closes the stream and waits for the server to close its side (RFC 6120 §4.4).
 func (c *client) disconnect() {
-	c.write(c.r.transport.close)
+	c.write(c.transport.close)
 	c.waitFor(func(n *node) bool { return n.is("", streamEnd) })
 	c.conn.Close()
 	c.conn = nil

@@ -9,13 +9,13 @@
 //	go test ./test/conformance -target=prosody                     against Prosody, to test the scripts
 //	go test ./test/conformance -run=Scripts/stonechat/tcp/roster   one script, or a few, by name
 //	go test ./test/conformance -v -script=/tmp/new.txt             one script from anywhere, with its dialogue
-//	go test ./test/conformance -count=1 -target=running -domain=example.org -tcp=192.0.2.1:5222 -tls=192.0.2.1:5223
+//	go test ./test/conformance -count=1 -target=running -domain=example.org -tcp=192.0.2.1:5222 -tls=192.0.2.1:5223 -ws=192.0.2.1:5443
 //
 // A running server must allow registration (or see -adduser); the accounts stay. Its certificate is not verified.
 // allowed.txt lists what a target may fail, and why; an allowed failure that passes is an error.
 //
 // How to read it: script.go turns a file into steps, steps.go says what each sentence does, client.go is the XMPP
-// client, login.go how it comes in, match.go compares a stanza with its pattern. The tests start the servers.
+// client, websocket.go what is different where each element is a frame, login.go how it comes in, match.go compares a stanza with its pattern. The tests start the servers.
 package conformance
 
 import (
@@ -36,10 +36,11 @@ type Server struct {
 }
 
 // A Transport is a way for streams to reach a server. A further one brings its own dial and, where it frames every
-// element by itself (RFC 7395 §3), its own opening and closing element.
+// element by itself, its own opening and closing element.
 type Transport struct {
 	Name        string
 	StartTLS    bool // the stream starts plain and is upgraded
+	Framed      bool // each element is a message of its own (RFC 7395)
 	dial        func(address string, c *tls.Config) (net.Conn, error)
 	open, close string // with the domain for %s
 }
@@ -50,7 +51,8 @@ func Transports() []Transport {
 	tcp := func(address string, _ *tls.Config) (net.Conn, error) { return net.Dial("tcp", address) }
 	direct := func(address string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }
 	return []Transport{
-		{"tcp", true, tcp, open, "</stream:stream>"},
-		{"tls", false, direct, open, "</stream:stream>"},
+		{"tcp", true, false, tcp, open, "</stream:stream>"},
+		{"tls", false, false, direct, open, "</stream:stream>"},
+		{"ws", false, true, dialWebSocket, "<open xmlns='" + nsFraming + "' to='%s' version='1.0' xml:lang='en'/>", "<close xmlns='" + nsFraming + "'/>"},
 	}
 }

@@ -22,6 +22,7 @@ var (
 	secondFlag = flag.String("domain2", "", "another domain of -target=running; without it scripts that need one are left out")
 	tcpFlag    = flag.String("tcp", "127.0.0.1:5222", "address of -target=running")
 	tlsFlag    = flag.String("tls", "127.0.0.1:5223", "address of -target=running with direct TLS")
+	wsFlag     = flag.String("ws", "127.0.0.1:5443", "address of -target=running with HTTPS, for /xmpp-websocket")
 	addUser    = flag.String("adduser", "", "for -target=running: a command that makes an account, to be followed by user, domain, password")
 )
 
@@ -56,7 +57,7 @@ func TestScripts(t *testing.T) {
 }
 
 func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map[string]string) {
-	running := &conformance.Server{Domain: *domainFlag, Second: *secondFlag, Address: map[string]string{"tcp": *tcpFlag, "tls": *tlsFlag}, Timeout: *timeout}
+	running := &conformance.Server{Domain: *domainFlag, Second: *secondFlag, Address: map[string]string{"tcp": *tcpFlag, "tls": *tlsFlag, "ws": *wsFlag}, Timeout: *timeout}
 	if *addUser != "" {
 		running.AddUser = func(localpart, domain, password string) error {
 			args := append(strings.Fields(*addUser), localpart, domain, password)
@@ -74,7 +75,7 @@ func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map
 	for _, transport := range conformance.Transports() {
 		t.Run(transport.Name, func(t *testing.T) {
 			for _, s := range scripts {
-				if s.Transport != "" && s.Transport != transport.Name || s.Variant != "" && !ok || s.Second && !ok && *secondFlag == "" {
+				if !s.On(transport.Name) || s.Variant != "" && !ok || s.Second && !ok && *secondFlag == "" {
 					continue
 				}
 				t.Run(s.Name, func(t *testing.T) {

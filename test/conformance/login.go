@@ -8,7 +8,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"hash"
@@ -38,7 +37,7 @@ func (c *client) comeIn() {
 		return
 	}
 	c.open()
-	if c.r.transport.StartTLS {
+	if c.transport.StartTLS {
 		c.send("<starttls xmlns='" + nsTLS + "'/>")
 		c.expect(nsTLS, "proceed")
 		c.startTLS()
@@ -55,11 +54,38 @@ func (c *client) comeIn() {
 	}
 }
 
+// over changes the client's transport to the one named, if one is.
+func (c *client) over(name string) {
+	for _, t := range Transports() {
+		if t.Name == name {
+			c.transport = t
+			return
+		}
+	}
+	if name != "" {
+		c.r.fail("there is no transport %s", name)
+	}
+}
+
+func (c *client) connectOver(transport string, _ []string) {
+	c.over(transport)
+	c.connect()
+}
+
+func (c *client) resumeOver(transport string, _ []string) {
+	c.over(transport)
+	c.resume()
+}
+
 // open sends a stream header and reads the server's, and its features.
 func (c *client) open() {
 	c.restart()
-	c.write(fmt.Sprintf(c.r.transport.open, c.domain()))
-	c.expect(nsStreams, "stream")
+	c.write(fmt.Sprintf(c.transport.open, c.domain()))
+	if c.transport.Framed {
+		c.expect(nsFraming, "open")
+	} else {
+		c.expect(nsStreams, "stream")
+	}
 	c.expect(nsStreams, "features")
 }
 
@@ -144,7 +170,7 @@ func (c *client) authenticate(mechanism string, option map[string]string) {
 	}
 	gs2, binding := "n,,", ""
 	if strings.HasSuffix(mechanism, "-PLUS") { // RFC 9266
-		state := c.conn.(*tls.Conn).ConnectionState()
+		state := c.tls().ConnectionState()
 		key, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
 		c.check(err)
 		gs2, binding = "p=tls-exporter,,", string(key)

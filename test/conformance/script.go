@@ -13,14 +13,14 @@ import (
 
 // A Script is one file of clients and steps.
 type Script struct {
-	Name      string   // file name without .txt
-	Sections  []string // what its header says it tests: "RFC 6120 §7.6"
-	Variant   string   // "Server: …": how the server must be configured; empty: as usual
-	Transport string   // "Transport: …": the only transport that it makes sense on; empty: all
-	Second    bool     // needs a server of two domains
-	file      string
-	clients   []declaration
-	steps     []step
+	Name       string   // file name without .txt
+	Sections   []string // what its header says it tests: "RFC 6120 §7.6"
+	Variant    string   // "Server: …": how the server must be configured; empty: as usual
+	transports []string // "Transport: …": the only transports that it makes sense on; empty: all
+	Second     bool     // needs a server of two domains
+	file       string
+	clients    []declaration
+	steps      []step
 }
 
 // stage is how far a client comes on its own when a script says that it connects.
@@ -72,6 +72,11 @@ func Load(file string) (*Script, error) {
 		return nil, fmt.Errorf("%s:1: the header names no section of a specification that this script tests", file)
 	}
 	return s, nil
+}
+
+// On reports whether the script makes sense on a transport.
+func (s *Script) On(transport string) bool {
+	return s.transports == nil || slices.Contains(s.transports, transport)
 }
 
 func (s *Script) parse(number int, line string) error {
@@ -130,7 +135,7 @@ func (s *Script) declare(name, text string) error {
 		s.Variant = text
 		return nil
 	case "Transport":
-		s.Transport = text
+		s.transports = strings.Split(text, ", ")
 		return nil
 	}
 	d := declaration{name: name, stage: bound}

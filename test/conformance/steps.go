@@ -42,10 +42,10 @@ var verbs = []struct {
 	pattern *regexp.Regexp
 	do      action
 }{
-	{sentence(`connects?`), plain((*client).connect)},
+	{sentence(`connects?(?: over (.+))?`), (*client).connectOver},
 	{sentence(`disconnects?`), plain((*client).disconnect)},
 	{sentence(`drops?`), plain((*client).drop)},
-	{sentence(`resumes`), plain((*client).resume)},
+	{sentence(`resumes(?: over (.+))?`), (*client).resumeOver},
 	{sentence(`opens a stream`), plain((*client).open)},
 	{sentence(`starts TLS`), plain((*client).startTLS)},
 	{sentence(`logs in(?: by (.+))?`), (*client).login},
@@ -53,6 +53,10 @@ var verbs = []struct {
 	{sentence(`binds`), plain((*client).bind)},
 	{sentence(`is( not)? offered:`), (*client).offered},
 	{sentence(`sends?( raw)?:`), (*client).sends},
+	{sentence(`sends( binary)? frame:`), (*client).sendsFrame},
+	{sentence(`sends in fragments:`), (*client).sendsFragments},
+	{sentence(`pings`), plain((*client).pings)},
+	{sentence(`is refused with subprotocol '(.*)'`), (*client).refused},
 	{sentence(`receives?( in any order)?:`), (*client).receives},
 	{sentence(`may receive(?: from (\w+))?:|receives? nothing(?: from (\w+))?`), (*client).mayReceive},
 	{sentence(`receives (anything) more|settle`), (*client).settle},
@@ -107,7 +111,7 @@ func (s *Script) Play(server *Server, transport Transport) (dialogue []string, e
 }
 
 func (r *run) add(d declaration) *client {
-	c := &client{declaration: d, r: r}
+	c := &client{declaration: d, r: r, transport: r.transport}
 	r.clients[d.name] = c
 	r.order = append(r.order, c)
 	return c
@@ -407,7 +411,7 @@ func (c *client) closed(conditions string, _ []string) {
 			c.r.fail("want %s\ngot  %s", want, n)
 		}
 		if want == streamEnd {
-			c.write(c.r.transport.close)
+			c.write(c.transport.close)
 		}
 	}
 	c.drop()

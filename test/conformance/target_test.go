@@ -57,13 +57,13 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	dir := whole.TempDir()
 	roots := certificate(t, dir)
 	host := loopback()
-	tcp, tls := freePort(t, host), freePort(t, host)
+	tcp, tls, ws := freePort(t, host), freePort(t, host), freePort(t, host)
 	config := filepath.Join(dir, tg.config)
 	f, err := os.Create(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]string{"Dir": dir, "Host": host, "TCP": tcp, "TLS": tls, "Domain": domain, "Second": second, "Variant": variant}
+	values := map[string]string{"Dir": dir, "Host": host, "TCP": tcp, "TLS": tls, "WS": ws, "Domain": domain, "Second": second, "Variant": variant}
 	if err := template.Must(template.ParseFiles(filepath.Join("targets", tg.config))).Execute(f, values); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	whole.Cleanup(func() { cmd.Process.Kill(); <-ended })
 
 	server := &conformance.Server{Domain: domain, Second: second, Roots: roots, Timeout: *timeout,
-		Address: map[string]string{"tcp": net.JoinHostPort(host, tcp), "tls": net.JoinHostPort(host, tls)}}
+		Address: map[string]string{"tcp": net.JoinHostPort(host, tcp), "tls": net.JoinHostPort(host, tls), "ws": net.JoinHostPort(host, ws)}}
 	for _, address := range server.Address {
 		if err := awaitListener(address, ended); err != nil {
 			out, _ := os.ReadFile(output.Name())

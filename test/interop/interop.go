@@ -14,8 +14,12 @@
 //
 //   - on a terminal (terminal_test.go): profanity. They are typed at, and their screens read.
 //   - on a string (agent_test.go): libraries, under a small program in clients/ that reads one command
-//     a line from its standard input, and tells what happens on its standard output.
+//     a line from its standard input, and tells what happens on its standard output: slixmpp, and
+//     @xmpp/client over TCP and over WebSocket (xmppjs_test.go, node_test.go).
+//   - a page (converse_test.go): Converse in a browser without a screen, which finds the server by its
+//     host-meta. It plays a shorter story; docs/images/converse.png is what -artifacts kept of it.
 //
+// proxy_test.go has reverse proxies in front, with the configurations of the operator's guide.
 // server_test.go starts the server and makes certificates, tls_test.go looks at the TLS that it offers
 // and at what clients refuse; the other tests say by their names what they are for.
 package interop

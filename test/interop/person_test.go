@@ -48,7 +48,7 @@ type client struct {
 }
 
 // clients are all that may talk to each other.
-var clients = []client{profanity, slixmpp, libstrophe, libstropheDirect}
+var clients = []client{profanity, slixmpp, libstrophe, libstropheDirect, xmppjs, xmppjsWeb}
 
 // need skips the test if a client is not here. In continuous integration that fails the build.
 func need(t *testing.T, clients ...client) {

@@ -83,6 +83,10 @@ type server struct {
 	authority *authority // that its certificate is of
 	client    *net.TCPAddr
 	clientTLS *net.TCPAddr
+	http      *net.TCPAddr
+	https     *net.TCPAddr
+	folder    string // what is below
+	cert, key string // names of files
 	log       string // name of the file
 }
 
@@ -97,7 +101,8 @@ func startWith(t *testing.T, certified string, key crypto.Signer) *server {
 	t.Helper()
 	folder := t.TempDir()
 	s := &server{t: t, authority: newAuthority(t), log: filepath.Join(folder, "server.log")}
-	certFile, keyFile := s.authority.issue(t, folder, certified, key)
+	s.folder = folder
+	s.cert, s.key = s.authority.issue(t, folder, certified, key)
 	conf := filepath.Join(folder, "stonechat.yaml")
 	write(t, conf, fmt.Sprintf(`domains: [%s]
 data: %s
@@ -105,12 +110,14 @@ tls: {certificate: %s, key: %s}
 listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
+  http: ["%[5]s:0"]
+  https: ["%[5]s:0"]
   metrics: []
 registration: open
 limits:
   registrations_per_hour: none
 log: {level: debug}
-`, domain, filepath.Join(folder, "data"), certFile, keyFile, loopback()))
+`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback()))
 
 	c := exec.Command(program(t), "serve", "-c", conf)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -136,6 +143,10 @@ log: {level: debug}
 				s.client, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
 				s.clientTLS, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "http":
+				s.http, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "https":
+				s.https, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) > 0 && f[0] == "ready":
 				ready <- true
 			}

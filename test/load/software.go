@@ -121,6 +121,8 @@ tls: {certificate: %[2]s/cert.pem, key: %[2]s/key.pem}
 listen:
   client: ["%[3]s"]
   client_tls: []
+  http: []
+  https: []
   metrics: []
 registration: open
 allow_plaintext: true

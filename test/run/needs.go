@@ -75,6 +75,17 @@ func debian(packages ...string) need {
 	}
 }
 
+// program needs a program, which is a package of Debian's where it is missing: it may have come from
+// elsewhere, and what has does not go together with that package.
+func program(name, pkg string) need {
+	return func(ctx context.Context) string {
+		if _, err := exec.LookPath(name); err == nil {
+			return ""
+		}
+		return debian(pkg)(ctx)
+	}
+}
+
 // missingPackages asks dpkg which packages are not installed.
 func missingPackages(ctx context.Context, packages []string) []string {
 	var missing []string

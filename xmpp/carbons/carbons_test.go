@@ -50,3 +50,32 @@ func TestSwitches(t *testing.T) {
 			Into: new(carbons.Copy), Condition: stanza.BadRequest},
 	})
 }
+
+// FuzzCopy holds that a copy which is taken holds a stanza or an error, and is written as what is
+// taken again.
+func FuzzCopy(f *testing.F) {
+	f.Add([]byte("<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>x</body></message></forwarded></sent>"))
+	f.Add([]byte("<x:received xmlns:x='urn:xmpp:carbons:2' xmlns:c='jabber:client'><forwarded xmlns='urn:xmpp:forward:0'><c:iq c:a='' type='get'><c:b/></c:iq></forwarded></x:received>"))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		xml, ok := xmpptest.Valid(input)
+		if !ok {
+			return
+		}
+		var c, again carbons.Copy
+		if xmpptest.Decode(xml, &c) != nil {
+			return
+		}
+		s, err := c.Forwarded.Parse()
+		written, ok := xmpptest.Valid(c.AppendXML(nil))
+		if !ok {
+			t.Fatalf("written as %s", c.AppendXML(nil))
+		}
+		if e := xmpptest.Decode(written, &again); e != nil {
+			t.Fatalf("%s is refused: %v", written, e)
+		}
+		s2, err2 := again.Forwarded.Parse()
+		if (err == nil) != (err2 == nil) || err == nil && string(s.Append(nil, "")) != string(s2.Append(nil, "")) {
+			t.Errorf("%v, %v\n%v, %v", s, err, s2, err2)
+		}
+	})
+}

@@ -94,6 +94,25 @@ func (s *Stanza) Append(dst []byte, xmlns string) []byte {
 	return append(dst, '>')
 }
 
+// Standalone returns b, an element as it is written into a stream of clients, as it is written where
+// it stands alone: if it is a stanza that declares no namespace, with NSClient declared.
+func Standalone(b []byte) []byte {
+	i := bytes.IndexAny(b, " />")
+	if i < 1 || b[0] != '<' {
+		return b
+	}
+	switch string(b[1:i]) {
+	case "message", "presence", "iq":
+	default:
+		return b
+	}
+	const declares = " xmlns='" // Append puts it first
+	if bytes.HasPrefix(b[i:], []byte(declares)) {
+		return b
+	}
+	return slices.Concat(b[:i], []byte(declares+NSClient+"'"), b[i:])
+}
+
 // AppendContent writes the children alone.
 func (s *Stanza) AppendContent(dst []byte) []byte {
 	if len(s.cuts) == 0 {

@@ -334,3 +334,22 @@ func TestCost(t *testing.T) {
 		t.Errorf("reading an envelope and writing the stanza allocates %v times", n)
 	}
 }
+
+// Standalone declares the namespace of stanzas, once, and leaves all else alone.
+func TestStandalone(t *testing.T) {
+	for in, want := range map[string]string{
+		"<message/>":                            "<message xmlns='jabber:client'/>",
+		"<iq id='1'><a xmlns='u:x'/></iq>":      "<iq xmlns='jabber:client' id='1'><a xmlns='u:x'/></iq>",
+		"<presence><show>dnd</show></presence>": "<presence xmlns='jabber:client'><show>dnd</show></presence>",
+		"<iq xmlns='jabber:client' id='1'/>":    "<iq xmlns='jabber:client' id='1'/>",
+		"<r xmlns='urn:xmpp:sm:3'/>":            "<r xmlns='urn:xmpp:sm:3'/>",
+		"<messages/>":                           "<messages/>",
+		"</stream:stream>":                      "</stream:stream>",
+		"":                                      "",
+		"<":                                     "<",
+	} {
+		if got := string(Standalone([]byte(in))); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}

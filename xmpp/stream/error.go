@@ -75,15 +75,13 @@ func (e *Error) appendXML(dst []byte, declare bool) []byte {
 	return append(dst, "</stream:error>"...)
 }
 
-// AppendEnd appends the bytes that end a bound stream from our side: the stream error, unless e
-// is nil, and the end tag. It is for a caller that must end a stream from elsewhere than its
-// machine's driver; it sends nothing more after it.
-func AppendEnd(dst []byte, e *Error, framed bool) []byte {
-	if e != nil {
-		dst = e.appendXML(dst, framed)
-	}
-	return append(dst, endTag(framed)...)
-}
+// AppendError appends a stream error, and AppendEnd the end tag: the bytes that end a bound stream
+// from our side, in this order. They are for a caller that must end a stream from elsewhere than its
+// machine's driver; it sends nothing more after them. framed says that each is a message of its own.
+func AppendError(dst []byte, e *Error, framed bool) []byte { return e.appendXML(dst, framed) }
+
+// AppendEnd appends the end tag; see AppendError.
+func AppendEnd(dst []byte, framed bool) []byte { return append(dst, endTag(framed)...) }
 
 func endTag(framed bool) string {
 	if framed {

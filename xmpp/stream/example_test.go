@@ -31,8 +31,9 @@ func ExampleServer() {
 
 // A stream that another goroutine has to end.
 func ExampleAppendEnd() {
-	fmt.Printf("%s\n", stream.AppendEnd(nil, &stream.Error{Condition: stream.Conflict}, false))
-	fmt.Printf("%s\n", stream.AppendEnd(nil, nil, true))
+	b := stream.AppendError(nil, &stream.Error{Condition: stream.Conflict}, false)
+	fmt.Printf("%s\n", stream.AppendEnd(b, false))
+	fmt.Printf("%s\n", stream.AppendEnd(nil, true))
 	// Output:
 	// <stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>
 	// <close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>

@@ -5,7 +5,7 @@ run_as_root = true
 pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
-	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks";
+	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
 	"user_account_management";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true
@@ -20,6 +20,9 @@ interfaces = { "{{.Host}}" }
 c2s_ports = { {{.TCP}} }
 c2s_direct_tls_ports = { {{.TLS}} }
 s2s_ports = {}
+http_ports = {}
+https_ports = { {{.WS}} }
+https_ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
 VirtualHost "{{.Second}}"
