@@ -14,14 +14,19 @@ import (
 
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
 
-// Config says whom to log in as, where, and how patiently. Only Account and Password are needed.
+// Config says whom to log in as, where, and how patiently. Only Account, and Password or
+// Certificate, are needed.
 type Config struct {
 	// Account is the bare address to log in as, or a full one: then its resource is asked for.
 	// Without one the server chooses.
 	Account  jid.JID
 	Password string
+	// Certificate logs in, instead of a password, where the server believes its authority (SASL
+	// EXTERNAL, XEP-0178). nil: the first of TLS.Certificates, if there is one.
+	Certificate *tls.Certificate
 
 	// Address is the server's host:port, instead of what DNS says of the account's domain. The
 	// certificate must name the domain all the same.
@@ -102,8 +107,8 @@ func (c *Config) complete() error {
 	switch {
 	case c.Account.IsZero() || c.Account.IsDomain():
 		return fmt.Errorf("client: %q is not the address of an account: it is name@domain", c.Account)
-	case c.Password == "" && (c.TLS == nil || len(c.TLS.Certificates) == 0):
-		return fmt.Errorf("client: there is no password for %s", c.Account)
+	case c.Password == "" && c.certificate() == nil:
+		return fmt.Errorf("client: there is neither a password nor a certificate for %s", c.Account)
 	case c.DirectTLS && c.Address == "":
 		return errors.New("client: DirectTLS needs an Address: from DNS it is known by itself")
 	case c.BackoffMin < 0 || c.BackoffMax < 0:
@@ -139,6 +144,34 @@ func (c *Config) complete() error {
 	return nil
 }
 
+// certificate is what the client shows of itself, nil for nothing.
+func (c *Config) certificate() *tls.Certificate {
+	if c.Certificate == nil && c.TLS != nil && len(c.TLS.Certificates) > 0 {
+		return &c.TLS.Certificates[0]
+	}
+	return c.Certificate
+}
+
+// authzid is what the client must say to log in by its certificate: its address, if the
+// certificate has several. XEP-0178 §2
+func (c *Config) authzid() string {
+	cert := c.certificate()
+	if cert == nil || len(cert.Certificate) == 0 {
+		return ""
+	}
+	leaf := cert.Leaf
+	if leaf == nil {
+		var err error
+		if leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return ""
+		}
+	}
+	if names, err := sasl.XMPPAddresses(leaf); err != nil || len(names) < 2 {
+		return ""
+	}
+	return c.Account.Bare().String()
+}
+
 func number[T int | time.Duration](n *T, fallback T) {
 	if *n <= 0 {
 		*n = fallback
@@ -157,6 +190,9 @@ func (c *Config) tls() *tls.Config {
 	}
 	if t.RootCAs == nil {
 		t.RootCAs = c.RootCAs
+	}
+	if c.Certificate != nil {
+		t.Certificates = []tls.Certificate{*c.Certificate}
 	}
 	if t.MinVersion == 0 {
 		t.MinVersion = tls.VersionTLS12

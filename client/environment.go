@@ -3,6 +3,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -16,7 +17,9 @@ import (
 //
 //	STONECHAT_JID            the account
 //	STONECHAT_PASSWORD       its password, or
-//	STONECHAT_PASSWORD_FILE  a file whose first line it is
+//	STONECHAT_PASSWORD_FILE  a file whose first line it is, or
+//	STONECHAT_CERTIFICATE    a PEM file with a certificate to log in by, and
+//	STONECHAT_KEY            one with its key; unset: the same file
 //	STONECHAT_ADDRESS        host:port, or tls://host:port for direct TLS; unset: as DNS says
 //	STONECHAT_CA             a PEM file with the authorities to trust; unset: the system's
 func Environment() (Config, error) {
@@ -28,6 +31,11 @@ func Environment() (Config, error) {
 	c.Password = os.Getenv("STONECHAT_PASSWORD")
 	if name := os.Getenv("STONECHAT_PASSWORD_FILE"); name != "" && c.Password == "" {
 		if c.Password, err = ReadPassword(name); err != nil {
+			return c, err
+		}
+	}
+	if name := os.Getenv("STONECHAT_CERTIFICATE"); name != "" {
+		if err := c.LoadCertificate(name, os.Getenv("STONECHAT_KEY")); err != nil {
 			return c, err
 		}
 	}
@@ -58,6 +66,20 @@ func (c *Config) SetAddress(s string) error {
 		return fmt.Errorf("client: the address %q is neither host:port nor tls://host:port", s)
 	}
 	c.Address, c.DirectTLS = address, direct
+	return nil
+}
+
+// LoadCertificate sets Certificate to that of a PEM file, with its key from another, or from the
+// same one for "".
+func (c *Config) LoadCertificate(name, key string) error {
+	if key == "" {
+		key = name
+	}
+	pair, err := tls.LoadX509KeyPair(name, key)
+	if err != nil {
+		return fmt.Errorf("client: reading the certificate %s: %w", name, err)
+	}
+	c.Certificate = &pair
 	return nil
 }
 

@@ -25,6 +25,7 @@ type inbox struct {
 	busy     *arrival // being handled
 	bytes    int
 	arrived  uint32 // counted in this session: XEP-0198 §4
+	told     uint32 // what of it the server was told last
 	session  int    // how many there were
 	bad      spot   // where something could not be read
 	stopped  bool   // no handler is started any more
@@ -70,7 +71,7 @@ func (in *inbox) renew() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.session++
-	in.arrived, in.owed = 0, false
+	in.arrived, in.told, in.owed = 0, 0, false
 }
 
 // skip counts a stanza that needs no handler.
@@ -247,10 +248,12 @@ func (in *inbox) pop() *arrival {
 	return &a
 }
 
-// count is what has arrived in this session.
+// count is what has arrived in this session. The server is going to be told, and from then on
+// nothing less: counts that go back end the stream on some servers.
 func (in *inbox) count() uint32 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.told = in.arrived
 	return in.arrived
 }
 
@@ -269,7 +272,10 @@ func (in *inbox) handled() uint32 {
 			}
 		}
 	}
-	in.owed = h != in.arrived
+	if int32(h-in.told) < 0 {
+		h = in.told
+	}
+	in.told, in.owed = h, h != in.arrived
 	return h
 }
 

@@ -34,6 +34,7 @@ func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*link, 
 		Account: bare,
 		SASL: sasl.ClientConfig{
 			Username: bare.Local(), Password: c.config.Password,
+			External: c.config.certificate() != nil, ExternalAuthzid: c.config.authzid(),
 			Pinned: c.pinned, AllowPlain: c.config.AllowPlain, Cache: &c.keys,
 		},
 		WithoutTLS: c.config.WithoutTLS,
@@ -76,8 +77,11 @@ func (l *link) negotiate(ctx context.Context) error {
 				return err
 			}
 		case stream.Login:
-			// The next login is not to be talked into less. XEP-0474 §6
 			l.mechanism = l.machine.Mechanism()
+			if l.mechanism == sasl.External {
+				continue // a certificate ends; the password's mechanism, if there is one, stays pinned
+			}
+			// The next login is not to be talked into less. XEP-0474 §6
 			if tell := c.config.Pinned; tell != nil && l.mechanism != c.pinned {
 				tell(l.mechanism)
 			}

@@ -19,6 +19,7 @@ import (
 // their canonical form.
 func (c *Config) check(d *decoder) {
 	c.checkDomains(d)
+	c.checkAnonymous(d)
 	c.checkComponents(d)
 	c.checkAddresses(d)
 	c.checkHTTP(d)
@@ -61,6 +62,17 @@ func (c *Config) checkDomains(d *decoder) {
 			seen[j.Domain()] = true
 			c.Domains[i] = j.Domain()
 		}
+	}
+}
+
+func (c *Config) checkAnonymous(d *decoder) {
+	for i, domain := range c.Anonymous {
+		key := fmt.Sprintf("anonymous[%d]", i)
+		j, err := jid.Parse(domain)
+		if err != nil || !slices.Contains(c.Domains, j.Domain()) || j != j.Host() {
+			d.fail(d.lineOf(key), key, "%q is none of domains", domain)
+		}
+		c.Anonymous[i] = j.Domain()
 	}
 }
 

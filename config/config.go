@@ -51,6 +51,8 @@ type Config struct {
 
 	// Who may make an account over XMPP: nobody (closed), who was invited (invite), anyone (open).
 	Registration string `yaml:"registration" default:"closed" oneof:"closed open" later:"invite" live:"yes"`
+	// Domains, some of `domains`, where clients may log in without an account (SASL ANONYMOUS, XEP-0175). Such a guest has a random name for as long as it is connected, keeps nothing, and talks to nobody at other servers.
+	Anonymous []string `yaml:"anonymous" default:"[]"`
 	// Lets clients log in without TLS. For test beds only.
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
@@ -73,9 +75,11 @@ type TLS struct {
 	Key string `yaml:"key" default:"" live:"yes"`
 	// Certificates of their own for some of the domains: `example.net: {certificate: net.crt, key: net.key}`. A client gets the one that names the domain it asks for (SNI).
 	Domains map[string]Certificate `yaml:"domains" default:"{}" live:"yes"`
-	// A PEM file with the authorities whose certificates let clients log in (SASL EXTERNAL).
-	ClientCA string `yaml:"client_ca" default:"" unbuilt:"client certificates"`
-	ACME     ACME   `yaml:"acme"`
+	// A PEM file with the authorities whose certificates let clients log in without a password (SASL EXTERNAL, XEP-0178). They must be authorities of yours: whatever address they certify is believed. It is read again at SIGHUP.
+	ClientCA string `yaml:"client_ca" default:"" live:"yes"`
+	// Where a client's certificate names its account: in XMPP addresses alone (id-on-xmppAddr, RFC 6120 §13.7.1.4); without one also in mail addresses (email); without either also in its common name (common_name), an address or the part before the @.
+	ClientIdentity string `yaml:"client_identity" default:"xmpp_address" oneof:"xmpp_address email common_name"`
+	ACME           ACME   `yaml:"acme"`
 }
 
 // Certificate is one with its key.
@@ -167,6 +171,10 @@ type Limits struct {
 	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000" live:"yes"`
 	// Failed logins per address and per account.
 	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60" live:"yes"`
+	// Guests from one address (IPv6: one /64); one more is refused with temporary-auth-failure.
+	GuestsPerAddress Limit `yaml:"guests_per_address" default:"20" live:"yes"`
+	// Guests in all.
+	Guests Limit `yaml:"guests" default:"1000" live:"yes"`
 	// How long a client may take to log in.
 	LoginTimeout Duration `yaml:"login_timeout" default:"30s" live:"yes"`
 	// How long a client's network may be silent before its connection is taken for dead. TCP keep-alives find out, in the second half of that time.

@@ -79,6 +79,7 @@ listen:
   server: []
 registration: open
 allow_plaintext: true
+anonymous: [EXAMPLE.org]
 components: {SMS.example.org: {secret: 0123}}
 limits:
   stanza_bytes: 256KiB
@@ -97,8 +98,8 @@ log: {level: debug}
 	if c.TLS.Certificate != "a.pem" || c.TLS.Key != "b.pem" || len(c.Listen.Client) != 2 || len(c.Listen.ClientTLS) != 0 {
 		t.Errorf("%+v", c)
 	}
-	if len(c.Components) != 1 || c.Components["sms.example.org"].Secret != "0123" || len(c.Listen.Component) != 1 {
-		t.Errorf("components %v, %v", c.Components, c.Listen.Component)
+	if len(c.Components) != 1 || c.Components["sms.example.org"].Secret != "0123" || len(c.Listen.Component) != 1 || c.Anonymous[0] != "example.org" {
+		t.Errorf("components %v, %v, anonymous %v", c.Components, c.Listen.Component, c.Anonymous)
 	}
 	l := c.Limits
 	if l.StanzaBytes != 262144 || l.QueueBytes != 2e6 || l.Sessions != 0 || l.LoginTimeout.D() != 90*time.Second ||
@@ -150,6 +151,8 @@ func TestErrors(t *testing.T) {
 		{"components: {a@b: {secret: s}}", `x.yaml:1: components.a@b: "a@b" is not a domain`},
 		{"components: {localhost: {secret: s}}", "x.yaml:1: components.localhost: localhost is one of domains, which have accounts"},
 		{"components:\n  Sms.example: {secret: s}\n  sms.example: {secret: s}", "x.yaml:3: components.sms.example: sms.example stands twice"},
+		{"anonymous: [example.org]", `x.yaml:1: anonymous[0]: "example.org" is none of domains`},
+		{"anonymous: [a@localhost]", `x.yaml:1: anonymous[0]: "a@localhost" is none of domains`},
 		{"components: {sms.example: {password: s}}", "x.yaml:1: components.sms.example.password: there is no such key"},
 		{"listen:\n  client: ['5222']", `x.yaml:2: listen.client[0]: "5222" is not an address, like [::]:5222`},
 		{"listen:\n  client: ['[::]:xmpp']", `x.yaml:2: listen.client[0]: "xmpp" is not a port`},

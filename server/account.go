@@ -59,6 +59,13 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 func (s *Server) changeAccount(ctx context.Context, account jid.JID, op store.Op, then func(*User)) error {
 	u := s.users.acquire(account)
 	defer s.users.release(u)
+	if u.Guest() {
+		why := store.ErrNotFound
+		if _, creates := op.(store.CreateAccount); creates {
+			why = store.ErrExists // or two would share one name
+		}
+		return fmt.Errorf("server: account %s: %w", account, why)
+	}
 	if then != nil {
 		if err := u.load(ctx); err != nil { // read before it is gone: modules still need it
 			return err

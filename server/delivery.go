@@ -104,6 +104,10 @@ func (d *delivery) spool(t *Turn) {
 	d.spooled = true
 	d.note(TraceSpooling)
 	u.rows.add(d.id)
+	if u.Guest() {
+		t.commits = append(t.commits, spooling{d, store.Resolved(errGuest)})
+		return
+	}
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: d.id, At: d.at, Stanza: stanza.Standalone(d.bytes),
 	}})
@@ -134,10 +138,14 @@ func (x spooling) follow() {
 // notSpooled undoes spool. While a session has a copy nobody is told anything: the sweeper and
 // the session's end try again, the sender's acks wait. Without one the message is refused.
 func (d *delivery) notSpooled(t *Turn, err error) {
-	s := d.user.server
-	s.metrics.spoolFailures.Inc()
+	s, why := d.user.server, stanza.ResourceConstraint.Err("the message could not be stored now")
+	if d.user.Guest() {
+		why = stanza.RecipientUnavailable.Err("the guest has gone")
+	} else {
+		s.metrics.spoolFailures.Inc()
+		s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
+	}
 	d.note(TraceFailed)
-	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
 	d.user.rows.remove(d.id) // before it may get the row again
 	d.mu.Lock()
 	d.spooled, d.retry = false, t.Now.Add(retrySpool).UnixMilli()
@@ -147,7 +155,7 @@ func (d *delivery) notSpooled(t *Turn, err error) {
 		return
 	}
 	if m, err := stanza.Parse(stanza.Standalone(d.bytes)); err == nil {
-		t.Refuse(m, stanza.ResourceConstraint.Err("the message could not be stored now"))
+		t.Refuse(m, why)
 	}
 	d.kept(t)
 }
@@ -202,7 +210,10 @@ func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 // now. The sender's ack waits for the commit. It returns an error to refuse s with where the
 // account's share of the spool is full.
 func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
-	if l := u.server.limits.Load(); u.rows.len() >= l.SpoolMessages {
+	switch l := u.server.limits.Load(); {
+	case u.Guest():
+		return stanza.ServiceUnavailable.Err("")
+	case u.rows.len() >= l.SpoolMessages:
 		u.server.metrics.spoolFull.Inc()
 		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
 	}

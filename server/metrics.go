@@ -25,7 +25,7 @@ type serverMetrics struct {
 }
 
 func (m *serverMetrics) register(r *metrics.Registry, s *Server) {
-	received := r.CounterVec("stonechat_stanzas_received_total", "Stanzas that sessions sent.", "kind")
+	received := r.CounterVec("stonechat_stanzas_received_total", "Stanzas that sessions and components sent.", "kind")
 	for k := stanza.Message; k <= stanza.IQ; k++ {
 		m.received[k] = received.WithLabelValues(k.String())
 	}

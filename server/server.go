@@ -222,10 +222,20 @@ func (s *Server) Lookup(account jid.JID) (u *User, release func(), ok bool) {
 // conflict (§7.7.2.2). It may wait for the store; the stream must be paused. The error is a
 // *stanza.Error.
 func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, resource, lang string) (*Session, error) {
+	return s.bind(ctx, t, st, s.users.acquire(account), resource, lang)
+}
+
+// bind makes a session of u, which the caller has acquired and gives away.
+func (s *Server) bind(ctx context.Context, t *Turn, st Stream, u *User, resource, lang string) (se *Session, err error) {
+	defer func() {
+		if err != nil {
+			s.users.release(u)
+		}
+	}()
 	if resource == "" {
 		resource = newID()
 	}
-	full, err := account.WithResource(resource)
+	full, err := u.JID.WithResource(resource)
 	if err != nil {
 		return nil, stanza.BadRequest.Err("the resource is not valid")
 	}
@@ -235,17 +245,14 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 	if s.sessions.Load() >= int64(s.limits.Load().Sessions) {
 		return nil, stanza.ResourceConstraint.Err("the server has no room for another session")
 	}
-	u := s.users.acquire(account)
 	if err := u.load(ctx); err != nil {
-		s.users.release(u)
-		s.complain("account not loaded", "jid", account.String(), "err", err)
+		s.complain("account not loaded", "jid", u.JID.String(), "err", err)
 		return nil, stanza.InternalServerError.Err("")
 	}
 	if !u.Exists() {
-		s.users.release(u)
 		return nil, stanza.NotAuthorized.Err("the account is gone")
 	}
-	se := &Session{JID: full, User: u, server: s, lang: lang, slots: make([]atomic.Value, s.sessionSlots)}
+	se = &Session{JID: full, User: u, server: s, lang: lang, slots: make([]atomic.Value, s.sessionSlots)}
 	se.out.se, se.out.stream = se, st
 	for {
 		u.mu.Lock()
@@ -258,12 +265,10 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 	}
 	if u.deleted.Load() {
 		u.mu.Unlock()
-		s.users.release(u)
 		return nil, stanza.NotAuthorized.Err("the account is gone")
 	}
 	if len(u.sessions) >= s.limits.Load().SessionsPerAccount {
 		u.mu.Unlock()
-		s.users.release(u)
 		return nil, stanza.ResourceConstraint.Err("the account has too many sessions")
 	}
 	u.sessions = append(u.sessions, se)

@@ -96,7 +96,9 @@ func (se *Session) Manage(resume time.Duration) {
 	se.in.mu.Unlock()
 	se.out.manage()
 	se.managed.Store(true)
-	se.resume.Store(int64(resume))
+	if !se.User.Guest() {
+		se.resume.Store(int64(resume))
+	}
 }
 
 // Requested answers the client's <r/> as soon as the turn ends, and tells it what becomes safe
@@ -315,6 +317,9 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	}
 	for _, f := range se.server.table.ended {
 		f(t, se, was)
+	}
+	if u.Guest() {
+		u.leave()
 	}
 	se.server.users.release(u)
 }

@@ -26,10 +26,11 @@ type User struct {
 	rows   rows
 	refs   atomic.Int32 // raised under the shard's lock; see users.release
 
-	ready   sync.Mutex // held while the account is read for the first time
-	known   bool       // exists is read; guarded by ready
-	counted bool       // so are rows; guarded by ready
-	loaded  bool       // hooks Load have run; guarded by ready
+	ready   sync.Mutex  // held while the account is read for the first time
+	known   bool        // exists is read; guarded by ready
+	counted bool        // so are rows; guarded by ready
+	loaded  bool        // hooks Load have run; guarded by ready
+	guest   atomic.Bool // see guest.go
 	deleted atomic.Bool
 	exists  atomic.Bool
 

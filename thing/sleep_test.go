@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,14 +17,14 @@ import (
 // meanwhile, before it sleeps again.
 func TestSleep(t *testing.T) {
 	inLab(t, func(t *testing.T, l *lab) {
-		n, lamp := 0, "off"
+		var n atomic.Int64
+		var lamp atomic.Bool
 		l.config.Every, l.config.Sleep, l.config.Stale = 5*time.Minute, true, time.Hour
 		l.config.Read = func(context.Context) ([]thing.Field, error) {
-			n++
-			return []thing.Field{{Name: "n", Value: thing.Number(float64(n))}}, nil
+			return []thing.Field{{Name: "n", Value: thing.Number(float64(n.Add(1)))}}, nil
 		}
 		l.config.Parameters = []thing.Parameter{{Name: "lamp", Kind: thing.Boolean, Set: func(_ context.Context, v thing.Value) error {
-			lamp = v.String()
+			lamp.Store(v.Bool())
 			return nil
 		}}}
 		p := l.start(t)
@@ -42,12 +43,12 @@ func TestSleep(t *testing.T) {
 		p.Say("<message from='%s/phone' type='chat'><body>set lamp on</body></message>", owner)
 		// In whichever order: what it tells, and that it has obeyed.
 		told := p.Expect("(<message .*)")[1] + p.Expect("(<message .*)")[1]
-		if !strings.Contains(told, "<body>n 2</body>") || !strings.Contains(told, "done: lamp on") || lamp != "on" {
-			t.Errorf("the lamp is %s, and it told %s", lamp, told)
+		if !strings.Contains(told, "<body>n 2</body>") || !strings.Contains(told, "done: lamp on") || !lamp.Load() {
+			t.Errorf("the lamp is on: %t, and it told %s", lamp.Load(), told)
 		}
 		_ = p.End()
 		// Without a network it goes on measuring, and does not try for ever.
-		for tries := 0; n < 4; tries++ {
+		for tries := 0; n.Load() < 4; tries++ {
 			l.Refuse()
 			if tries > 100 {
 				t.Fatal("it does not sleep")
@@ -55,7 +56,7 @@ func TestSleep(t *testing.T) {
 		}
 		p = l.Accept()
 		p.Resume("s1", 1, 4)
-		for i := 3; i <= n; i++ {
+		for i := 3; i <= int(n.Load()); i++ {
 			p.Expect(fmt.Sprintf("<message .*<body>n %d</body>.*", i))
 		}
 		go func() { _ = p.End() }()

@@ -143,7 +143,7 @@ const maxHostMeta = 64 << 10
 
 // hostMeta looks at what clients in browsers need (XEP-0156 §4).
 func (c *checkup) hostMeta(ctx context.Context, name string) {
-	const where, advice = "host-meta", "for clients in browsers: let the web server of the domain give out the host-meta of listen.http (XEP-0156)"
+	const where, advice = "host-meta", "for clients in browsers: see the operator's guide, Behind a reverse proxy"
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	transport := &http.Transport{

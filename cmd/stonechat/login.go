@@ -24,6 +24,8 @@ type login struct {
 	From               string `env:"STONECHAT_JID" required:"" placeholder:"JID" help:"Log in as this account, name@domain."`
 	Address            string `env:"STONECHAT_ADDRESS" placeholder:"HOST:PORT" help:"The server's address, instead of what DNS says of the domain; tls://HOST:PORT where TLS begins with the first byte, as at port 5223."`
 	CA                 string `name:"ca" env:"STONECHAT_CA" placeholder:"FILE" help:"Trust the certificates in this PEM file instead of the system's: a self-signed one, say."`
+	Certificate        string `env:"STONECHAT_CERTIFICATE" placeholder:"FILE" help:"Log in by the certificate in this PEM file, without a password."`
+	Key                string `env:"STONECHAT_KEY" placeholder:"FILE" help:"Where the certificate's key is, if not in the same file."`
 	InsecureSkipVerify bool   `help:"Trust any certificate. Whoever is between you and the server can then read and change everything; for test beds."`
 	Verbose            bool   `short:"v" help:"Tell of connections made and lost."`
 }
@@ -46,6 +48,9 @@ func (l login) config() (client.Config, error) {
 	}
 	if l.Verbose {
 		c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	if l.Certificate != "" {
+		return c, c.LoadCertificate(l.Certificate, l.Key)
 	}
 	c.Password, err = l.read()
 	return c, err

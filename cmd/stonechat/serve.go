@@ -147,7 +147,9 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	in.clients = c2s.New(c2s.Config{
 		Server: in.server, Store: in.store, Driver: d,
-		TLS: in.certs.Config(), Log: in.log, Metrics: reg,
+		TLS: in.certs.Asking(), Log: in.log, Metrics: reg,
+		Anonymous:         guestsAt(c),
+		ClientCertificate: in.certs.Client, ClientIdentity: c.TLS.ClientIdentity,
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
 	in.parts, err = components.New(components.Config{
@@ -176,7 +178,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		case "component":
 			in.parts.Listen(l)
 		case "client_tls":
-			in.clients.Listen(l, in.certs.Config("xmpp-client"))
+			in.clients.Listen(l, in.certs.Asking("xmpp-client"))
 		case "http":
 			in.http.Listen(l, nil)
 		case "https":
@@ -296,6 +298,8 @@ func clientLimits(c *config.Config) c2s.Limits {
 		UnauthenticatedConnectionsPerAddress: int(l.UnauthenticatedConnectionsPerAddress),
 		UnauthenticatedConnections:           int(l.UnauthenticatedConnections),
 		FailedLoginsPerMinute:                int(l.FailedLoginsPerMinute),
+		GuestsPerAddress:                     int(l.GuestsPerAddress),
+		Guests:                               int(l.Guests),
 		LoginTimeout:                         l.LoginTimeout.D(),
 	}
 }
@@ -311,6 +315,14 @@ func componentLimits(c *config.Config) components.Limits {
 		UnauthenticatedConnections: int(l.UnauthenticatedConnections),
 		LoginTimeout:               l.LoginTimeout.D(),
 	}
+}
+
+// guestsAt are the domains that let guests in: none without the module that keeps them in their place.
+func guestsAt(c *config.Config) []string {
+	if c.Modules.Off("anonymous") {
+		return nil
+	}
+	return c.Anonymous
 }
 
 func secretsOf(all map[string]config.Component) map[string]string {
@@ -331,7 +343,7 @@ func certificateOptions(c *config.Config) tlsconfig.Options {
 		more = append(more, tlsconfig.Pair(c.TLS.Domains[domain]))
 	}
 	return tlsconfig.Options{
-		Certificate: c.TLS.Certificate, Key: c.TLS.Key, More: more,
+		Certificate: c.TLS.Certificate, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA, More: more,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/module/anonymous"
 	"github.com/stonechat-im/stonechat/module/caps"
+	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/message"
@@ -26,6 +28,9 @@ import (
 func modules(c *config.Config) ([]server.Module, error) {
 	w := wiring{config: c}
 
+	// guests, before all that they may not do
+	w.add(anonymous.New())
+
 	// contacts
 	ros := roster.New(settings[roster.Config](&w, "roster"))
 	pre := presence.New(settings[presence.Config](&w, "presence"), ros)
@@ -42,6 +47,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// what others may ask
 	dis := disco.New(pre.Sees)
 	w.add(dis)
+	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	w.add(caps.New(dis))
 	w.add(ping.New())
 	w.add(version.New(buildVersion()))

@@ -94,7 +94,7 @@ func (l *leaf) config(u use) *tls.Config {
 		NextProtos:   u.protocols,
 	}
 	if u.asks && l.clientCAs != nil {
-		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, l.clientCAs
+		c.ClientAuth, c.ClientCAs = tls.RequestClientCert, l.clientCAs
 	}
 	c.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		return c.EncryptTicket(state, session)

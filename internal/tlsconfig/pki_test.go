@@ -82,6 +82,12 @@ func (a *authority) pem() []byte {
 // issue returns certificate and key in PEM. lifetime may be negative.
 func (a *authority) issue(t testing.TB, key crypto.Signer, lifetime time.Duration, names ...string) (certificate, private []byte) {
 	t.Helper()
+	return a.issueAs(t, key, lifetime, nil, names...)
+}
+
+// issueAs is issue with a certificate that change, unless nil, has changed.
+func (a *authority) issueAs(t testing.TB, key crypto.Signer, lifetime time.Duration, change func(*x509.Certificate), names ...string) (certificate, private []byte) {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(100 + a.next.Add(1)), DNSNames: names,
 		NotBefore: a.notBefore, NotAfter: time.Now().Add(lifetime),
@@ -89,6 +95,9 @@ func (a *authority) issue(t testing.TB, key crypto.Signer, lifetime time.Duratio
 	}
 	if a.notBefore.IsZero() {
 		template.NotBefore = time.Now().Add(-48 * time.Hour)
+	}
+	if change != nil {
+		change(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {

@@ -30,6 +30,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 	"sync"
@@ -210,7 +211,10 @@ func (s *Certificates) Config(protocols ...string) *tls.Config {
 }
 
 // Asking is like Config, but asks clients for a certificate if there is an
-// Options.ClientCA. A client need not have one; if it has one, it must be good.
+// Options.ClientCA. A client need not have one, and one that is not good does
+// not end the handshake: the client may know a password. It is for the caller
+// to ask Client whether it is good. That the client has the certificate's key is
+// certain. A resumed session has the certificate of the first handshake.
 func (s *Certificates) Asking(protocols ...string) *tls.Config {
 	return s.listener(use{protocols: slices.Clone(protocols), asks: true})
 }
@@ -224,6 +228,33 @@ func (s *Certificates) listener(u use) *tls.Config {
 			return l.config(u), nil
 		},
 	}
+}
+
+// Client verifies, as of now, the certificate that a client has shown on a
+// connection of Asking: dates, chain, and that it is one for clients. It
+// returns nil for a client that has shown none.
+func (s *Certificates) Client(state tls.ConnectionState) (*x509.Certificate, error) {
+	cas := s.ClientCAs()
+	if cas == nil || len(state.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	// A certificate that names nothing but XMPP addresses marks those as critical
+	// (RFC 5280 §4.2.1.6). crypto/x509 does not know them; our callers do.
+	leaf := *state.PeerCertificates[0]
+	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions),
+		func(id asn1.ObjectIdentifier) bool { return id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) })
+	between := x509.NewCertPool()
+	for _, c := range state.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: cas, Intermediates: between, CurrentTime: s.o.Now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tlsconfig: a client's certificate: %w", err)
+	}
+	return &leaf, nil
 }
 
 // GetCertificate chooses a certificate, for a tls.Config made elsewhere. Such

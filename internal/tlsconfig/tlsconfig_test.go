@@ -367,57 +367,6 @@ func TestReloadNotYetValid(t *testing.T) {
 	}
 }
 
-func TestClientCertificates(t *testing.T) {
-	ca, other, folder := newAuthority(t), newAuthority(t), t.TempDir()
-	authorities := filepath.Join(folder, "ca.pem")
-	write(t, authorities, ca.pem())
-	set := load(t, tlsconfig.Options{More: []tlsconfig.Pair{ca.pair(t, folder, "a", x509.ECDSA, "example.org")}, ClientCA: authorities})
-	if !set.ClientCAs().Equal(ca.pool()) {
-		t.Error("other authorities")
-	}
-	certificateOf := func(a *authority) []tls.Certificate {
-		certificate, key := a.issue(t, newKey(t, x509.ECDSA), time.Hour, "sensor.example")
-		pair, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []tls.Certificate{pair}
-	}
-	asking, plain := set.Asking(), set.Config()
-	l := listen(t)
-	for _, test := range []struct {
-		name         string
-		config       *tls.Config
-		certificates []tls.Certificate
-		chains       int
-		ok           bool
-	}{
-		{"none", asking, nil, 0, true},
-		{"good", asking, certificateOf(ca), 1, true},
-		{"of another authority", asking, certificateOf(other), 0, false},
-		{"not asked", plain, certificateOf(other), 0, true},
-	} {
-		// Given without regard to what the server says it accepts.
-		c := &tls.Config{ServerName: "example.org", RootCAs: ca.pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			if test.certificates == nil {
-				return new(tls.Certificate), nil
-			}
-			return &test.certificates[0], nil
-		}}
-		e, err := dial(t, l, c, test.config)
-		if (err == nil) != test.ok {
-			t.Errorf("%s: %v", test.name, err)
-		}
-		if err != nil {
-			continue
-		}
-		if got := len(e.server.ConnectionState().VerifiedChains); got != test.chains {
-			t.Errorf("%s: %d chains", test.name, got)
-		}
-		e.close()
-	}
-}
-
 func TestStatus(t *testing.T) {
 	ca, folder := newAuthority(t), t.TempDir()
 	certificate, key := ca.issue(t, newKey(t, x509.RSA), 10*24*time.Hour, "b.example", "*.b.example")

@@ -9,6 +9,7 @@ package disco
 import (
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
+	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -17,6 +18,7 @@ import (
 type Module struct {
 	sees   func(u *server.User, viewer jid.JID) bool
 	alias  func(node string) bool
+	forms  []*form.Form
 	server *server.Server
 }
 
@@ -29,6 +31,10 @@ func New(sees func(u *server.User, viewer jid.JID) bool) *Module {
 // Alias says, before the server starts, at which nodes the server is asked for the same as at
 // none.
 func (m *Module) Alias(is func(node string) bool) { m.alias = is }
+
+// Extend adds a form to what the server says of itself (XEP-0128). It is for the Init of other
+// modules.
+func (m *Module) Extend(f *form.Form) { m.forms = append(m.forms, f) }
 
 // Name implements server.Module.
 func (*Module) Name() string { return "disco" }
@@ -52,6 +58,7 @@ func (m *Module) Host() *disco.Info {
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "server", Type: "im", Name: "Stonechat"}},
 		Features:   m.server.Features(server.AtHost),
+		Forms:      m.forms,
 	}
 }
 
@@ -91,8 +98,12 @@ func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	if err := m.admit(q, ask.Node); err != nil {
 		return nil, err
 	}
+	kind := "registered"
+	if q.User.Guest() {
+		kind = "anonymous" // XEP-0175 §4
+	}
 	return &disco.Info{
-		Identities: []disco.Identity{{Category: "account", Type: "registered"}},
+		Identities: []disco.Identity{{Category: "account", Type: kind}},
 		Features:   m.server.Features(server.AtAccount),
 	}, nil
 }
@@ -110,10 +121,11 @@ func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 	return &disco.Items{}, nil
 }
 
-// admit refuses strangers as if there were no such account (XEP-0030 §8).
+// admit refuses strangers as if there were no such account (XEP-0030 §8). What a guest is may be
+// known to all (XEP-0175 §4).
 func (m *Module) admit(q *server.Query, node string) error {
 	switch {
-	case !q.Own() && !m.sees(q.User, q.From.Bare()):
+	case !q.Own() && !q.User.Guest() && !m.sees(q.User, q.From.Bare()):
 		return stanza.ServiceUnavailable.Err("")
 	case node != "":
 		return stanza.ItemNotFound.Err("no such node")

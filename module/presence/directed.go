@@ -90,7 +90,10 @@ func (m *Module) takeDirected(se *server.Session) map[jid.JID]struct{} {
 	return to
 }
 
-// hasDirected reports whether the session that s is for has sent its presence to s's sender.
+// hasDirected reports whether the session that s is for has sent its presence to s's sender. In a
+// room that is to have sent it to anybody there: those in it are resources of one address
+// (XEP-0045 §7.2). A place of this server, a component say, is one party, whichever of its addresses
+// has had the presence: a gateway asks in the name of each of its people.
 func (m *Module) hasDirected(u *server.User, s *stanza.Stanza) bool {
 	se := u.Session(s.To.Resource())
 	if se == nil {
@@ -102,9 +105,19 @@ func (m *Module) hasDirected(u *server.User, s *stanza.Stanza) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	room := s.From.Bare()
 	_, full := d.to[s.From]
-	_, bare := d.to[s.From.Bare()]
-	return full || bare
+	_, bare := d.to[room]
+	if full || bare || m.server.Serves(room.Domain()) {
+		return full || bare
+	}
+	one := m.server.Near(room.Domain())
+	for to := range d.to {
+		if to.Bare() == room || one && to.Domain() == room.Domain() {
+			return true
+		}
+	}
+	return false
 }
 
 // reaches reports whether what u's sessions broadcast comes to that address, so that it needs no

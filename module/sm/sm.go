@@ -85,7 +85,7 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 	}
 	granted := sm.Enabled{}
 	var wait time.Duration
-	if longest := m.config.Load().Resume.D(); ask.Resume && longest > 0 {
+	if longest := m.config.Load().Resume.D(); ask.Resume && longest > 0 && !se.User.Guest() { // a guest cannot prove to be who comes back
 		wait = longest
 		if asked := time.Duration(ask.Max) * time.Second; ask.Max > 0 && asked < wait {
 			wait = asked

@@ -4,22 +4,26 @@
 // their sessions. It also has the machine for transports that frame each element by themselves
 // ([Service.Framed]: WebSocket), so that there is one login, one admission and one kind of session.
 //
-// RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0)
+// RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0),
+// XEP-0175 (complete, 1.2), XEP-0178 (partial, 1.2): between clients and server
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes
 // stanzas. conn.go is the tie, framed.go what others than TCP need of it, login.go what waits for the store,
-// admission.go who may come in.
+// certificate.go whom a certificate names, guests.go those without an account, admission.go who may
+// come in.
 package c2s
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +47,15 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics *metrics.Registry
 
+	// ClientCertificate returns the certificate that a client has shown, if it is to be believed;
+	// nil without error if it has shown none. ClientIdentity is where it names the account
+	// (config.TLS). nil: certificates of clients are not asked for.
+	ClientCertificate func(tls.ConnectionState) (*x509.Certificate, error)
+	ClientIdentity    string
+
+	// Anonymous are the domains where clients need no account (XEP-0175).
+	Anonymous []string
+
 	// AllowPlaintext lets clients log in without TLS.
 	AllowPlaintext bool
 	// Secret steadies the false salts of accounts that do not exist (RFC 5802 §9).
@@ -59,6 +72,7 @@ type Limits struct {
 	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; more wait
 	UnauthenticatedConnections           int // in all, with those that wait; the fullest address loses one
 	FailedLoginsPerMinute                int // per address and per account
+	GuestsPerAddress, Guests             int // one more is refused
 	LoginTimeout                         time.Duration
 }
 
@@ -67,7 +81,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000,
 		UnauthenticatedConnectionsPerAddress: 1000, UnauthenticatedConnections: 10_000,
-		FailedLoginsPerMinute: 60, LoginTimeout: 30 * time.Second,
+		FailedLoginsPerMinute: 60, GuestsPerAddress: 20, Guests: 1000, LoginTimeout: 30 * time.Second,
 	}
 }
 
@@ -80,6 +94,7 @@ type Service struct {
 	admission admission
 	failures  failures
 	computing chan struct{} // holds one for each password that is being compared
+	guests    guests
 	metrics   serviceMetrics
 
 	mu        sync.Mutex
@@ -88,12 +103,14 @@ type Service struct {
 }
 
 type serviceMetrics struct {
-	accepted metrics.Counter
-	logins   metrics.CounterVec // by result
-	limited  metrics.Counter
-	unbound  metrics.CounterVec // by condition of the stanza error we sent
-	ended    metrics.CounterVec // by condition of the stream error we sent
-	gone     metrics.CounterVec // by reason
+	accepted      metrics.Counter
+	logins        metrics.CounterVec // by result
+	limited       metrics.Counter
+	certificates  metrics.CounterVec // by result
+	guestsLimited metrics.Counter
+	unbound       metrics.CounterVec // by condition of the stanza error we sent
+	ended         metrics.CounterVec // by condition of the stream error we sent
+	gone          metrics.CounterVec // by reason
 }
 
 // New makes a Service. It listens nowhere yet.
@@ -106,6 +123,7 @@ func New(c Config) *Service {
 		TLS:           c.TLS != nil,
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
+		Anonymous:     func(domain string) bool { return slices.Contains(c.Anonymous, domain) },
 		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32, Children: 200},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
@@ -124,13 +142,16 @@ func New(c Config) *Service {
 	s.SetLimits(c.Limits)
 	r := c.Metrics
 	s.metrics = serviceMetrics{
-		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
-		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
-		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
-		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
-		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth, limits.stanza_attributes and limits.stanza_children end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
-		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
+		accepted:     r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
+		logins:       r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
+		limited:      r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
+		certificates: r.CounterVec("stonechat_c2s_certificates_total", "Certificates that clients have shown (tls.client_ca): believed, nameless (no account of ours in it), refused.", "result"),
+		unbound:      r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
+		ended:        r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth, limits.stanza_attributes and limits.stanza_children end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
+		gone:         r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
 	}
+	s.metrics.guestsLimited = r.Counter("stonechat_c2s_guests_limited_total", "Logins without an account refused because there were too many (limits.guests, limits.guests_per_address).")
+	r.GaugeFunc("stonechat_c2s_guests", "Clients that logged in without an account.", func() float64 { return float64(s.guests.count()) })
 	count := func(of func(admissionCounts) int) func() float64 {
 		return func() float64 { return float64(of(s.admission.counts())) }
 	}
@@ -148,6 +169,7 @@ const bytesBeforeLogin = 10_000
 func (s *Service) SetLimits(l Limits) {
 	s.admission.limit(l.UnauthenticatedConnectionsPerAddress, l.UnauthenticatedConnections)
 	s.failures.limit(l.FailedLoginsPerMinute)
+	s.guests.limit(l.GuestsPerAddress, l.Guests)
 	c := s.stream
 	c.LoginTimeout = l.LoginTimeout
 	c.AfterLogin = xmlstream.Limits{

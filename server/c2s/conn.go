@@ -41,6 +41,7 @@ type conn struct {
 	machine  *stream.Server // guarded by in
 	account  jid.JID        // guarded by in
 	attempt  jid.JID        // whose login is under way; guarded by in
+	guest    bool           // it needs no account; guarded by in
 	deadline time.Time      // as the driver has it; guarded by in
 
 	out     sync.Mutex // orders what is queued against the end
@@ -108,6 +109,8 @@ func (c *conn) run(t *server.Turn) {
 			return
 		case stream.Lookup:
 			more = c.lookup(e.JID)
+		case stream.Stranger:
+			c.stranger()
 		case stream.Login:
 			c.loggedIn(e.JID)
 		case stream.Bind:
@@ -212,6 +215,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 	}
 	c.place.advance(time.Now())
 	c.machine.TLSStarted(bindings)
+	c.machine.Certified(c.service.certified(st, c.Address()))
 	c.state.Store(int32(c.machine.State()))
 }
 
@@ -234,6 +238,7 @@ func (c *conn) Gone(err error) {
 	c.leave()
 	c.in.Lock()
 	c.attempted(false)
+	c.departed()
 	c.in.Unlock()
 	c.out.Lock()
 	c.gone = true

@@ -109,13 +109,16 @@ func (c *conn) bind(wanted jid.JID) {
 	c.out.Lock()
 	c.binding = true
 	c.out.Unlock()
-	lang := c.machine.Lang()
+	lang, bind := c.machine.Lang(), c.service.Server.Bind
+	if c.guest {
+		bind = c.service.Server.BindGuest
+	}
 	go func() {
 		defer c.Resume()
 		srv := c.service.Server
 		t := srv.NewTurn()
 		defer t.End()
-		se, err := srv.Bind(context.Background(), t, c, wanted.Bare(), wanted.Resource(), lang)
+		se, err := bind(context.Background(), t, c, wanted.Bare(), wanted.Resource(), lang)
 		c.in.Lock()
 		defer c.in.Unlock()
 		if err != nil {

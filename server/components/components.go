@@ -77,6 +77,7 @@ type Service struct {
 	mu        sync.Mutex
 	listeners []net.Listener
 	accepting sync.WaitGroup
+	warned    time.Time // when a refusal was last logged
 }
 
 type serviceMetrics struct {
@@ -209,6 +210,20 @@ func (s *Service) StopListening() {
 	}
 	s.mu.Unlock()
 	s.accepting.Wait()
+}
+
+// complain logs why a component was refused, once a second at most: it may try again and again.
+func (s *Service) complain(msg string, args ...any) {
+	s.mu.Lock()
+	now := time.Now()
+	quiet := now.Sub(s.warned) < time.Second
+	if !quiet {
+		s.warned = now
+	}
+	s.mu.Unlock()
+	if !quiet {
+		s.Log.Warn(msg, args...)
+	}
 }
 
 // Shutdown ends all streams with system-shutdown and waits until what the components were sent has

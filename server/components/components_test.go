@@ -37,6 +37,23 @@ type bed struct {
 
 func newBed(t testing.TB, change func(*Limits)) *bed {
 	t.Helper()
+	return newBedOn(t, drive.NewGoroutines(slog.New(slog.DiscardHandler)), change)
+}
+
+// onEachDriver runs a test where connections are moved in every way that this system has.
+func onEachDriver(t *testing.T, change func(*Limits), test func(*testing.T, *bed)) {
+	log := slog.New(slog.DiscardHandler)
+	best, err := drive.New(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range map[string]drive.Driver{"goroutines": drive.NewGoroutines(log), "system": best} {
+		t.Run(name, func(t *testing.T) { test(t, newBedOn(t, d, change)) })
+	}
+}
+
+func newBedOn(t testing.TB, d drive.Driver, change func(*Limits)) *bed {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	st, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: log})
 	if err != nil {
@@ -52,7 +69,6 @@ func newBed(t testing.TB, change func(*Limits)) *bed {
 	if change != nil {
 		change(&l)
 	}
-	d := drive.NewGoroutines(log)
 	s, err := New(Config{
 		Server: srv, Driver: d, Log: log, Metrics: reg, Limits: l,
 		Secrets: map[string]string{"sms.d": "s1", "irc.d": "s2"},
@@ -218,35 +234,36 @@ func (b *bed) await(domain string, connected bool) {
 
 // Components talk to each other, in order, and to the server.
 func TestTalk(t *testing.T) {
-	b := newBed(t, nil)
-	sms, irc := b.connect("sms.d", "s1"), b.connect("irc.d", "s2")
-	const n = 500
-	go func() {
-		var all strings.Builder
+	onEachDriver(t, nil, func(t *testing.T, b *bed) {
+		sms, irc := b.connect("sms.d", "s1"), b.connect("irc.d", "s2")
+		const n = 500
+		go func() {
+			var all strings.Builder
+			for i := range n {
+				fmt.Fprintf(&all, "<message from='a@sms.d/x' to='b@irc.d' id='m%d'><body>hi</body></message>", i)
+			}
+			_, _ = io.WriteString(sms.conn, all.String())
+		}()
 		for i := range n {
-			fmt.Fprintf(&all, "<message from='a@sms.d/x' to='b@irc.d' id='m%d'><body>hi</body></message>", i)
+			irc.gets("from='a@sms.d/x'", "to='b@irc.d'", fmt.Sprintf("id='m%d'", i), "<body>hi</body>")
 		}
-		_, _ = io.WriteString(sms.conn, all.String())
-	}()
-	for i := range n {
-		irc.gets("from='a@sms.d/x'", "to='b@irc.d'", fmt.Sprintf("id='m%d'", i), "<body>hi</body>")
-	}
-	irc.send("<iq from='irc.d' to='a@sms.d/x' type='get' id='q'><q xmlns='u:q'/></iq>")
-	sms.gets("from='irc.d'", "<q xmlns='u:q'/>")
-	sms.send("<iq to='irc.d' from='a@sms.d/x' type='result' id='q'/>")
-	irc.gets("type='result'", "id='q'")
-	irc.send("<iq from='irc.d' to='d' type='get' id='q'><q xmlns='u:q'/></iq>")
-	irc.gets("type='error'", "from='d'", "service-unavailable")
-	irc.send("<message from='irc.d' to='nobody@d' id='m'><body>hi</body></message>")
-	irc.gets("type='error'", "from='nobody@d'", "to='irc.d'", "id='m'", "service-unavailable")
-	irc.send("<message from='irc.d' to='@' id='m'><body>hi</body></message>")
-	irc.gets("type='error'", "to='irc.d'", "id='m'", "jid-malformed")
-	irc.send("<iq from='irc.d' to='a@sms.d' type='nonsense' id='q'/>")
-	irc.gets("type='error'", "bad-request")
-	irc.send("</stream:stream>")
-	if got := irc.ended(); got != "<nil>" {
-		t.Error(got)
-	}
+		irc.send("<iq from='irc.d' to='a@sms.d/x' type='get' id='q'><q xmlns='u:q'/></iq>")
+		sms.gets("from='irc.d'", "<q xmlns='u:q'/>")
+		sms.send("<iq to='irc.d' from='a@sms.d/x' type='result' id='q'/>")
+		irc.gets("type='result'", "id='q'")
+		irc.send("<iq from='irc.d' to='d' type='get' id='q'><q xmlns='u:q'/></iq>")
+		irc.gets("type='error'", "from='d'", "service-unavailable")
+		irc.send("<message from='irc.d' to='nobody@d' id='m'><body>hi</body></message>")
+		irc.gets("type='error'", "from='nobody@d'", "to='irc.d'", "id='m'", "service-unavailable")
+		irc.send("<message from='irc.d' to='@' id='m'><body>hi</body></message>")
+		irc.gets("type='error'", "to='irc.d'", "id='m'", "jid-malformed")
+		irc.send("<iq from='irc.d' to='a@sms.d' type='nonsense' id='q'/>")
+		irc.gets("type='error'", "bad-request")
+		irc.send("</stream:stream>")
+		if got := irc.ended(); got != "<nil>" {
+			t.Error(got)
+		}
+	})
 }
 
 // What ends a component's stream.
@@ -313,48 +330,50 @@ func TestHandshakeRefusals(t *testing.T) {
 
 // A component that is not connected cannot be reached; when it is back it can.
 func TestAway(t *testing.T) {
-	b := newBed(t, nil)
-	irc := b.connect("irc.d", "s2")
-	ask := "<message from='irc.d' to='a@sms.d' id='m'><body>hi</body></message>"
-	for range 2 {
-		irc.send(ask)
-		irc.gets("type='error'", "from='a@sms.d'", "type='wait'", "remote-server-timeout")
-		sms := b.connect("sms.d", "s1")
-		if got := fmt.Sprint(b.Server.Places("d")); got != "[irc.d sms.d]" {
-			t.Error(got)
+	onEachDriver(t, nil, func(t *testing.T, b *bed) {
+		irc := b.connect("irc.d", "s2")
+		ask := "<message from='irc.d' to='a@sms.d' id='m'><body>hi</body></message>"
+		for range 2 {
+			irc.send(ask)
+			irc.gets("type='error'", "from='a@sms.d'", "type='wait'", "remote-server-timeout")
+			sms := b.connect("sms.d", "s1")
+			if got := fmt.Sprint(b.Server.Places("d")); got != "[irc.d sms.d]" {
+				t.Error(got)
+			}
+			irc.send(ask)
+			sms.gets("id='m'")
+			_ = sms.conn.Close()
+			b.await("sms.d", false)
+			if got := fmt.Sprint(b.Server.Places("d")); got != "[irc.d]" {
+				t.Error(got)
+			}
 		}
-		irc.send(ask)
-		sms.gets("id='m'")
-		_ = sms.conn.Close()
-		b.await("sms.d", false)
-		if got := fmt.Sprint(b.Server.Places("d")); got != "[irc.d]" {
-			t.Error(got)
+		if n := b.count("returned_total"); n != 2 {
+			t.Errorf("%v returned", n)
 		}
-	}
-	if n := b.count("returned_total"); n != 2 {
-		t.Errorf("%v returned", n)
-	}
+	})
 }
 
 // A component that does not read is dropped, and what it has not had comes back.
 func TestStalled(t *testing.T) {
-	b := newBed(t, func(l *Limits) { l.QueueBytes = 64 << 10 })
-	deaf, irc := b.connect("sms.d", "s1"), b.connect("irc.d", "s2")
-	defer deaf.conn.Close()
-	body := strings.Repeat("x", 60_000)
-	sent := 0
-	for b.components["sms.d"].Present() && sent < 5000 {
-		irc.send(fmt.Sprintf("<message from='irc.d' to='sms.d' id='%d'><body>%s</body></message>", sent, body))
-		sent++
-	}
-	b.await("sms.d", false)
-	if n := b.count("stalled_total"); n != 1 {
-		t.Errorf("%v stalled", n)
-	}
-	irc.gets("type='error'", "remote-server-timeout")
-	if n := b.count("returned_total"); n < 1 {
-		t.Errorf("%v returned", n)
-	}
+	onEachDriver(t, func(l *Limits) { l.QueueBytes = 64 << 10 }, func(t *testing.T, b *bed) {
+		deaf, irc := b.connect("sms.d", "s1"), b.connect("irc.d", "s2")
+		defer deaf.conn.Close()
+		body := strings.Repeat("x", 60_000)
+		sent := 0
+		for b.components["sms.d"].Present() && sent < 5000 {
+			irc.send(fmt.Sprintf("<message from='irc.d' to='sms.d' id='%d'><body>%s</body></message>", sent, body))
+			sent++
+		}
+		b.await("sms.d", false)
+		if n := b.count("stalled_total"); n != 1 {
+			t.Errorf("%v stalled", n)
+		}
+		irc.gets("type='error'", "remote-server-timeout")
+		if n := b.count("returned_total"); n < 1 {
+			t.Errorf("%v returned", n)
+		}
+	})
 }
 
 // Connections that never shake hands have to go for new ones.
@@ -399,17 +418,18 @@ func TestLoginTimeout(t *testing.T) {
 
 // At the server's end the components are told.
 func TestShutdown(t *testing.T) {
-	b := newBed(t, nil)
-	p := b.connect("sms.d", "s1")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		b.Shutdown(t.Context())
-	}()
-	if got := p.ended(); got != "system-shutdown" {
-		t.Error(got)
-	}
-	<-done
+	onEachDriver(t, nil, func(t *testing.T, b *bed) {
+		p := b.connect("sms.d", "s1")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			b.Shutdown(t.Context())
+		}()
+		if got := p.ended(); got != "system-shutdown" {
+			t.Error(got)
+		}
+		<-done
+	})
 }
 
 // A component's domain is nobody else's.

@@ -141,6 +141,7 @@ func (c *conn) over(err error) {
 	var sent *stream.Error
 	if errors.As(err, &sent) && !sent.Received {
 		c.service.metrics.ended.WithLabelValues(string(sent.Condition)).Inc()
+		c.service.complain("component refused", "jid", c.machine.Domain(), "peer", c.Remote().String(), "err", err)
 	}
 	c.leave()
 	c.Close()

@@ -3,8 +3,6 @@
 package components
 
 import (
-	"bytes"
-	"slices"
 	"sync"
 	"time"
 
@@ -188,7 +186,7 @@ func (o *outbound) giveBack(t *server.Turn) {
 	o.mu.Unlock()
 	release(t, gone)
 	for _, p := range rest {
-		s, err := stanza.Parse(standalone(kept[:p.size]))
+		s, err := stanza.Parse(stanza.Standalone(kept[:p.size]))
 		kept = kept[p.size:]
 		if err == nil {
 			o.conn.service.metrics.returned.Inc()
@@ -196,10 +194,4 @@ func (o *outbound) giveBack(t *server.Turn) {
 		}
 		p.receipt.Release(t)
 	}
-}
-
-// standalone declares the default namespace on a stanza's bytes.
-func standalone(b []byte) []byte {
-	i := bytes.IndexAny(b, " />")
-	return slices.Concat(b[:i], []byte(" xmlns='"+stanza.NSClient+"'"), b[i:])
 }

@@ -83,6 +83,7 @@ type server struct {
 	authority *authority // that its certificate is of
 	client    *net.TCPAddr
 	clientTLS *net.TCPAddr
+	component *net.TCPAddr
 	http      *net.TCPAddr
 	https     *net.TCPAddr
 	folder    string // what is below
@@ -110,14 +111,16 @@ tls: {certificate: %s, key: %s}
 listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
+  component: ["%[5]s:0"]
   http: ["%[5]s:0"]
   https: ["%[5]s:0"]
   metrics: []
+components: {%[6]s: {secret: %[7]q}}
 registration: open
 limits:
   registrations_per_hour: none
 log: {level: debug}
-`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback()))
+`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret))
 
 	c := exec.Command(program(t), "serve", "-c", conf)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -143,6 +146,8 @@ log: {level: debug}
 				s.client, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
 				s.clientTLS, _ = net.ResolveTCPAddr("tcp", f[2])
+			case len(f) == 3 && f[0] == "listening" && f[1] == "component":
+				s.component, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) == 3 && f[0] == "listening" && f[1] == "http":
 				s.http, _ = net.ResolveTCPAddr("tcp", f[2])
 			case len(f) == 3 && f[0] == "listening" && f[1] == "https":

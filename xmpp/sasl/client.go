@@ -46,6 +46,13 @@ type ClientConfig struct {
 	// was used: "SCRAM-SHA-1".
 	Pinned string
 
+	// External says that the client has shown a certificate of its own by TLS: where
+	// the server offers EXTERNAL no password is needed.
+	External bool
+	// ExternalAuthzid is the bare address to be authorized as by EXTERNAL. It is to be
+	// empty, unless the certificate has more than one. XEP-0178 §2
+	ExternalAuthzid string
+
 	// AllowPlain allows to send the password as it is, when the server offers
 	// nothing better. Set it only on an encrypted connection, if at all.
 	AllowPlain bool
@@ -79,7 +86,7 @@ type Client struct {
 // be used. ErrMechanism: there is none. ErrDowngrade: all there is would be
 // weaker than Pinned, or the offer contradicts itself.
 func NewClient(c ClientConfig) (*Client, error) {
-	if c.Username == "" || !isText(c.Username) || !isText(c.Authzid) {
+	if c.Username == "" || !isText(c.Username) || !isText(c.Authzid) || !isText(c.ExternalAuthzid) {
 		return nil, errors.New("sasl: user name or authorization identity is empty or not UTF-8")
 	}
 	if c.Pinned != "" && strength(c.Pinned) == 0 {
@@ -95,6 +102,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 	}
 	if err := cl.choose(binding); err != nil {
 		return nil, err
+	}
+	if cl.mechanism == External {
+		return cl, nil
 	}
 	if cl.mechanism == Plain {
 		if strings.IndexByte(c.Password, 0) >= 0 || c.Password == "" || !utf8.ValidString(c.Password) {
@@ -142,7 +152,10 @@ func (cl *Client) choose(binding *ChannelBinding) error {
 	weaker := false
 	for _, m := range mechanisms {
 		name, bound := strings.CutSuffix(m, plus)
-		if !slices.Contains(c.Mechanisms, m) || bound && binding == nil || m == Plain && !c.AllowPlain {
+		if !slices.Contains(c.Mechanisms, m) || bound && binding == nil || m == Plain && !c.AllowPlain || m == External && !c.External {
+			continue
+		}
+		if m != External && c.External && c.Password == "" { // the certificate is all there is
 			continue
 		}
 		if strength(m) < strength(c.Pinned) {
@@ -157,7 +170,7 @@ func (cl *Client) choose(binding *ChannelBinding) error {
 		// We support binding and the server was seen to offer it, yet it
 		// can't be used. That may be so, or the offer was made so by somebody
 		// in between; y would say that there was no offer.
-		cl.needHash = !bound && len(c.Bindings) > 0 && cl.flag == "n"
+		cl.needHash = !bound && m != External && len(c.Bindings) > 0 && cl.flag == "n"
 		if cl.needHash && m == Plain {
 			return fmt.Errorf("%w: only PLAIN is left beside mechanisms with channel binding", ErrDowngrade)
 		}
@@ -174,6 +187,10 @@ func (cl *Client) Mechanism() string { return cl.mechanism }
 
 // Start returns the initial response, without base64.
 func (cl *Client) Start() []byte {
+	if cl.mechanism == External {
+		cl.state = atVerdict
+		return []byte(cl.c.ExternalAuthzid)
+	}
 	if cl.mechanism == Plain {
 		cl.state = atVerdict
 		return []byte(cl.c.Authzid + "\x00" + cl.c.Username + "\x00" + cl.c.Password)
@@ -196,7 +213,7 @@ func (cl *Client) Step(challenge []byte) ([]byte, error) {
 	switch {
 	case cl.err != nil:
 		return nil, cl.err
-	case cl.mechanism == Plain || cl.state == atFirst || cl.state == atEnd:
+	case cl.isOneStep() || cl.state == atFirst || cl.state == atEnd:
 		return nil, cl.fail(errors.New("sasl: unexpected challenge"))
 	case cl.state == atVerdict:
 		if err := cl.verify(challenge); err != nil {
@@ -212,6 +229,9 @@ func (cl *Client) Step(challenge []byte) ([]byte, error) {
 	cl.state = atVerdict
 	return response, nil
 }
+
+// isOneStep: the server has nothing to say but yes or no.
+func (cl *Client) isOneStep() bool { return cl.mechanism == Plain || cl.mechanism == External }
 
 func (cl *Client) fail(err error) error {
 	cl.err = err
@@ -263,18 +283,18 @@ func (cl *Client) checkOffer(hash string) error {
 
 // Finish ends the login: the server said <success/>, with that additional
 // data (nil: none). Only after nil is the server who it should be; an error,
-// ErrServer among them, means to drop the connection. PLAIN proves nothing
-// about the server.
+// ErrServer among them, means to drop the connection. PLAIN and EXTERNAL prove
+// nothing about the server.
 func (cl *Client) Finish(additional []byte) error {
 	switch {
 	case cl.err != nil:
 		return cl.err
-	case cl.mechanism == Plain && cl.state == atVerdict && len(additional) == 0:
-	case cl.mechanism != Plain && cl.state == atVerdict && additional != nil:
+	case cl.isOneStep() && cl.state == atVerdict && len(additional) == 0:
+	case !cl.isOneStep() && cl.state == atVerdict && additional != nil:
 		if err := cl.verify(additional); err != nil {
 			return cl.fail(err)
 		}
-	case cl.mechanism != Plain && cl.state == atEnd && cl.wanted != nil && len(additional) == 0:
+	case !cl.isOneStep() && cl.state == atEnd && cl.wanted != nil && len(additional) == 0:
 	default:
 		return cl.fail(ErrServer)
 	}

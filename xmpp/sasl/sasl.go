@@ -4,9 +4,11 @@
 // no I/O. A message of the peer goes in, what to do next comes out; the
 // base64 and the elements around it belong to package stream.
 //
-// Mechanisms, strongest first: SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS,
-// SCRAM-SHA-1-PLUS, the same three without channel binding, PLAIN.
+// Mechanisms, strongest first: EXTERNAL, SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS,
+// SCRAM-SHA-1-PLUS, the same three without channel binding, PLAIN. Apart from them
+// a server has ANONYMOUS.
 //
+// RFC 4422 §A (EXTERNAL), RFC 4505 §2 (ANONYMOUS, the server's side),
 // RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 9266 (tls-exporter),
 // RFC 5929 §4 (tls-server-end-point), RFC 8265 §4.2 (passwords),
 // RFC 6120 §6.5 (conditions),
@@ -43,6 +45,7 @@
 //
 // sasl.go: mechanisms and errors. server.go, client.go: the two machines.
 // message.go: the grammar. key.go: what is stored. binding.go: TLS.
+// external.go: whom a certificate names. anonymous.go: nobody.
 package sasl
 
 import (
@@ -60,8 +63,10 @@ const plus = "-PLUS"
 
 // mechanisms are all we know, strongest first. A binding to the channel
 // counts for more than a longer hash: it is what keeps a man in the middle
-// out, while none of the three hashes is broken in this use.
+// out, while none of the three hashes is broken in this use. EXTERNAL is bound by
+// its nature, and nothing that could be guessed is behind it.
 var mechanisms = []string{
+	External,
 	SHA512 + plus, SHA256 + plus, SHA1 + plus,
 	SHA512, SHA256, SHA1,
 	Plain,
@@ -114,8 +119,9 @@ var (
 	ErrDisabled = errors.New("sasl: account is disabled")
 )
 
-// ServerMechanisms lists what a server offers on a connection, in order of
-// preference. PLAIN is offered only on a secure one; mechanisms with channel
+// ServerMechanisms lists what a server offers on a connection to whoever has a
+// password, in order of preference. EXTERNAL, where ServerConfig.External has somebody,
+// goes before them. PLAIN is offered only on a secure one; mechanisms with channel
 // binding only if there is something to bind to.
 func ServerMechanisms(secure bool, bindings []ChannelBinding, plain bool) []string {
 	list := make([]string, 0, len(mechanisms))
@@ -123,7 +129,7 @@ func ServerMechanisms(secure bool, bindings []ChannelBinding, plain bool) []stri
 		if strings.HasSuffix(m, plus) && (!secure || len(bindings) == 0) {
 			continue
 		}
-		if m == Plain && !(secure && plain) {
+		if m == Plain && !(secure && plain) || m == External {
 			continue
 		}
 		list = append(list, m)

@@ -4,8 +4,8 @@ package sasl
 
 // How to read it: NewServer, then the three entrances in the order in which
 // they are called: Step with the client's first message, Resolve with what is
-// known of the account, Step with the client's last message. PLAIN takes the
-// first two. Each entrance ends in exactly one Outcome; after Success and
+// known of the account, Step with the client's last message. PLAIN and EXTERNAL
+// take the first two. Each entrance ends in exactly one Outcome; after Success and
 // Failed every further call fails.
 
 import (
@@ -40,6 +40,13 @@ type ServerConfig struct {
 	// Plain allows PLAIN. Set it only on a connection that is encrypted.
 	Plain bool
 
+	// External are the bare addresses at Domain that TLS has proved to be the client's,
+	// by a certificate. Empty: no EXTERNAL.
+	External []jid.JID
+
+	// Anonymous allows ANONYMOUS: anybody may log in, by a name made up here.
+	Anonymous bool
+
 	// Domain is the domain that the client logs in to: an authorization
 	// identity must be name@Domain.
 	Domain string
@@ -61,12 +68,15 @@ const (
 	Lookup                    // read the keys of Username, give them to Resolve
 	Success                   // the client is Username; send Data along if it is not nil
 	Failed                    // the client gets Failure; the login is over
+	Stranger                  // may a client without account be Username? Resolve with nil, or with an error
 )
 
 func (k Kind) String() string {
 	switch k {
 	case Challenge:
 		return "challenge"
+	case Stranger:
+		return "stranger"
 	case Lookup:
 		return "lookup"
 	case Success:
@@ -81,7 +91,7 @@ func (k Kind) String() string {
 type Outcome struct {
 	Kind     Kind
 	Data     []byte   // Challenge, Success; not in base64
-	Username string   // Lookup, Success: as the client gave it, not prepared
+	Username string   // Stranger, Lookup, Success: as the client gave it, not prepared
 	Authzid  string   // the same; empty or the address of Username
 	Failure  *Failure // Failed
 }
@@ -111,6 +121,8 @@ type Server struct {
 	family  family
 	plus    bool
 	plain   bool
+	outside bool // EXTERNAL
+	nobody  bool // ANONYMOUS
 	state   state
 	asked   bool   // the client was asked for its first message
 	nonce   string // own part
@@ -154,6 +166,20 @@ func NewServer(mechanism string, c ServerConfig) (*Server, error) {
 		s.plain, s.family = true, families[0]
 		return s, nil
 	}
+	if mechanism == External {
+		if len(c.External) == 0 {
+			return nil, ErrMechanism
+		}
+		s.outside = true
+		return s, nil
+	}
+	if mechanism == Anonymous {
+		if !c.Anonymous {
+			return nil, ErrMechanism
+		}
+		s.nobody = true
+		return s, nil
+	}
 	name, bound := strings.CutSuffix(mechanism, plus)
 	f, ok := familyOf(name)
 	if !ok || bound && len(c.Bindings) == 0 {
@@ -180,11 +206,15 @@ func makeNonce(random io.Reader) (string, error) {
 // an empty response is something else (in XMPP it is sent as "=").
 func (s *Server) Step(response []byte) Outcome {
 	switch {
-	case s.state == atFirst && response == nil && !s.asked:
+	case s.state == atFirst && response == nil && !s.asked && !s.nobody: // XEP-0175 §5 has no challenge
 		s.asked = true
 		return Outcome{Kind: Challenge, Data: []byte{}}
 	case s.state == atFirst && s.plain:
 		return s.stepPlain(response)
+	case s.state == atFirst && s.nobody:
+		return s.stepAnonymous(response)
+	case s.state == atFirst && s.outside:
+		return s.stepExternal(response)
 	case s.state == atFirst:
 		return s.stepFirst(response)
 	case s.state == atFinal:
@@ -306,9 +336,18 @@ func (s *Server) Resolve(keys []Key, err error) Outcome {
 	if s.state != atKeys {
 		return s.fail(MalformedRequest, "unexpected response")
 	}
+	if failure := (*Failure)(nil); s.nobody && errors.As(err, &failure) {
+		return s.fail(failure.Condition, failure.Text)
+	}
 	s.disabled = errors.Is(err, ErrDisabled)
 	if err != nil && !s.disabled {
 		return s.fail(TemporaryAuthFailure, "")
+	}
+	if s.nobody {
+		return s.verdict(true, nil)
+	}
+	if s.outside {
+		return s.verdict(len(keys) > 0, nil)
 	}
 	if s.plain {
 		s.Prepare(keys)

@@ -62,8 +62,8 @@ type ClientConfig struct {
 	Lang    string  // xml:lang of our header; "" is none
 
 	// SASL is the model of the exchange's configuration. Mechanisms, Bindings and
-	// OfferedBindings are filled in, Username too if it is empty; AllowPlain counts
-	// only over TLS.
+	// OfferedBindings are filled in, Username too if it is empty; AllowPlain and
+	// External count only over TLS.
 	SASL sasl.ClientConfig
 	// WithoutTLS logs in also where STARTTLS is not offered. For test beds only.
 	WithoutTLS bool

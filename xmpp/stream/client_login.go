@@ -38,6 +38,7 @@ func (c *Client) newExchange(bindings []sasl.ChannelBinding) (*sasl.Client, erro
 	s := c.config.SASL
 	s.Mechanisms, s.OfferedBindings, s.Bindings = c.login.offer.mechanisms, c.login.offer.bindings, bindings
 	s.AllowPlain = s.AllowPlain && c.secure
+	s.External = s.External && c.secure
 	if s.Username == "" {
 		s.Username = c.config.Account.Local()
 	}

@@ -33,6 +33,9 @@ func clientConfig(s *script) *stream.ClientConfig {
 		Framed:     s.has("framed"),
 		Rand:       zeros{},
 	}
+	if s.has("certificate") {
+		c.SASL.Password, c.SASL.External = "", true
+	}
 	if s.has("pinned") {
 		c.SASL.Pinned = sasl.SHA256
 	}

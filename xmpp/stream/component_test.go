@@ -31,13 +31,13 @@ func componentServer() *stream.ComponentServer {
 }
 
 // events feeds a machine and returns what it reports, and what it says.
-func events(m machine, sent string, act func(stream.Event)) (kinds []stream.Kind, last error, said string) {
+func events(m machine, sent string, act func(stream.Event)) (kinds []stream.Kind, said string, last error) {
 	m.Feed([]byte(sent))
 	for {
 		e := m.Next()
 		said += string(m.Out())
 		if e.Kind == stream.None {
-			return kinds, last, said
+			return kinds, said, last
 		}
 		kinds, last = append(kinds, e.Kind), e.Err
 		act(e)
@@ -60,7 +60,7 @@ func TestComponentPair(t *testing.T) {
 					n := min(size, len(queue[to]))
 					piece := queue[to][:n]
 					queue[to] = queue[to][n:]
-					_, _, said := events(to, piece, func(e stream.Event) {
+					_, said, _ := events(to, piece, func(e stream.Event) {
 						switch {
 						case e.Kind == stream.Element:
 							got = append(got, string(e.Element.Raw))
@@ -114,7 +114,7 @@ func TestComponentRefusals(t *testing.T) {
 		{"too deep", open + proof + "<message><a><a><a><a><a/></a></a></a></a></message>", "policy-violation"},
 	} {
 		s := componentServer()
-		_, err, said := events(s, c.sent, func(e stream.Event) {
+		_, said, err := events(s, c.sent, func(e stream.Event) {
 			if e.Kind == stream.Login {
 				s.Admit()
 			}
@@ -138,7 +138,7 @@ func proofOf(t *testing.T) string {
 	c := stream.NewComponentClient(&stream.ComponentClientConfig{Domain: jid.MustParse("sms.example.org"), Secret: "secret"}, start)
 	c.Start()
 	c.Out()
-	_, _, said := events(c, componentOpen+" from='sms.example.org' id='"+fixedID+"'>", func(stream.Event) {})
+	_, said, _ := events(c, componentOpen+" from='sms.example.org' id='"+fixedID+"'>", func(stream.Event) {})
 	if len(said) != len("<handshake></handshake>")+40 {
 		t.Fatalf("%q", said)
 	}
@@ -202,7 +202,7 @@ func TestComponentClientRefused(t *testing.T) {
 	} {
 		m := stream.NewComponentClient(&stream.ComponentClientConfig{Domain: jid.MustParse("sms.example.org"), Secret: "wrong"}, start)
 		m.Start()
-		kinds, err, _ := events(m, c.sent, func(stream.Event) {})
+		kinds, _, err := events(m, c.sent, func(stream.Event) {})
 		if err == nil || !strings.Contains(err.Error(), c.want) || len(kinds) != 1 {
 			t.Errorf("%s: %v, %v", c.name, kinds, err)
 		}

@@ -284,7 +284,7 @@ func (p *player) turn() {
 
 // describe writes an event as scripts have it.
 func describe(e stream.Event) string {
-	s := [...]string{"None", "StartTLS", "Lookup", "Login", "Features", "Bind", "Ready", "Element", "End"}[e.Kind]
+	s := [...]string{"None", "StartTLS", "Lookup", "Login", "Features", "Bind", "Ready", "Element", "End", "Stranger"}[e.Kind]
 	if !e.JID.IsZero() {
 		s += " " + e.JID.String()
 	}

@@ -34,6 +34,9 @@ type ServerConfig struct {
 	// SASL is the model of each exchange's configuration; Domain, Bindings and
 	// AdvertisedMechanisms are filled in.
 	SASL sasl.ServerConfig
+	// Anonymous reports whether clients without an account may log in to a prepared domain that
+	// is served here. XEP-0175. nil: to none.
+	Anonymous func(domain string) bool
 	// MaxFailures is how many failed exchanges end the stream. RFC 6120 §6.4.5 wants
 	// at least two retries and no more than five. 0 is 3.
 	MaxFailures int
@@ -75,11 +78,12 @@ type negotiation struct {
 	headed     bool   // the client's header has come, since the last restart
 	domain     string // which it named, if we serve it
 	bindings   []sasl.ChannelBinding
-	mechanisms []string // offered on this stream
+	certified  []jid.JID // whom TLS has proved the client to be
+	mechanisms []string  // offered on this stream
 	exchange   *sasl.Server
 	account    jid.JID // whose keys the exchange looked up; zero if there can be none
 	failures   int
-	lookup     bool   // waiting for Resolve
+	lookup     bool   // waiting for Resolve, after Lookup or Stranger
 	costly     bool   // which has a password to compare
 	announce   bool   // Login is due
 	bind       bool   // waiting for Bind or RefuseBind
@@ -109,6 +113,25 @@ func (s *Server) TLSStarted(bindings []sasl.ChannelBinding) {
 	s.lang = ""
 	s.secure, s.mute, s.waiting = true, false, false
 	s.state = Secured
+}
+
+// Certified says, after TLSStarted and before anything else, which bare addresses the client's
+// verified certificate proves to be its own: EXTERNAL is offered for those at the domain that the
+// stream is to. XEP-0178 §2.
+func (s *Server) Certified(addresses []jid.JID) {
+	if s.state == Secured {
+		s.login.certified = addresses
+	}
+}
+
+// external are the addresses with which the client may log in by its certificate.
+func (s *Server) external() (list []jid.JID) {
+	for _, j := range s.login.certified {
+		if j.Domain() == s.login.domain {
+			list = append(list, j)
+		}
+	}
+	return list
 }
 
 // Next returns the next event.

@@ -70,7 +70,8 @@ func (s *Server) auth(mechanism, text string) Event {
 	}
 	c := s.config.SASL
 	c.Plain = c.Plain && s.secure
-	c.Domain, c.Bindings, c.AdvertisedMechanisms = l.domain, l.bindings, l.mechanisms
+	c.Domain, c.Bindings, c.AdvertisedMechanisms, c.External = l.domain, l.bindings, l.mechanisms, s.external()
+	c.Anonymous = s.anonymous()
 	exchange, err := sasl.NewServer(mechanism, c)
 	switch {
 	case errors.Is(err, sasl.ErrMechanism):
@@ -105,13 +106,16 @@ func (s *Server) outcome(o sasl.Outcome) Event {
 			o.Data = nil // an empty challenge has no content: `=` is for <auth/> and <success/>
 		}
 		s.wrote(appendSASL(s.out, "challenge", "", o.Data))
-	case sasl.Lookup:
+	case sasl.Lookup, sasl.Stranger:
 		account, err := jid.New(o.Username, s.login.domain, "")
 		if err != nil || account.IsDomain() {
 			return s.outcome(s.login.exchange.Resolve(nil, nil)) // nobody has such a name
 		}
 		s.login.account = account
 		s.login.lookup, s.waiting = true, true
+		if o.Kind == sasl.Stranger {
+			return Event{Kind: Stranger, JID: account}
+		}
 		return Event{Kind: Lookup, JID: account}
 	case sasl.Success:
 		s.success(o.Data)
@@ -119,6 +123,11 @@ func (s *Server) outcome(o sasl.Outcome) Event {
 		return s.refuse(o.Failure)
 	}
 	return Event{}
+}
+
+// anonymous reports whether the client needs no account.
+func (s *Server) anonymous() bool {
+	return s.config.Anonymous != nil && s.config.Anonymous(s.login.domain)
 }
 
 // Resolve answers Lookup as [sasl.Server.Resolve] has it: with the account's keys, none

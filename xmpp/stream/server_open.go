@@ -3,6 +3,8 @@
 package stream
 
 import (
+	"slices"
+
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -138,6 +140,12 @@ func (s *Server) appendMechanisms(out []byte) []byte {
 		return out
 	}
 	s.login.mechanisms = sasl.ServerMechanisms(s.secure, s.login.bindings, s.config.SASL.Plain)
+	if len(s.external()) > 0 {
+		s.login.mechanisms = slices.Insert(s.login.mechanisms, 0, sasl.External)
+	}
+	if s.anonymous() {
+		s.login.mechanisms = append(s.login.mechanisms, sasl.Anonymous)
+	}
 	if len(s.login.mechanisms) == 0 {
 		return out
 	}

@@ -60,6 +60,9 @@ func serverConfig(s *script) *stream.ServerConfig {
 	if s.has("default-domain") {
 		c.DefaultDomain = "example.org"
 	}
+	if s.has("anonymous") {
+		c.Anonymous = func(domain string) bool { return domain == "example.org" }
+	}
 	if s.has("one-failure") {
 		c.MaxFailures = 1
 	}
@@ -99,7 +102,7 @@ func serverConfig(s *script) *stream.ServerConfig {
 }
 
 // newServer makes the machine of a script. What `with:` may say: direct (TLS is on
-// from the start), bindings (and may be bound to), login (romeo is logged in), bound
+// from the start), certified (and romeo's certificate is verified), bindings (and may be bound to), login (romeo is logged in), bound
 // (to romeo@example.org/orchard), and the words of serverConfig.
 func newServer(s *script) *stream.Server {
 	m := stream.NewServer(serverConfig(s), start)
@@ -109,6 +112,10 @@ func newServer(s *script) *stream.Server {
 			{Type: sasl.TLSExporter, Data: []byte("exported")},
 			{Type: sasl.TLSServerEndPoint, Data: []byte("hashed")},
 		})
+	case s.has("certified"):
+		m.Certified([]jid.JID{jid.MustParse("nurse@example.org")}) // too early: nothing is secured
+		m.TLSStarted(nil)
+		m.Certified([]jid.JID{jid.MustParse("romeo@example.org"), jid.MustParse("romeo@example.com")})
 	case s.has("direct") || s.has("login") || s.has("bound"):
 		m.TLSStarted(nil)
 	}

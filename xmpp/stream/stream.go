@@ -90,6 +90,9 @@ const (
 	// End: the stream is over; send Out, then close the connection. Err is nil when
 	// both sides closed their stream. It is the last event.
 	End
+	// Stranger (server): a client without an account wants to log in, as JID, which is nobody's
+	// name: call Resolve with nil, or with the *sasl.Failure that it gets. XEP-0175.
+	Stranger
 )
 
 // Event is one thing the caller has to know or do. Which fields are set depends on Kind.

@@ -6,12 +6,12 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
-	"user_account_management";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true
 c2s_require_encryption = true
 allow_unencrypted_plain_auth = false
-authentication = "internal_plain" -- so that every SCRAM can be offered
+{{if eq .Variant "guests allowed"}}authentication = "anonymous"{{else}}authentication = "internal_plain" -- so that every SCRAM can be offered{{end}}
 smacks_hibernation_time = {{if eq .Variant "resumption for 1 second"}}1{{else}}300{{end}}
 storage = "internal"
 limits = {}
@@ -20,6 +20,10 @@ interfaces = { "{{.Host}}" }
 c2s_ports = { {{.TCP}} }
 c2s_direct_tls_ports = { {{.TLS}} }
 s2s_ports = {}
+contact_info = {
+	admin = { "mailto:xmpp@{{.Domain}}", "xmpp:admin@{{.Domain}}" };
+	status = { "https://status.example.org/" };
+}
 http_ports = {}
 https_ports = { {{.WS}} }
 https_ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }

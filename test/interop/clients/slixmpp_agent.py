@@ -32,7 +32,7 @@ class Agent(slixmpp.ClientXMPP):
         self.plugin["xep_0198"].window = 1
         self.plugin["xep_0077"].create_account = False
         self.plugin["xep_0077"].force_registration = False
-        for event in ("session_start", "message", "register", "sm_enabled", "session_resumed",
+        for event in ("session_start", "message", "message_error", "register", "sm_enabled", "session_resumed",
                       "presence_subscribe", "failed_auth", "ssl_invalid_chain", "connection_failed",
                       "disconnected", "stanza_acked"):
             self.add_event_handler(event, getattr(self, "on_" + event))
@@ -55,6 +55,9 @@ class Agent(slixmpp.ClientXMPP):
             tell("late", msg["from"].bare, msg["delay"]["stamp"].isoformat(), msg["body"])
         else:
             tell("message", msg["from"].bare, msg["body"])
+
+    def on_message_error(self, msg):
+        tell("bounced", msg["from"].bare, msg["error"]["condition"])
 
     def on_presence(self, presence):
         if presence["from"].bare != self.boundjid.bare:
