@@ -160,6 +160,8 @@ type Limits struct {
 	StanzaDepth Limit `yaml:"stanza_depth" default:"100" live:"yes"`
 	// Attributes and namespace declarations of one element.
 	StanzaAttributes Limit `yaml:"stanza_attributes" default:"200" live:"yes"`
+	// Elements within one stanza, at every depth; more end the stream with policy-violation.
+	StanzaChildren Limit `yaml:"stanza_children" default:"5000" live:"yes"`
 	// Stanzas of one session, averaged over 10 s. Over it the session is read more slowly; nothing is lost.
 	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000" live:"yes"`
 

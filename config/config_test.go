@@ -329,3 +329,37 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzValues: what is written is what was read.
+func FuzzValues(f *testing.F) {
+	for _, seed := range []string{"none", "1", "256KiB", "9223372036854775807B", "1d12h", "100ms", "-1", "0x10", "1_000"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var l, l2 config.Limit
+		var b, b2 config.Bytes
+		var d, d2 config.Duration
+		for _, v := range []struct {
+			read, again interface {
+				UnmarshalText([]byte) error
+				MarshalText() ([]byte, error)
+			}
+			same func() bool
+		}{
+			{&l, &l2, func() bool { return l == l2 && l >= 0 }},
+			{&b, &b2, func() bool { return b == b2 && b >= 0 }},
+			{&d, &d2, func() bool { return d == d2 && d >= 0 }},
+		} {
+			if v.read.UnmarshalText([]byte(text)) != nil {
+				continue
+			}
+			written, err := v.read.MarshalText()
+			if err == nil {
+				err = v.again.UnmarshalText(written)
+			}
+			if err != nil || !v.same() {
+				t.Fatalf("%q was written as %q: %v", text, written, err)
+			}
+		}
+	})
+}

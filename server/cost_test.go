@@ -20,8 +20,8 @@ func TestSizes(t *testing.T) {
 		name     string
 		is, most uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 480},
-		{"outbound", unsafe.Sizeof(outbound{}), 136},
+		{"Session", unsafe.Sizeof(Session{}), 440},
+		{"outbound", unsafe.Sizeof(outbound{}), 112},
 		{"User", unsafe.Sizeof(User{}), 176},
 	} {
 		if c.is > c.most {

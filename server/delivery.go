@@ -339,12 +339,18 @@ func (se *Session) drainNext() (more bool) {
 	for _, row := range page {
 		se.drainFrom = row.ID
 		se.drainRow(t, row)
+		if !se.out.behind() {
+			continue
+		}
+		if t.Flush(); se.out.behind() {
+			break // the rest is read again
+		}
 	}
 	t.End()
 	return len(page) > 0
 }
 
-// drainRow sends one row, unless a session that lives has it in its window.
+// drainRow sends one row, unless a session that lives has it in its window, or it is too old.
 func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 	u := se.User
 	s, err := stanza.Parse(row.Stanza)

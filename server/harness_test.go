@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -31,8 +32,9 @@ import (
 
 type bench struct {
 	*Server
-	t     testing.TB
-	store *flaky
+	t        testing.TB
+	store    *flaky
+	registry *metrics.Registry
 }
 
 // flaky is a store whose disk may be slow or full.
@@ -95,15 +97,16 @@ func newBench(t testing.TB, limits Limits, accounts string, modules ...Module) *
 		t.Fatal(err)
 	}
 	f.Store = st
+	registry := metrics.New()
 	s, err := New(Config{
 		Domains: []string{"d"}, Limits: limits, Store: f,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics.New(),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: registry,
 	}, append(modules, &postman{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
-	b := &bench{Server: s, t: t, store: f}
+	b := &bench{Server: s, t: t, store: f, registry: registry}
 	t.Cleanup(func() {
 		f.failing.Store(false)
 		f.refuses.Store(false)
@@ -129,6 +132,13 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
+// counts reports whether the metrics say that.
+func (b *bench) counts(sample string) bool {
+	w := httptest.NewRecorder()
+	b.registry.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return strings.Contains(w.Body.String(), "\n"+sample+"\n")
+}
+
 // spooled is how many rows an account has on the disk.
 func (b *bench) spooled(account string) int {
 	n, _, err := b.Server.store.SpoolSize(b.t.Context(), jid.MustParse(account+"@d"))
@@ -150,7 +160,7 @@ type peer struct {
 func (b *bench) dial(account string) *peer {
 	p := &peer{b: b, st: &fakeStream{account: jid.MustParse(account + "@d"), state: stream.Authenticated}}
 	p.st.resumed.L = &p.st.mu
-	p.in = xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100})
+	p.in = xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100, Children: 1 << 18})
 	p.in.Feed([]byte("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='d' version='1.0'>"))
 	for want := range slices.Values([]xmlstream.Event{xmlstream.EventOpen, xmlstream.EventNone}) {
 		if ev, err := p.in.Next(); ev != want || err != nil {
@@ -259,7 +269,7 @@ func (p *peer) got() []string {
 	out := p.st.out
 	p.st.out = nil
 	p.st.mu.Unlock()
-	x := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100})
+	x := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100, Children: 1 << 18})
 	x.Feed(slices.Concat([]byte("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"), out))
 	var all []string
 	for {
@@ -306,10 +316,14 @@ func (p *peer) end() {
 // resume asks on a new stream for the session of p.
 func (p *peer) resume(h uint32) (*peer, error) {
 	n := p.b.dial(p.st.account.Local())
+	return n, p.resumeOn(n, h)
+}
+
+func (p *peer) resumeOn(n *peer, h uint32) error {
 	n.se = p.se
 	t := p.b.NewTurn()
 	defer t.End()
-	return n, p.se.Resume(t, n.st, h, func(h uint32, ok bool) []byte {
+	return p.se.Resume(t, n.st, h, func(h uint32, ok bool) []byte {
 		if !ok {
 			return []byte("<failed xmlns='urn:xmpp:sm:3'/>")
 		}

@@ -4,6 +4,7 @@ package server
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -240,6 +241,51 @@ func TestDrainStops(t *testing.T) {
 			a.send(chat("b@d", "3"))
 			r.end()
 			b.online("b/2").gets("id='1'", "id='2'", "id='3'")
+		})
+	}
+}
+
+// TestDrainIsNoFlood: more is spooled than may wait for a client. One that reads gets all of it, as fast as it reads.
+func TestDrainIsNoFlood(t *testing.T) {
+	for _, managed := range []bool{true, false} {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, Limits{QueueBytes: 1000, SpoolAfter: 100 * time.Millisecond}, "a b")
+			a := b.online("a/1")
+			const n = 20
+			for i := range n {
+				a.send(strings.Replace(chat("b@d", strconv.Itoa(i)), "hi", strings.Repeat("x", 200), 1))
+			}
+			r := b.bind("b/1")
+			if managed {
+				r.se.Manage(time.Minute)
+			}
+			r.st.stick()
+			r.send("<presence/>")
+			var got []string
+			for range 2 * n {
+				time.Sleep(time.Second)
+				if waits := r.st.Queued(); r.st.aborted || waits > 1000 {
+					t.Fatalf("%d bytes wait, aborted %v, with %d read", waits, r.st.aborted, len(got))
+				}
+				r.st.unstick()
+				for _, e := range r.got() {
+					if strings.Contains(e, "<message") {
+						got = append(got, e)
+					}
+				}
+				r.st.stick()
+				if managed {
+					r.send(ack(strconv.Itoa(len(got))))
+				}
+			}
+			for i, e := range got {
+				if !strings.Contains(e, "id='"+strconv.Itoa(i)+"'") {
+					t.Fatalf("message %d is %s", i, e)
+				}
+			}
+			if len(got) != n || b.spooled("b") != 0 {
+				t.Errorf("%d messages arrived, %d rows are left", len(got), b.spooled("b"))
+			}
 		})
 	}
 }

@@ -39,6 +39,7 @@ type outbound struct {
 	leaving  queue[sent] // copies that nobody will ack
 	bytes    int         // in window, leaving and held
 	queued   uint64      // bytes ever queued on stream
+	replayed int         // bytes that a resumption queued at once, more than which may wait meanwhile
 	asked    uint32      // sent count at our last <r/>
 	ackDue   bool        // the client is to be told our h
 	draining bool        // live stanzas wait in held behind what is drained
@@ -132,13 +133,32 @@ func (o *outbound) answers() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && len(o.window)+len(o.leaving) > drainPage
+	o.starved = !o.over && (o.window.len()+o.leaving.len() > drainPage || o.waits() > o.drainBytes())
 	return o.starved
+}
+
+// waits is how much the network has not taken. The caller holds mu.
+func (o *outbound) waits() int {
+	if o.stream == nil {
+		return 0
+	}
+	return o.stream.Queued()
+}
+
+// drainBytes may wait while the spool is drained: a client that reads is not to run into the bound
+// for those that do not.
+func (o *outbound) drainBytes() int { return o.se.server.limits.Load().QueueBytes / 2 }
+
+// behind reports whether so much waits that the draining has to stop.
+func (o *outbound) behind() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waits() > o.drainBytes()
 }
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && len(o.window)+len(o.leaving) <= drainPage/2 {
+	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 && o.waits() <= o.drainBytes()/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -156,11 +176,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window = append(o.window, e)
+		o.window.push(e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving = append(o.leaving, e)
+		o.leaving.push(e)
 		o.grow(t, len(e.b))
 	}
 	o.follow(e)
@@ -179,7 +199,8 @@ func (o *outbound) follow(e sent) {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := o.se.server.limits.Load()
-	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
+	over := o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas
+	if over && !slices.Contains(t.doomed, o.se) {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
 	}
@@ -202,7 +223,11 @@ func (o *outbound) flush(t *Turn) {
 		o.ask()
 	}
 	st.Flush()
-	stuck := !o.dropped && st.Queued() > o.se.server.limits.Load().QueueBytes
+	waits, most := st.Queued(), o.se.server.limits.Load().QueueBytes
+	if waits <= most {
+		o.replayed = 0
+	}
+	stuck := !o.dropped && waits > most+o.replayed
 	if stuck {
 		o.dropped = true // more may be queued before it is gone
 		// A reader that does not read: the connection goes without the stream's end, so
@@ -221,7 +246,7 @@ func (o *outbound) flush(t *Turn) {
 // sweeper, so that lone messages cost no extra packet where nobody waits for them.
 const ackEvery = 8
 
-func (o *outbound) sentCount() uint32 { return o.acked + uint32(len(o.window)) }
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.len()) }
 
 // ask queues <r/>. The caller holds mu.
 func (o *outbound) ask() {
@@ -233,7 +258,7 @@ func (o *outbound) ask() {
 func (o *outbound) askLast(t *Turn) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.managed || o.stream == nil || len(o.window) == 0 {
+	if !o.managed || o.stream == nil || o.window.len() == 0 {
 		return false
 	}
 	if o.asked != o.sentCount() {
@@ -268,14 +293,17 @@ func (o *outbound) owe(t *Turn) {
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
 // delivery.acked on what is returned without it.
 func (o *outbound) left(gone []*delivery) []*delivery {
-	if len(o.leaving) == 0 || o.stream == nil {
+	if o.leaving.len() == 0 || o.stream == nil {
 		return gone
 	}
 	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
 	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
 	n := 0
-	for n < len(o.leaving) && o.leaving[n].end <= at {
-		gone = append(gone, o.leaving[n].d)
+	for _, e := range o.leaving.all() {
+		if e.end > at {
+			break
+		}
+		gone = append(gone, e.d)
 		n++
 	}
 	o.pop(&o.leaving, n)
@@ -288,8 +316,8 @@ func (o *outbound) pop(q *queue[sent], n int) {
 	if n == 0 {
 		return
 	}
-	for i := range n {
-		o.bytes -= len((*q)[i].b)
+	for _, e := range q.all()[:n] {
+		o.bytes -= len(e.b)
 	}
 	q.pop(n)
 }
@@ -299,14 +327,14 @@ func (o *outbound) pop(q *queue[sent], n int) {
 func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.mu.Lock()
 	n := h - o.acked
-	if count = o.sentCount(); n > uint32(len(o.window)) {
+	if count = o.sentCount(); n > uint32(o.window.len()) {
 		o.mu.Unlock()
 		return count, false
 	}
 	gone := t.gone[:0]
-	for i := range int(n) {
-		if d := o.window[i].d; d != nil {
-			gone = append(gone, d)
+	for _, e := range o.window.all()[:n] {
+		if e.d != nil {
+			gone = append(gone, e.d)
 		}
 	}
 	o.pop(&o.window, int(n))
@@ -334,7 +362,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	}
 	gone := o.left(t.gone[:0])
 	o.stream = nil
-	whole = len(o.leaving) == 0
+	whole = o.leaving.len() == 0
 	o.mu.Unlock()
 	t.reached(gone, TraceLeft)
 	return true, whole
@@ -346,7 +374,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	old = o.stream
 	gone := o.cut(t.gone[:0])
 	o.stream = nil
-	whole = len(o.leaving) == 0
+	whole = o.leaving.len() == 0
 	o.mu.Unlock()
 	t.reached(gone, TraceLeft)
 	return old, whole
@@ -364,8 +392,10 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 	o.queued, o.ackDue, o.dropped = 0, false, false
 	o.asked = o.acked
 	st.Queue(first)
-	for i := range len(o.window) {
-		st.Queue(o.window[i].b)
+	o.replayed = len(first)
+	for _, e := range o.window.all() {
+		st.Queue(e.b)
+		o.replayed += len(e.b)
 	}
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
@@ -416,11 +446,11 @@ func (o *outbound) undrained(t *Turn) (rest []sent) {
 // cut makes sure that what is in leaving from now on never leaves, and returns what has left. The
 // caller holds mu.
 func (o *outbound) cut(gone []*delivery) []*delivery {
-	if len(o.leaving) == 0 || o.stream == nil {
+	if o.leaving.len() == 0 || o.stream == nil {
 		return gone
 	}
 	o.stream.Flush()
-	if gone = o.left(gone); len(o.leaving) > 0 {
+	if gone = o.left(gone); o.leaving.len() > 0 {
 		o.stream.Abort()
 		gone = o.left(gone)
 	}
@@ -434,9 +464,9 @@ func (o *outbound) close() (st Stream, gone []*delivery, rest []sent) {
 	defer o.mu.Unlock()
 	o.over = true
 	gone = o.cut(nil)
-	rest = slices.Concat(o.leaving, o.window, o.held)
+	rest = slices.Concat(o.leaving.all(), o.window.all(), o.held)
 	st, o.held, o.bytes = o.stream, nil, 0
-	o.window, o.leaving = nil, nil
+	o.window, o.leaving = queue[sent]{}, queue[sent]{}
 	o.stream = nil
 	return st, gone, rest
 }

@@ -2,18 +2,61 @@
 
 package server
 
-// queue is a first-in first-out list, oldest first. What is popped is moved down over: a busy
-// session allocates nothing for it, and an idle one holds next to nothing.
-type queue[T any] []T
+// queue is a first-in first-out list, oldest first. Its zero value is empty and holds no memory.
+//
+// What is popped stays in front of the rest until it is as much as that; then the rest moves
+// down over it. So each entry is moved at most once on average, however many wait behind it, and a
+// busy session allocates nothing.
+type queue[T any] struct{ items *items[T] }
 
-// keepCap is how long a list stays when it is empty.
+type items[T any] struct {
+	list []T
+	head int // what is before it has been popped, and is zero
+}
+
+// keepCap is how long a list stays when it is empty: an idle session holds next to nothing.
 const keepCap = 8
+
+func (q *queue[T]) len() int {
+	if q.items == nil {
+		return 0
+	}
+	return len(q.items.list) - q.items.head
+}
+
+// all are the entries, valid until the next push or pop.
+func (q *queue[T]) all() []T {
+	if q.items == nil {
+		return nil
+	}
+	return q.items.list[q.items.head:]
+}
+
+func (q *queue[T]) push(v T) {
+	i := q.items
+	if i == nil {
+		i = &items[T]{list: make([]T, 0, keepCap)}
+		q.items = i
+	}
+	if len(i.list) == cap(i.list) && i.head > 0 && i.head >= len(i.list)/2 {
+		rest := copy(i.list, i.list[i.head:])
+		clear(i.list[rest:])
+		i.list, i.head = i.list[:rest], 0
+	}
+	i.list = append(i.list, v)
+}
 
 // pop drops the oldest n.
 func (q *queue[T]) pop(n int) {
-	rest := copy(*q, (*q)[n:])
-	clear((*q)[rest:])
-	if *q = (*q)[:rest]; rest == 0 && cap(*q) > keepCap {
-		*q = nil
+	i := q.items
+	if n == 0 {
+		return
+	}
+	clear(i.list[i.head : i.head+n])
+	if i.head += n; i.head < len(i.list) {
+		return
+	}
+	if i.list, i.head = i.list[:0], 0; cap(i.list) > keepCap {
+		q.items = nil
 	}
 }

@@ -9,25 +9,80 @@ import (
 
 func TestQueue(t *testing.T) {
 	var q queue[int]
-	next, oldest := 0, 0
-	for round := range 100 {
+	q.pop(0)
+	next, oldest := 1, 1
+	for round := range 300 {
 		for range round % 13 {
-			q = append(q, next)
+			q.push(next)
 			next++
 		}
-		n := min(len(q), round%7)
+		n := min(q.len(), round%7)
 		q.pop(n)
 		oldest += n
 		want := make([]int, 0, next-oldest)
 		for v := oldest; v < next; v++ {
 			want = append(want, v)
 		}
-		if !slices.Equal(q, queue[int](want)) {
-			t.Fatalf("round %d: %v; want %v", round, q, want)
+		if !slices.Equal(q.all(), want) || q.len() != len(want) {
+			t.Fatalf("round %d: %v; want %v", round, q.all(), want)
+		}
+		if i := q.items; i != nil {
+			list := i.list[:cap(i.list)]
+			if dead := slices.Concat(list[:i.head], list[len(i.list):]); slices.Max(append(dead, 0)) != 0 {
+				t.Fatalf("round %d: it holds on to what was popped: %v", round, dead)
+			}
+			if len(list) > 4*len(want)+4*keepCap {
+				t.Fatalf("round %d: room for %d, %d used", round, len(list), len(want))
+			}
 		}
 	}
-	q.pop(len(q))
-	if cap(q) > keepCap {
-		t.Errorf("an empty queue holds room for %d", cap(q))
+	q.pop(q.len())
+	if q.items != nil {
+		t.Errorf("a queue that was long and is empty holds room for %d", cap(q.items.list))
+	}
+	q.push(1)
+	q.pop(1)
+	if q.items == nil {
+		t.Error("a short queue gives up its memory whenever it is empty")
+	}
+}
+
+// A client that acks little by little what waits in a long window.
+func TestQueueCost(t *testing.T) {
+	const long = 10_000
+	var q queue[sent]
+	for range long {
+		q.push(sent{})
+	}
+	moved := 0
+	allocs := testing.AllocsPerRun(10*long, func() {
+		head := q.items.head
+		q.push(sent{})
+		if q.items.head < head {
+			moved += q.len()
+		}
+		q.pop(1)
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations for each", allocs)
+	}
+	if moved == 0 || moved > 12*long {
+		t.Errorf("%d entries were moved for %d pops", moved, 10*long)
+	}
+}
+
+func BenchmarkQueue(b *testing.B) {
+	for _, long := range []int{1, 100, 10_000} {
+		b.Run(map[int]string{1: "1", 100: "100", 10_000: "10000"}[long], func(b *testing.B) {
+			var q queue[sent]
+			for range long {
+				q.push(sent{})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				q.push(sent{})
+				q.pop(1)
+			}
+		})
 	}
 }

@@ -41,8 +41,8 @@ func (in *inbound) receive(se *Session) Receipt {
 	if !in.on {
 		return Receipt{}
 	}
-	n := in.base + uint32(len(in.open))
-	in.open = append(in.open, 1)
+	n := in.base + uint32(in.open.len())
+	in.open.push(1)
 	return Receipt{se, n}
 }
 
@@ -53,7 +53,7 @@ func (r Receipt) Hold() {
 	}
 	in := &r.se.in
 	in.mu.Lock()
-	in.open[r.n-in.base]++ // R1: held at least once, so not passed yet
+	in.open.all()[r.n-in.base]++ // R1: held at least once, so not passed yet
 	in.mu.Unlock()
 }
 
@@ -64,9 +64,10 @@ func (r Receipt) Release(t *Turn) {
 	}
 	in := &r.se.in
 	in.mu.Lock()
-	in.open[r.n-in.base]--
+	open := in.open.all()
+	open[r.n-in.base]--
 	passed := 0
-	for passed < len(in.open) && in.open[passed] == 0 {
+	for passed < len(open) && open[passed] == 0 {
 		passed++
 	}
 	if passed > 0 {
@@ -76,7 +77,7 @@ func (r Receipt) Release(t *Turn) {
 	// Whoever asked for more than was safe then is told now (XEP-0198 §4).
 	due := passed > 0 && int32(in.asked-in.told) > 0
 	var calm func()
-	if len(in.open) == 0 {
+	if in.open.len() == 0 {
 		calm, in.calm = in.calm, nil
 	}
 	in.mu.Unlock()
@@ -92,7 +93,7 @@ func (r Receipt) Release(t *Turn) {
 // another goroutine. A later call takes the place of an earlier one that still waits.
 func (in *inbound) whenSafe(f func()) {
 	in.mu.Lock()
-	if len(in.open) > 0 {
+	if in.open.len() > 0 {
 		in.calm = f
 		in.mu.Unlock()
 		return
@@ -105,13 +106,13 @@ func (in *inbound) whenSafe(f func()) {
 func (in *inbound) unsafe() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return len(in.open)
+	return in.open.len()
 }
 
 // request notes that the client asked for an ack; the answer leaves with the turn.
 func (in *inbound) request() {
 	in.mu.Lock()
-	in.asked = in.base + uint32(len(in.open))
+	in.asked = in.base + uint32(in.open.len())
 	in.mu.Unlock()
 }
 

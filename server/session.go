@@ -36,14 +36,14 @@ type Session struct {
 	// Guarded by User.mu.
 	presence   Presence
 	ended      bool
-	drains     bool  // the spool is being drained to this session
-	drainAgain bool  // and there is more since
-	drainWaits bool  // until another session of the account has read what it takes
-	drainFrom  int64 // up to this row all is sent; the draining worker's
+	drains     bool        // the spool is being drained to this session
+	drainAgain bool        // and there is more since
+	drainWaits bool        // until another session of the account has read what it takes
+	drainFrom  int64       // up to this row all is sent; the draining worker's
+	expiry     *time.Timer // of a detached session
 
 	resume  atomic.Int64 // nanoseconds that a lost stream may be resumed; 0: it may not
 	managed atomic.Bool
-	expiry  *time.Timer // of a detached session; guarded by handling
 }
 
 // Presence is what a session last said of itself.
@@ -221,7 +221,9 @@ func (se *Session) Resume(t *Turn, st Stream, h uint32, answer func(h uint32, ok
 	if count, ok := se.out.ackedTo(t, h); !ok {
 		return handledTooHigh(h, count)
 	}
+	se.User.mu.Lock()
 	se.stopExpiry()
+	se.User.mu.Unlock()
 	// From here nothing that the old stream still brings is handled.
 	old, whole := se.out.displace(t)
 	if old != nil {
@@ -262,6 +264,11 @@ func (se *Session) resumed(t *Turn, st Stream, answer func(uint32, bool) []byte)
 
 // await gives a detached session its time to be resumed. The caller holds handling.
 func (se *Session) await() {
+	se.User.mu.Lock()
+	defer se.User.mu.Unlock()
+	if se.ended {
+		return
+	}
 	se.expiry = time.AfterFunc(time.Duration(se.resume.Load()), func() {
 		t := se.server.NewTurn()
 		if !se.Attached() {
@@ -271,6 +278,7 @@ func (se *Session) await() {
 	})
 }
 
+// stopExpiry undoes await: a timer would hold the session until it fires. The caller holds User.mu.
 func (se *Session) stopExpiry() {
 	if se.expiry != nil {
 		se.expiry.Stop()
@@ -289,6 +297,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 		return
 	}
 	se.ended = true
+	se.stopExpiry()
 	was := se.presence
 	se.presence = Presence{}
 	u.remove(se)

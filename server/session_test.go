@@ -192,7 +192,11 @@ func TestEnd(t *testing.T) {
 		}})
 		a := b.managed("a/1")
 		a.lose()
+		expiry := a.se.expiry
 		a.end()
+		if expiry.Stop() {
+			t.Error("its timer would have held it until it could not be resumed any more")
+		}
 		a.end()
 		a.lose()
 		tn := b.NewTurn()
@@ -302,11 +306,16 @@ func TestLimits(t *testing.T) {
 				b := newBench(t, l, "a b")
 				a, r := b.managed("a/1"), b.managed("b/1")
 				const n = 8
+				var all string
 				for i := range n {
-					a.send(chat("b@d/1", strconv.Itoa(i)))
+					all += chat("b@d/1", strconv.Itoa(i))
 				}
+				a.send(all)
 				if !r.st.over || r.se.User.Online() {
 					t.Errorf("%s: the session goes on", name)
+				}
+				if !b.counts("stonechat_windows_overflowed_total 1") {
+					t.Errorf("%s: not counted, or more than once", name)
 				}
 				if got := b.spooled("b"); got != n {
 					t.Errorf("%s: %d rows", name, got)
@@ -330,6 +339,32 @@ func TestLimits(t *testing.T) {
 				t.Fatal(err)
 			}
 			n.gets("<resumed", "id='1'", "id='2'")
+		})
+	})
+	t.Run("QueueBytes, and a window that is larger", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, Limits{QueueBytes: 100, SpoolAfter: time.Hour}, "a b")
+			a, r := b.managed("a/1"), b.managed("b/1")
+			a.send(chat("b@d/1", "1"))
+			a.send(chat("b@d/1", "2"))
+			r.lose()
+			n := b.dial("b")
+			n.st.stuck = true
+			if err := r.resumeOn(n, 0); err != nil {
+				t.Fatal(err)
+			}
+			a.send(chat("b@d/1", "3"))
+			if n.st.aborted {
+				t.Fatal("what a resumption brings is too much for it")
+			}
+			n.st.unstick()
+			a.send(chat("b@d/1", "4"))
+			n.gets("<resumed", "id='1'", "id='2'", "id='3'", "id='4'")
+			n.st.stick()
+			a.send(chat("b@d/1", "5") + chat("b@d/1", "6"))
+			if !n.st.aborted {
+				t.Error("more than limits.queue_bytes wait")
+			}
 		})
 	})
 	t.Run("UnackedStanzas", func(t *testing.T) {
@@ -384,6 +419,28 @@ func TestLimits(t *testing.T) {
 			if got := b.spooled("b"); got != 1 {
 				t.Errorf("%d rows", got)
 			}
+		})
+	})
+	t.Run("SpoolAge", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			b := newBench(t, Limits{SpoolMessages: 2, SpoolAge: time.Hour}, "a b")
+			a := b.online("a/1")
+			a.send(chat("b@d", "1"))
+			time.Sleep(time.Hour)
+			a.send(chat("b@d", "2") + chat("b@d", "3"))
+			a.gets("service-unavailable") // what is too old counts until it is dropped
+			time.Sleep(time.Minute)
+			r := b.online("b/1")
+			r.gets("id='2'")
+			if !b.counts("stonechat_spool_expired_total 1") {
+				t.Error("not counted")
+			}
+			r.end()
+			if got := b.spooled("b"); got != 0 {
+				t.Errorf("%d rows", got)
+			}
+			a.send(chat("b@d", "4") + chat("b@d", "5"))
+			a.gets()
 		})
 	})
 }

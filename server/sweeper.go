@@ -78,8 +78,8 @@ func (se *Session) sweep(t *Turn) {
 	u.mu.Lock()
 	o.mu.Lock()
 	var late []*delivery
-	waits := len(o.leaving) > 0
-	for _, list := range [][]sent{o.leaving, o.window, o.held} {
+	waits := o.leaving.len() > 0
+	for _, list := range [][]sent{o.leaving.all(), o.window.all(), o.held} {
 		for i := range list {
 			e := &list[i]
 			if e.d == nil {
@@ -92,12 +92,12 @@ func (se *Session) sweep(t *Turn) {
 			}
 		}
 	}
-	if o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount() && now-o.window[0].at >= spoolAfter/2 {
+	if o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount() && now-o.window.all()[0].at >= spoolAfter/2 {
 		o.ask()
 		o.soil(t)
 	}
 	// What was never asked for is never acked, and would come again after the session's end.
-	waits = waits || o.managed && o.stream != nil && len(o.window) > 0 && o.asked != o.sentCount()
+	waits = waits || o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount()
 	gone := o.left(t.gone[:0])
 	o.armed = !o.over && waits
 	if o.armed {

@@ -219,7 +219,7 @@ func unpack(list []record) []Field {
 		if f.Unit == "" {
 			f.Unit = base.BaseUnit
 		}
-		if t := base.BaseTime + r.Time; t > 1<<28 { // less is relative to now: §4.5.3
+		if t := base.BaseTime + r.Time; t > 1<<28 && t < 253402300800 { // less is relative to now: §4.5.3; more has no date
 			f.Time = time.UnixMilli(int64(math.Round(t * 1000))).UTC()
 		}
 		switch {

@@ -3,6 +3,7 @@
 package thing_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"testing"
@@ -36,6 +37,7 @@ func FuzzJournal(f *testing.F) {
 func FuzzFieldsOf(f *testing.F) {
 	f.Add(`[{"bn":"dev:","bt":1320067464,"bu":"W"},{"n":"p","v":3,"t":0.5},{"n":"q","vs":"4"}]`)
 	f.Add(`[{"n":"a","v":1e999}]`)
+	f.Add(`[{"n":"x","v":1,"t":1e18}]`)
 	f.Fuzz(func(t *testing.T, pack string) {
 		s := stanza.New(stanza.Message, stanza.Chat, jid.MustParse(owner), &jsonmsg.Payload{Datatype: thing.Datatype, JSON: []byte(pack)})
 		fields, err := thing.FieldsOf(s)
@@ -45,6 +47,9 @@ func FuzzFieldsOf(f *testing.F) {
 		for _, x := range fields {
 			if x.Value.Kind() == 0 {
 				t.Errorf("a field without a value: %v", x)
+			}
+			if _, err := json.Marshal(x.Time); err != nil { // stonechat listen says it like that
+				t.Errorf("a time that is none: %v", err)
 			}
 		}
 	})

@@ -172,7 +172,7 @@ type peer struct {
 
 // elements is a parser within a stream of those bytes.
 func elements(t *testing.T, b []byte) *xmlstream.Parser {
-	p := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100})
+	p := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100, Children: 1 << 18})
 	p.Feed(append([]byte("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='d' version='1.0'>"), b...))
 	if ev, err := p.Next(); ev != xmlstream.EventOpen || err != nil {
 		t.Fatal(ev, err)

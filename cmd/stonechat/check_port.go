@@ -121,7 +121,7 @@ func starttls(conn net.Conn, domain string) error {
 	if err != nil {
 		return err
 	}
-	in := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 64 << 10, Depth: 20, Attributes: 50})
+	in := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 64 << 10, Depth: 20, Attributes: 50, Children: 1000})
 	features, err := next(conn, in)
 	if err != nil {
 		return err

@@ -182,7 +182,7 @@ func Decode(xml string, p stanza.Payload) error {
 // The input is the payload's element.
 func Valid(input []byte) (xml string, ok bool) {
 	p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{
-		ElementBytes: 1 << 16, Depth: 64, Attributes: 64,
+		ElementBytes: 1 << 16, Depth: 64, Attributes: 64, Children: 1 << 14,
 	})
 	whole := append(append([]byte("<iq xmlns='jabber:client' id='1' type='set'>"), input...), "</iq>"...)
 	p.Feed(whole)

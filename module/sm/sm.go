@@ -95,6 +95,9 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 		m.mu.Lock()
 		m.sessions[granted.ID] = se
 		m.mu.Unlock()
+		if !se.Attached() {
+			m.ended(t, se, server.Presence{}) // it has ended meanwhile, perhaps before it had the name
+		}
 	}
 	// What the session is sent from now on is counted, so the answer goes first.
 	st.Queue(granted.AppendXML(nil))

@@ -48,7 +48,7 @@ func (w *wire) Adopt(se *server.Session) bool {
 // send hands an element in and returns what was answered.
 func (w *wire) send(t *testing.T, element string) (string, error) {
 	t.Helper()
-	p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{ElementBytes: 1000, Depth: 9, Attributes: 9})
+	p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{ElementBytes: 1000, Depth: 9, Attributes: 9, Children: 9})
 	p.Feed([]byte(element))
 	if ev, err := p.Next(); ev != xmlstream.EventElement || err != nil {
 		t.Fatal(ev, err)

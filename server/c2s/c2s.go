@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,7 @@ type Limits struct {
 	StanzaBytes                          int // of one stanza
 	Depth                                int // of its elements
 	Attributes                           int // of one start tag
+	Children                             int // elements within one stanza
 	UnauthenticatedConnectionsPerAddress int // IPv6 by /64; more wait
 	UnauthenticatedConnections           int // in all, with those that wait; the fullest address loses one
 	FailedLoginsPerMinute                int // per address and per account
@@ -77,7 +79,7 @@ type Limits struct {
 // DefaultLimits are those of a server without configuration.
 func DefaultLimits() Limits {
 	return Limits{
-		StanzaBytes: 262144, Depth: 100, Attributes: 200,
+		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000,
 		UnauthenticatedConnectionsPerAddress: 1000, UnauthenticatedConnections: 10_000,
 		FailedLoginsPerMinute: 60, GuestsPerAddress: 20, Guests: 1000, LoginTimeout: 30 * time.Second,
 	}
@@ -91,6 +93,7 @@ type Service struct {
 	framed    atomic.Pointer[stream.ServerConfig] // the same for Framed
 	admission admission
 	failures  failures
+	computing chan struct{} // holds one for each password that is being compared
 	guests    guests
 	metrics   serviceMetrics
 
@@ -113,6 +116,7 @@ type serviceMetrics struct {
 // New makes a Service. It listens nowhere yet.
 func New(c Config) *Service {
 	s := &Service{Config: c}
+	s.computing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) // half of the processors
 	s.stream = stream.ServerConfig{
 		Serves:        c.Server.Serves,
 		DefaultDomain: c.Server.Domains()[0],
@@ -120,7 +124,7 @@ func New(c Config) *Service {
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
 		Anonymous:     func(domain string) bool { return slices.Contains(c.Anonymous, domain) },
-		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32},
+		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32, Children: 200},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)
@@ -143,7 +147,7 @@ func New(c Config) *Service {
 		limited:      r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
 		certificates: r.CounterVec("stonechat_c2s_certificates_total", "Certificates that clients have shown (tls.client_ca): believed, nameless (no account of ours in it), refused.", "result"),
 		unbound:      r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
-		ended:        r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth and limits.stanza_attributes end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
+		ended:        r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth, limits.stanza_attributes and limits.stanza_children end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
 		gone:         r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
 	}
 	s.metrics.guestsLimited = r.Counter("stonechat_c2s_guests_limited_total", "Logins without an account refused because there were too many (limits.guests, limits.guests_per_address).")
@@ -168,7 +172,10 @@ func (s *Service) SetLimits(l Limits) {
 	s.guests.limit(l.GuestsPerAddress, l.Guests)
 	c := s.stream
 	c.LoginTimeout = l.LoginTimeout
-	c.AfterLogin = xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)}
+	c.AfterLogin = xmlstream.Limits{
+		ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth),
+		Attributes: orHuge(l.Attributes), Children: orHuge(l.Children),
+	}
 	framed := c
 	framed.Framed = true
 	s.live.Store(&c)

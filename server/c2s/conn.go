@@ -67,12 +67,11 @@ func (s *Service) newConn(dc drive.Conn, config *stream.ServerConfig, p *place) 
 func (c *conn) Input(b *drive.Batch, data []byte) {
 	c.in.Lock()
 	defer c.in.Unlock()
-	if c.machine.State() == stream.Closed {
-		return
-	}
-	if len(data) > 0 {
+	if len(data) > 0 && c.machine.State() != stream.Closed {
 		c.machine.Feed(data)
 	}
+	// A machine that was closed while the connection paused, by the last failure that a login may
+	// have, tells its end now.
 	c.run(c.turn(b))
 	c.setDeadline()
 }

@@ -27,15 +27,35 @@ func (c *conn) lookup(account jid.JID) (answered bool) {
 	}
 	c.attempt = account
 	c.place.advance(time.Now())
+	prepare := c.machine.Prepare()
 	c.Pause()
 	go func() {
+		defer c.Resume()
 		keys, err := c.keys(account)
+		if prepare != nil && !c.compute(func() { prepare(keys) }) {
+			return
+		}
 		c.in.Lock()
+		defer c.in.Unlock()
 		c.machine.Resolve(keys, err)
-		c.in.Unlock()
-		c.Resume()
 	}()
 	return false
+}
+
+// compute runs f, which takes milliseconds, when it is its turn: thousands of guesses at a time
+// must not take the processors from those that are logged in. It reports false, and f does not run,
+// where the connection is over by then.
+func (c *conn) compute(f func()) bool {
+	turns := c.service.computing
+	turns <- struct{}{}
+	defer func() { <-turns }()
+	c.out.Lock()
+	over := c.gone || c.ended
+	c.out.Unlock()
+	if !over {
+		f()
+	}
+	return !over
 }
 
 // keys are nil for an account that does not exist: the exchange goes on and fails as one with a

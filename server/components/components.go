@@ -50,6 +50,7 @@ type Limits struct {
 	StanzaBytes                int // of one stanza
 	Depth                      int // of its elements
 	Attributes                 int // of one start tag
+	Children                   int // elements within one stanza
 	QueueBytes                 int // that a component has not read: then its connection is dropped
 	UnauthenticatedConnections int // the oldest goes for one more
 	LoginTimeout               time.Duration
@@ -58,7 +59,7 @@ type Limits struct {
 // DefaultLimits are those of a server without configuration.
 func DefaultLimits() Limits {
 	return Limits{
-		StanzaBytes: 262144, Depth: 100, Attributes: 200, QueueBytes: 1 << 20,
+		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000, QueueBytes: 1 << 20,
 		UnauthenticatedConnections: 10_000, LoginTimeout: 30 * time.Second,
 	}
 }
@@ -146,7 +147,10 @@ func (s *Service) SetLimits(l Limits) {
 	s.queueBytes.Store(int64(orHuge(l.QueueBytes)))
 	c := s.stream
 	c.LoginTimeout = l.LoginTimeout
-	c.AfterLogin = xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)}
+	c.AfterLogin = xmlstream.Limits{
+		ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth),
+		Attributes: orHuge(l.Attributes), Children: orHuge(l.Children),
+	}
 	s.live.Store(&c)
 }
 

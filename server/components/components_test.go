@@ -268,7 +268,7 @@ func TestTalk(t *testing.T) {
 
 // What ends a component's stream.
 func TestRefusals(t *testing.T) {
-	b := newBed(t, func(l *Limits) { l.StanzaBytes, l.Depth, l.Attributes = 1000, 5, 5 })
+	b := newBed(t, func(l *Limits) { l.StanzaBytes, l.Depth, l.Attributes, l.Children = 1000, 5, 5, 20 })
 	for _, c := range []struct{ name, sent, condition string }{
 		{"no from", "<message to='a@d'/>", "improper-addressing"},
 		{"no to", "<message from='sms.d'/>", "improper-addressing"},
@@ -286,6 +286,7 @@ func TestRefusals(t *testing.T) {
 		{"a client's stanza", "<message xmlns='jabber:server:dialback' from='sms.d' to='a@d'/>", "unsupported-stanza-type"},
 		{"too large", "<message from='sms.d' to='a@d'>" + strings.Repeat("x", 1000) + "</message>", "policy-violation"},
 		{"too deep", "<message from='sms.d' to='a@d'><a><a><a><a><a/></a></a></a></a></message>", "policy-violation"},
+		{"too many elements", "<message from='sms.d' to='a@d'>" + strings.Repeat("<a/>", 21) + "</message>", "policy-violation"},
 		{"too many attributes", "<message from='sms.d' to='a@d' a='' b='' c='' d=''/>", "policy-violation"},
 		{"not well-formed", "<message from='sms.d' to='a@d'></presence>", "not-well-formed"},
 		{"text", "hi", "bad-format"},
@@ -379,9 +380,11 @@ func TestStalled(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	b := newBed(t, func(l *Limits) { l.UnauthenticatedConnections = 3 })
 	for i := range 3 {
-		if _, err := net.Dial("tcp", b.address); err != nil { //nolint:bodyclose // it stays open until the end
+		conn, err := net.Dial("tcp", b.address)
+		if err != nil {
 			t.Fatal(err)
 		}
+		defer conn.Close() // a connection that nobody holds is closed by the collector
 		for end := time.Now().Add(patience); b.waiting.count() <= i; {
 			if time.Now().After(end) {
 				t.Fatalf("%d are waiting", b.waiting.count())

@@ -33,6 +33,7 @@ func stages() []stage {
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
 			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
 		{name: "crash", in: test, run: goTest("./test/crash", "-count=1"), needs: all(linux, debian("strace")), limit: 15 * time.Minute},
+		{name: "hostile", in: test, run: goTest("./test/hostile", "-count=1"), needs: all(linux, debian("openssl")), limit: 5 * time.Minute},
 		{name: "storm", in: test, run: goTest("./test/storm", "-count=1"), needs: all(linux), limit: 5 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy"),

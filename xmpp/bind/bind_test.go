@@ -25,3 +25,9 @@ func TestCodec(t *testing.T) {
 			XML: "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@b</jid></bind>"},
 	})
 }
+
+func FuzzBind(f *testing.F) {
+	f.Add([]byte("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind>"))
+	f.Add([]byte("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid> juliet@im.example.com/4db0 </jid></bind>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(bind.Bind)) })
+}

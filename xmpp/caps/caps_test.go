@@ -233,3 +233,8 @@ func BenchmarkVer(b *testing.B) {
 		}
 	}
 }
+
+func FuzzCaps(f *testing.F) {
+	f.Add([]byte("<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='http://x' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(caps.Caps)) })
+}

@@ -37,3 +37,9 @@ func TestCodec(t *testing.T) {
 			XML: "<delay xmlns='urn:xmpp:delay' stamp='2002-09-10T23:08:25Z' from='@'/>"},
 	})
 }
+
+func FuzzDelay(f *testing.F) {
+	f.Add([]byte("<delay xmlns='urn:xmpp:delay' from='capulet.com' stamp='2002-09-10T23:08:25Z'>Offline</delay>"))
+	f.Add([]byte("<delay xmlns='urn:xmpp:delay' stamp='0000-01-01T00:00:00.5+14:00'/>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(delay.Delay)) })
+}

@@ -25,3 +25,9 @@ func TestCodec(t *testing.T) {
 			XML: "<time xmlns='urn:xmpp:time'>" + body + "</time>"}})
 	}
 }
+
+func FuzzTime(f *testing.F) {
+	f.Add([]byte("<time xmlns='urn:xmpp:time'><tzo>-06:00</tzo><utc>2006-12-19T17:58:35Z</utc></time>"))
+	f.Add([]byte("<time xmlns='urn:xmpp:time'><tzo>Z</tzo><utc>9999-12-31T23:59:59.999999Z</utc></time>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(entitytime.Time)) })
+}

@@ -40,3 +40,9 @@ func TestOf(t *testing.T) {
 		t.Error("an unknown hint is in a set")
 	}
 }
+
+func FuzzHint(f *testing.F) {
+	f.Add([]byte("<no-copy xmlns='urn:xmpp:hints'/>"))
+	f.Add([]byte("<never xmlns='urn:xmpp:hints'/>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(hint.Hint)) })
+}

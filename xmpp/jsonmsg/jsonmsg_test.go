@@ -32,3 +32,12 @@ func TestCodec(t *testing.T) {
 		xmpptest.Refuse(t, []xmpptest.Refusal{{Name: name, XML: xml, Into: into, Condition: stanza.BadRequest}})
 	}
 }
+
+func FuzzPayload(f *testing.F) {
+	f.Add([]byte("<payload xmlns='urn:xmpp:json-msg:0' datatype='urn:x'><json xmlns='urn:xmpp:json:0'>{&quot;a&quot;:[1,null]}</json></payload>"))
+	f.Add([]byte("<json xmlns='urn:xmpp:json:0'>&quot;\\u0000&quot;</json>"))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		xmpptest.RoundTrip(t, input, new(jsonmsg.JSON))
+		xmpptest.RoundTrip(t, input, new(jsonmsg.Payload))
+	})
+}

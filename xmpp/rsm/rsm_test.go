@@ -49,3 +49,9 @@ func TestLimit(t *testing.T) {
 		}
 	}
 }
+
+func FuzzSet(f *testing.F) {
+	f.Add([]byte("<set xmlns='http://jabber.org/protocol/rsm'><max>10</max><after>a</after></set>"))
+	f.Add([]byte("<set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a</first><last>b</last><count>2147483647</count><before/><index>1</index></set>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(rsm.Set)) })
+}

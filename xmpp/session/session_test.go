@@ -15,3 +15,8 @@ func TestCodec(t *testing.T) {
 		{File: "draft-cridland-xmpp-session-01-3-feature", Want: &session.Session{Optional: true}},
 	})
 }
+
+func FuzzSession(f *testing.F) {
+	f.Add([]byte("<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(session.Session)) })
+}

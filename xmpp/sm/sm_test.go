@@ -94,3 +94,29 @@ func TestElement(t *testing.T) {
 		t.Errorf("an ack costs %v allocations", n)
 	}
 }
+
+func FuzzElements(f *testing.F) {
+	all := []stanza.Payload{
+		&sm.Feature{}, &sm.Enable{}, &sm.Enabled{}, &sm.Request{}, &sm.Ack{}, &sm.Resume{}, &sm.Resumed{}, &sm.Failed{}, &sm.TooHigh{},
+	}
+	f.Add([]byte("<enabled xmlns='urn:xmpp:sm:3' id='&lt;' resume='1' max='4294967295' location='[::1]:1'/>"))
+	f.Add([]byte("<resume xmlns='urn:xmpp:sm:3' h='4294967296' previd='x'/>"))
+	f.Add([]byte("<failed xmlns='urn:xmpp:sm:3' h='1'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>x</text></failed>"))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		for _, p := range all {
+			xmpptest.RoundTrip(t, input, p)
+		}
+		// What is read off the stream without a decoder is what the decoder reads.
+		p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 16, Depth: 9, Attributes: 9, Children: 9})
+		p.Feed(input)
+		if event, err := p.Next(); event != xmlstream.EventElement || err != nil {
+			return
+		}
+		var a sm.Ack
+		e := p.Element()
+		h, ok := sm.HOf(e)
+		if err := a.DecodeXML(xmlstream.NewReader(e.Raw, stanza.NSClient)); ok != (err == nil) || ok && h != a.H {
+			t.Fatalf("%s: HOf says %d, %v; DecodeXML %d, %v", e.Raw, h, ok, a.H, err)
+		}
+	})
+}

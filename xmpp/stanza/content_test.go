@@ -63,7 +63,7 @@ func in(space, pattern string) string {
 // received is a stanza from a stream of that content namespace.
 func received(t *testing.T, space, sent string) *Stanza {
 	t.Helper()
-	p := xmlstream.NewParser(xmlstream.Stream, space, xmlstream.Limits{ElementBytes: 1 << 16, Depth: 20, Attributes: 20})
+	p := xmlstream.NewParser(xmlstream.Stream, space, xmlstream.Limits{ElementBytes: 1 << 16, Depth: 20, Attributes: 20, Children: 1 << 16})
 	p.Feed([]byte("<stream:stream xmlns='" + space + "' xmlns:stream='http://etherx.jabber.org/streams'>" + sent))
 	for _, want := range []xmlstream.Event{xmlstream.EventOpen, xmlstream.EventElement} {
 		if got, err := p.Next(); got != want {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stonechat-im/stonechat/internal/xmpptest"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	. "github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -135,4 +136,10 @@ func TestPayloads(t *testing.T) {
 	if got := string(asked.Result(nil).Append(nil, "")); got != "<iq from='d' to='a@d/r' id='1' type='result'/>" {
 		t.Error(got)
 	}
+}
+
+func FuzzError(f *testing.F) {
+	f.Add([]byte("<error type='wait' by='a@b'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>x</gone><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>t</text></error>"))
+	f.Add([]byte("<error by='@'><x:y xmlns:x='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(Error)) })
 }

@@ -241,7 +241,7 @@ func Parse(b []byte) (*Stanza, error) {
 func parse(mode xmlstream.Mode, b []byte) (*xmlstream.Element, error) {
 	p := xmlstream.NewParser(mode, NSClient, xmlstream.Limits{
 		ElementBytes: 4*len(b) + 256, // declarations move to where they are needed
-		Depth:        1 << 10, Attributes: 1 << 10,
+		Depth:        1 << 10, Attributes: 1 << 10, Children: len(b),
 	})
 	p.Feed(b)
 	ev, err := p.Next()

@@ -17,7 +17,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-var limits = xmlstream.Limits{ElementBytes: 1 << 18, Depth: 100, Attributes: 100}
+var limits = xmlstream.Limits{ElementBytes: 1 << 18, Depth: 100, Attributes: 100, Children: 1 << 16}
 
 // fromStream reads the first stanza of a stream: as a server does, borrowed.
 func fromStream(t testing.TB, header, element string) (*Stanza, []byte, error) {

@@ -72,8 +72,8 @@ type ClientConfig struct {
 	HoldLogin bool
 	Framed    bool // RFC 7395
 
-	BeforeLogin  xmlstream.Limits // zero: 65,536 bytes, depth 16, 64 attributes
-	AfterLogin   xmlstream.Limits // zero: 1,048,576 bytes, depth 100, 200 attributes
+	BeforeLogin  xmlstream.Limits // zero: 65,536 bytes, depth 16, 64 attributes, 2000 elements
+	AfterLogin   xmlstream.Limits // zero: 1,048,576 bytes, depth 100, 200 attributes, 100,000 elements
 	LoginTimeout time.Duration    // from NewClient to Ready; 0 is 30 s
 	CloseTimeout time.Duration    // how long Close waits for the server's end tag; 0 is 5 s
 	Rand         io.Reader        // for ids; nil is crypto/rand
@@ -124,7 +124,7 @@ func NewClient(config *ClientConfig, now time.Time) *Client {
 	c := &Client{config: config, login: &approach{}, jid: config.Account}
 	c.framed = config.Framed
 	c.parser = xmlstream.NewParser(c.mode(), content,
-		limitsOr(config.BeforeLogin, xmlstream.Limits{ElementBytes: 65_536, Depth: 16, Attributes: 64}))
+		limitsOr(config.BeforeLogin, xmlstream.Limits{ElementBytes: 65_536, Depth: 16, Attributes: 64, Children: 2000}))
 	c.deadline = now.Add(durationOr(config.LoginTimeout, 30*time.Second))
 	return c
 }

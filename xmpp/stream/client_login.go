@@ -96,7 +96,7 @@ func (c *Client) success(text string) Event {
 		return Event{}
 	}
 	c.restart()
-	c.parser.SetLimits(limitsOr(c.config.AfterLogin, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 200}))
+	c.parser.SetLimits(limitsOr(c.config.AfterLogin, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 200, Children: 100_000}))
 	c.state = Authenticated
 	c.login = &approach{exchange: c.login.exchange}
 	c.open()

@@ -46,8 +46,8 @@ func clientConfig(s *script) *stream.ClientConfig {
 		c.SASL.Username = "montague"
 	}
 	if s.has("small") {
-		c.BeforeLogin = xmlstream.Limits{ElementBytes: 500, Depth: 4, Attributes: 8}
-		c.AfterLogin = xmlstream.Limits{ElementBytes: 1000, Depth: 6, Attributes: 8}
+		c.BeforeLogin = xmlstream.Limits{ElementBytes: 500, Depth: 4, Attributes: 8, Children: 20}
+		c.AfterLogin = xmlstream.Limits{ElementBytes: 1000, Depth: 6, Attributes: 8, Children: 40}
 	}
 	if s.has("english") {
 		c.Lang = "en"

@@ -29,8 +29,8 @@ type ComponentServerConfig struct {
 	// nobody's.
 	Secret func(domain string) (secret string, ok bool)
 
-	BeforeLogin  xmlstream.Limits // zero: 10,000 bytes, depth 8, 32 attributes
-	AfterLogin   xmlstream.Limits // zero: 262,144 bytes, depth 100, 200 attributes
+	BeforeLogin  xmlstream.Limits // zero: 10,000 bytes, depth 8, 32 attributes, 200 elements
+	AfterLogin   xmlstream.Limits // zero: 262,144 bytes, depth 100, 200 attributes, 5000 elements
 	LoginTimeout time.Duration    // from NewComponentServer to Login; 0 is 30 s
 	CloseTimeout time.Duration    // how long Close waits for the component's end tag; 0 is 5 s
 	Rand         io.Reader        // for stream ids; nil is crypto/rand
@@ -51,7 +51,7 @@ type ComponentServer struct {
 
 // NewComponentServer returns one for a connection accepted at now.
 func NewComponentServer(c *ComponentServerConfig, now time.Time) *ComponentServer {
-	limits := limitsOr(c.BeforeLogin, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32})
+	limits := limitsOr(c.BeforeLogin, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32, Children: 200})
 	s := &ComponentServer{config: c}
 	s.parser = xmlstream.NewParser(xmlstream.Stream, NSComponent, limits)
 	s.ahead = limits.ElementBytes
@@ -154,7 +154,7 @@ func (s *ComponentServer) Admit() {
 	}
 	s.judging = false
 	s.send("<handshake/>")
-	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200})
+	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200, Children: 5000})
 	s.parser.SetLimits(limits)
 	s.ahead = limits.ElementBytes
 	s.state, s.deadline = Bound, time.Time{}

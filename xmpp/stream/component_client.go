@@ -15,7 +15,7 @@ type ComponentClientConfig struct {
 	Domain jid.JID // the component's own
 	Secret string
 
-	Limits       xmlstream.Limits // zero: 1,048,576 bytes, depth 100, 200 attributes
+	Limits       xmlstream.Limits // zero: 1,048,576 bytes, depth 100, 200 attributes, 100,000 elements
 	LoginTimeout time.Duration    // from NewComponentClient to Login; 0 is 30 s
 	CloseTimeout time.Duration    // how long Close waits for the server's end tag; 0 is 5 s
 }
@@ -36,7 +36,7 @@ type ComponentClient struct {
 // NewComponentClient returns one for a connection made at now. Call Start.
 func NewComponentClient(config *ComponentClientConfig, now time.Time) *ComponentClient {
 	c := &ComponentClient{config: config}
-	limits := limitsOr(config.Limits, xmlstream.Limits{ElementBytes: 1_048_576, Depth: 100, Attributes: 200})
+	limits := limitsOr(config.Limits, xmlstream.Limits{ElementBytes: 1_048_576, Depth: 100, Attributes: 200, Children: 100_000})
 	c.parser = xmlstream.NewParser(xmlstream.Stream, NSComponent, limits)
 	c.ahead = limits.ElementBytes
 	c.deadline = now.Add(durationOr(config.LoginTimeout, 30*time.Second))

@@ -25,7 +25,7 @@ func componentServer() *stream.ComponentServer {
 			secret, ok := map[string]string{"sms.example.org": "secret", "open.example.org": ""}[domain]
 			return secret, ok
 		},
-		AfterLogin: xmlstream.Limits{ElementBytes: 1000, Depth: 5, Attributes: 5},
+		AfterLogin: xmlstream.Limits{ElementBytes: 1000, Depth: 5, Attributes: 5, Children: 20},
 		Rand:       zeros{},
 	}, start)
 }

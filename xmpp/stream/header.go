@@ -15,6 +15,9 @@ import (
 // content is the content namespace of clients' streams. RFC 6120 §4.8.2.
 const content = "jabber:client"
 
+// serverContent is that of servers' streams, which, like that of components', has no place in a client's.
+const serverContent = "jabber:server"
+
 // header is a stream header of either framing, received or to be sent.
 type header struct {
 	to, from, id, version, lang string

@@ -52,8 +52,8 @@ type ServerConfig struct {
 	// stanzas (XEP-0198's <resume/>) pass.
 	Admit func(s *Server, e *xmlstream.Element) bool
 
-	BeforeLogin  xmlstream.Limits // zero: 10,000 bytes, depth 8, 32 attributes
-	AfterLogin   xmlstream.Limits // zero: 262,144 bytes, depth 100, 200 attributes
+	BeforeLogin  xmlstream.Limits // zero: 10,000 bytes, depth 8, 32 attributes, 200 elements
+	AfterLogin   xmlstream.Limits // zero: 262,144 bytes, depth 100, 200 attributes, 5000 elements
 	LoginTimeout time.Duration    // from NewServer to Bound; 0 is 30 s
 	CloseTimeout time.Duration    // how long Close waits for the client's end tag; 0 is 5 s
 	Rand         io.Reader        // for stream ids; nil is crypto/rand
@@ -84,6 +84,7 @@ type negotiation struct {
 	account    jid.JID // whose keys the exchange looked up; zero if there can be none
 	failures   int
 	lookup     bool   // waiting for Resolve, after Lookup or Stranger
+	costly     bool   // which has a password to compare
 	announce   bool   // Login is due
 	bind       bool   // waiting for Bind or RefuseBind
 	bindID     string // of the request
@@ -92,7 +93,7 @@ type negotiation struct {
 // NewServer returns a Server for a connection accepted at now. If TLS is already
 // on (direct TLS, XEP-0368; https), call TLSStarted before Feed.
 func NewServer(c *ServerConfig, now time.Time) *Server {
-	limits := limitsOr(c.BeforeLogin, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32})
+	limits := limitsOr(c.BeforeLogin, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32, Children: 200})
 	s := &Server{config: c, login: &negotiation{}}
 	s.framed = c.Framed
 	s.parser = xmlstream.NewParser(s.mode(), content, limits)
@@ -180,6 +181,9 @@ func (s *Server) element(e *xmlstream.Element) Event {
 		return Event{}
 	case s.framed && len(e.Space) == 0:
 		s.fail(&Error{Condition: InvalidNamespace, Text: "each frame declares its namespace"}) // RFC 7395 §3.3.3
+		return Event{}
+	case string(e.Space) == serverContent || string(e.Space) == NSComponent:
+		s.fail(&Error{Condition: UnsupportedStanzaType}) // RFC 6120 §4.8.3, §4.9.3.24
 		return Event{}
 	case s.state == Bound:
 		return Event{Kind: Element, Element: e}

@@ -79,7 +79,7 @@ func (s *Server) auth(mechanism, text string) Event {
 	case err != nil:
 		return s.refuse(&sasl.Failure{Condition: sasl.TemporaryAuthFailure})
 	}
-	l.exchange, l.account = exchange, jid.JID{}
+	l.exchange, l.account, l.costly = exchange, jid.JID{}, mechanism == sasl.Plain
 	return s.outcome(exchange.Step(data))
 }
 
@@ -134,7 +134,7 @@ func (s *Server) anonymous() bool {
 // for an unknown account, and sasl.ErrDisabled beside the keys of a disabled one. Of any
 // other error the client sees a *sasl.Failure as it is, and else temporary-auth-failure.
 //
-// For PLAIN it computes for milliseconds: call it where nothing else waits.
+// For PLAIN it computes for milliseconds, unless what Prepare returned has done so.
 func (s *Server) Resolve(keys []sasl.Key, err error) {
 	if !s.waiting || s.login == nil || !s.login.lookup {
 		return
@@ -147,12 +147,22 @@ func (s *Server) Resolve(keys []sasl.Key, err error) {
 	s.outcome(s.login.exchange.Resolve(keys, err))
 }
 
+// Prepare returns what does the costly part of answering Lookup, milliseconds of computing, given the
+// account's keys; nil where nothing is costly. Unlike the methods of a Server it may run beside
+// them, on any goroutine; Resolve must come after it.
+func (s *Server) Prepare() func(keys []sasl.Key) {
+	if !s.waiting || s.login == nil || !s.login.lookup || !s.login.costly {
+		return nil
+	}
+	return s.login.exchange.Prepare
+}
+
 // success makes the stream Authenticated, and new. RFC 6120 §6.4.6.
 func (s *Server) success(data []byte) {
 	l := s.login
 	s.wrote(appendSASL(s.out, "success", "", data))
 	s.restart()
-	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200})
+	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200, Children: 5000})
 	s.parser.SetLimits(limits)
 	s.ahead = limits.ElementBytes
 	s.state, s.jid = Authenticated, l.account

@@ -63,7 +63,7 @@ func TestSizeWhenBound(t *testing.T) {
 	header := []byte("<stream:stream xmlns='jabber:client' xmlns:stream='" + NS + "' to='example.org' version='1.0' xml:lang='en'>")
 	before := heap()
 	for i := range parsers {
-		p := xmlstream.NewParser(xmlstream.Stream, content, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32})
+		p := xmlstream.NewParser(xmlstream.Stream, content, xmlstream.Limits{ElementBytes: 10_000, Depth: 8, Attributes: 32, Children: 200})
 		p.Feed(header)
 		for {
 			if e, err := p.Next(); e == xmlstream.EventNone || err != nil {

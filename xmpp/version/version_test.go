@@ -15,3 +15,9 @@ func TestCodec(t *testing.T) {
 		{File: "xep0092-3-result", Want: &version.Query{Name: "Exodus", Version: "0.7.0.4", OS: "Windows-XP 5.01.2600"}},
 	})
 }
+
+func FuzzQuery(f *testing.F) {
+	f.Add([]byte("<query xmlns='jabber:iq:version'/>"))
+	f.Add([]byte("<query xmlns='jabber:iq:version'><name>a&lt;</name><version>1</version><os/></query>"))
+	f.Fuzz(func(t *testing.T, input []byte) { xmpptest.RoundTrip(t, input, new(version.Query)) })
+}

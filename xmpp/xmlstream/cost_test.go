@@ -117,7 +117,7 @@ func TestLinear(t *testing.T) {
 			cost := func(in string, step int) time.Duration {
 				best := time.Hour
 				for range 5 {
-					p := openParser(t, Limits{ElementBytes: 4 * large, Depth: large, Attributes: 100})
+					p := openParser(t, Limits{ElementBytes: 4 * large, Depth: large, Attributes: 100, Children: large})
 					b := []byte(in)
 					start := time.Now()
 					for i := 0; i < len(b); i += step {

@@ -10,7 +10,7 @@ import (
 
 // A parser is fed what the socket gave, and asked for events until there are none.
 func ExampleParser() {
-	p := xmlstream.NewParser(xmlstream.Stream, "jabber:client", xmlstream.Limits{ElementBytes: 262144, Depth: 100, Attributes: 100})
+	p := xmlstream.NewParser(xmlstream.Stream, "jabber:client", xmlstream.Limits{ElementBytes: 262144, Depth: 100, Attributes: 100, Children: 5000})
 	for _, read := range []string{
 		"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.com'><mess",
 		"age to='juliet@example.com'><body>Hello</body></message> <presence/></stream:stream>",

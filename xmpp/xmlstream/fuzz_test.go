@@ -12,7 +12,7 @@ import (
 	. "github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-var fuzzLimits = Limits{ElementBytes: 2000, Depth: 8, Attributes: 20}
+var fuzzLimits = Limits{ElementBytes: 2000, Depth: 8, Attributes: 20, Children: 50}
 
 // seed adds the golden files and the malformed inputs.
 func seed(f *testing.F, add func(string)) {
@@ -218,7 +218,7 @@ func FuzzEscape(f *testing.F) {
 		doc = AppendText(doc, "t", s)
 		doc = append(AppendEscaped(append(doc, "<u>"...), s), "</u></m>"...)
 
-		p := NewParser(Frame, "jabber:client", Limits{ElementBytes: 1 << 24, Depth: 2, Attributes: 4})
+		p := NewParser(Frame, "jabber:client", Limits{ElementBytes: 1 << 24, Depth: 2, Attributes: 4, Children: 2})
 		p.Feed(doc)
 		if event, err := p.Next(); event != EventElement || err != nil {
 			t.Fatalf("%v %v\n%q", event, err, doc)

@@ -22,7 +22,7 @@ import (
 
 const streamHeader = `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.com' version='1.0'>`
 
-var testLimits = Limits{ElementBytes: 1 << 18, Depth: 100, Attributes: 100}
+var testLimits = Limits{ElementBytes: 1 << 18, Depth: 100, Attributes: 100, Children: 1 << 18}
 
 func readFile(t testing.TB, name string) []byte {
 	t.Helper()
@@ -268,7 +268,7 @@ type failer interface {
 // canonicalRoot reads a document that must also be accepted, as it is and
 // without being rewritten, by a Parser in Frame mode: so it leans on nothing.
 func canonicalRoot(t failer, doc string) *node {
-	p := NewParser(Frame, "jabber:client", Limits{ElementBytes: 1 << 24, Depth: 1000, Attributes: 10000})
+	p := NewParser(Frame, "jabber:client", Limits{ElementBytes: 1 << 24, Depth: 1000, Attributes: 10000, Children: 1 << 24})
 	p.Feed([]byte(doc))
 	if event, err := p.Next(); event != EventElement || err != nil {
 		t.Fatalf("canonical form refused: %v %v\n%s", event, err, doc)

@@ -101,6 +101,7 @@ type scanner struct {
 
 	// The element so far.
 	open     []tag
+	elements int // met so far, itself included
 	children []child
 	content  Span
 	hasText  bool
@@ -147,7 +148,7 @@ func (s *scanner) begin(e expect) {
 	s.limits.ElementBytes = min(e.limits.ElementBytes, maxElementBytes)
 	s.step, s.look = atMarkup, 0
 	s.attrs, s.attrBase = s.attrs[:0], 0
-	s.open, s.children = s.open[:0], s.children[:0]
+	s.open, s.children, s.elements = s.open[:0], s.children[:0], 0
 	s.content, s.hasText = Span{}, false
 	s.scope.begin()
 }
@@ -283,9 +284,13 @@ func (s *scanner) markup(b []byte, i int) int {
 	s.tagStart, s.mark = i, i+1
 	switch c := b[i+1]; {
 	case class[c]&nameStart != 0:
-		if len(s.open) >= s.limits.Depth {
+		switch {
+		case len(s.open) >= s.limits.Depth:
 			return s.fail(PolicyViolation, "elements nested too deeply", i)
+		case s.elements > s.limits.Children:
+			return s.fail(PolicyViolation, "too many elements", i)
 		}
+		s.elements++
 		s.colon, s.seen = 0, 0
 		return s.tagName(b, i+1)
 	case c == '/' && (len(s.open) > 0 || s.streamName != ""):

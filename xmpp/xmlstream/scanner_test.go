@@ -20,7 +20,7 @@ func TestLargeScannersAreDropped(t *testing.T) {
 		{"many levels", strings.Repeat("<a>", 1000) + strings.Repeat("</a>", 1000), false},
 		{"many references", "<a b='" + strings.Repeat("&lt;", 40_000) + "'/>", false},
 	} {
-		p := NewParser(Frame, "jabber:client", Limits{ElementBytes: 1 << 20, Depth: 2000, Attributes: 10})
+		p := NewParser(Frame, "jabber:client", Limits{ElementBytes: 1 << 20, Depth: 2000, Attributes: 10, Children: 1 << 20})
 		p.mode = Stream // without a header
 		p.phase = inStream
 		p.Feed([]byte(row.in[:len(row.in)-1]))

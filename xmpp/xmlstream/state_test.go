@@ -197,7 +197,7 @@ func TestAfterClose(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	limits := Limits{ElementBytes: 100, Depth: 3, Attributes: 4}
+	limits := Limits{ElementBytes: 100, Depth: 3, Attributes: 4, Children: 5}
 	fits := "<a>" + strings.Repeat("x", 93) + "</a>"
 	tests := []struct {
 		name, in string
@@ -215,6 +215,9 @@ func TestLimits(t *testing.T) {
 		{"end of stream too large", "</stream:stream" + strings.Repeat(" ", 1000) + ">", 100},
 		{"depth", "<a><b><c/></b><b><c></c></b></a>", -1},
 		{"too deep", "<a><b><c><d/></c></b></a>", 9},
+		{"elements", "<a><b><c/><c/></b><b><c/></b></a><a><b><c/><c/></b><b><c/></b></a>", -1},
+		{"too many elements", "<a><b/><b/><b/><b/><b/><b/></a>", 23},
+		{"too many elements at every depth", "<a><b><c/><c/></b><b><c/><c/></b></a>", 25},
 		{"attributes", "<a b='' c='' d='' e=''><a b='' c='' d='' e=''/></a>", -1},
 		{"too many attributes", "<a b='' c='' d='' e='' f=''/>", 23},
 		{"too many attributes in a child", "<a><a b='' c='' d='' e='' f=''/></a>", 26},
@@ -250,7 +253,7 @@ func TestLimits(t *testing.T) {
 
 // The limit before login bounds the header, too.
 func TestHeaderLimit(t *testing.T) {
-	p := NewParser(Stream, "jabber:client", Limits{ElementBytes: 100, Depth: 1, Attributes: 5})
+	p := NewParser(Stream, "jabber:client", Limits{ElementBytes: 100, Depth: 1, Attributes: 5, Children: 1})
 	got := record(p, bytes.Repeat([]byte("<stream:stream to='"), 100))
 	if len(got) != 1 || !strings.HasPrefix(got[0], "error not-well-formed") {
 		t.Errorf("got %q", got)

@@ -32,6 +32,8 @@ type Limits struct {
 	// Attributes and namespace declarations of one start tag, and likewise
 	// declared prefixes in force within one first-level element.
 	Attributes int
+	// Elements within one first-level element, at every depth.
+	Children int
 }
 
 // Mode says how elements follow each other on a connection.
