@@ -3,7 +3,10 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,7 +15,12 @@ import (
 
 // Where its ports are taken the demo takes others, both of them.
 func TestDemoPorts(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" { // an address of its own, where nobody else has ports
+		pid := os.Getpid()
+		host = fmt.Sprintf("127.77.%d.%d", pid>>8&0xff, pid&0xff)
+	}
+	taken, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +30,7 @@ func TestDemoPorts(t *testing.T) {
 		c := config.Default()
 		c.Data, c.Log.Level = t.TempDir(), "error"
 		c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
-		in, err := Demo{Host: "127.0.0.1", Port: first}.start(c)
+		in, err := Demo{Host: host, Port: first}.start(c)
 		if err != nil {
 			t.Fatal(err)
 		}
