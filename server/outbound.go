@@ -134,6 +134,9 @@ func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.starved = !o.over && (o.window.len()+o.leaving.len() > drainPage || o.waits() > o.drainBytes())
+	if o.starved {
+		o.arm()
+	}
 	return o.starved
 }
 
@@ -188,7 +191,14 @@ func (o *outbound) push(t *Turn, e sent) {
 
 // follow makes the sweeper look after e, if somebody must know its fate. The caller holds mu.
 func (o *outbound) follow(e sent) {
-	if e.d != nil && !o.armed {
+	if e.d != nil {
+		o.arm()
+	}
+}
+
+// arm makes the sweeper look after the session. The caller holds mu.
+func (o *outbound) arm() {
+	if !o.armed {
 		o.armed = true
 		o.se.server.sweeper.watch(o.se)
 	}

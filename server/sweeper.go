@@ -99,6 +99,9 @@ func (se *Session) sweep(t *Turn) {
 	// What was never asked for is never acked, and would come again after the session's end.
 	waits = waits || o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount()
 	gone := o.left(t.gone[:0])
+	// A draining that stopped because of what nobody follows goes on when that has left.
+	o.makeRoom()
+	waits = waits || o.starved && o.stream != nil
 	o.armed = !o.over && waits
 	if o.armed {
 		se.server.sweeper.watch(se)
