@@ -10,8 +10,8 @@
 // file, line and key; all errors of a file are reported at once.
 //
 // How to read this package: config.go has the keys, check.go what must hold
-// between them, modules.go the keys of modules, value.go numbers with units,
-// decode.go the way from YAML to fields.
+// between them, modules.go the keys of modules, changed.go what differs between two,
+// value.go numbers with units, decode.go the way from YAML to fields.
 package config
 
 import (
@@ -31,6 +31,9 @@ const maxFile = 1 << 20
 // Config is the whole configuration. It is not changed once loaded and may be
 // read from any goroutine.
 //
+// A field tagged `live:"yes"` takes effect when a running server reads the file again; the others
+// do with the next start. [Changed] tells them apart.
+//
 // A field tagged `unbuilt:"what"` belongs to a part that is not built yet: any
 // value but its default is an error. Whoever builds the part deletes the tag
 // and sets the default that the key shall have.
@@ -47,7 +50,7 @@ type Config struct {
 	HTTP   HTTP   `yaml:"http"`
 
 	// Who may make an account over XMPP: nobody (closed), who was invited (invite), anyone (open).
-	Registration string `yaml:"registration" default:"closed" oneof:"closed open" later:"invite"`
+	Registration string `yaml:"registration" default:"closed" oneof:"closed open" later:"invite" live:"yes"`
 	// Lets clients log in without TLS. For test beds only.
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
@@ -58,16 +61,18 @@ type Config struct {
 	// The keys of modules, each under its module's name; `false` turns a module off.
 	Modules Modules `yaml:"modules"`
 	Log     Log     `yaml:"log"`
+	// How long clients are still let in after SIGTERM, while /readyz says 503 already, so that a load balancer can turn to another server.
+	Drain Duration `yaml:"drain" default:"none"`
 }
 
 // TLS says with which certificate the server answers.
 type TLS struct {
-	// A PEM file with the certificate and its chain. Empty: a self-signed one, made at first start. Both files are read again at SIGHUP.
-	Certificate string `yaml:"certificate" default:""`
+	// A PEM file with the certificate and its chain. Empty: a self-signed one, made at first start. Both files are read again at SIGHUP, and looked at every minute.
+	Certificate string `yaml:"certificate" default:"" live:"yes"`
 	// A PEM file with the private key of the certificate.
-	Key string `yaml:"key" default:""`
+	Key string `yaml:"key" default:"" live:"yes"`
 	// Certificates of their own for some of the domains: `example.net: {certificate: net.crt, key: net.key}`. A client gets the one that names the domain it asks for (SNI).
-	Domains map[string]Certificate `yaml:"domains" default:"{}"`
+	Domains map[string]Certificate `yaml:"domains" default:"{}" live:"yes"`
 	// A PEM file with the authorities whose certificates let clients log in (SASL EXTERNAL).
 	ClientCA string `yaml:"client_ca" default:"" unbuilt:"client certificates"`
 	ACME     ACME   `yaml:"acme"`
@@ -146,22 +151,22 @@ type Component struct {
 // off, for test beds.
 type Limits struct {
 	// The size of one stanza; a larger one ends the stream with policy-violation.
-	StanzaBytes Bytes `yaml:"stanza_bytes" default:"262144"`
+	StanzaBytes Bytes `yaml:"stanza_bytes" default:"262144" live:"yes"`
 	// How deep elements of one stanza nest.
-	StanzaDepth Limit `yaml:"stanza_depth" default:"100"`
+	StanzaDepth Limit `yaml:"stanza_depth" default:"100" live:"yes"`
 	// Attributes and namespace declarations of one element.
-	StanzaAttributes Limit `yaml:"stanza_attributes" default:"200"`
+	StanzaAttributes Limit `yaml:"stanza_attributes" default:"200" live:"yes"`
 	// Stanzas of one session, averaged over 10 s. Over it the session is read more slowly; nothing is lost.
-	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000"`
+	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000" live:"yes"`
 
 	// Connections from one address (IPv6: one /64) that are logging in; more wait their turn, and take the place of one that makes no progress.
-	UnauthenticatedConnectionsPerAddress Limit `yaml:"unauthenticated_connections_per_address" default:"1000"`
+	UnauthenticatedConnectionsPerAddress Limit `yaml:"unauthenticated_connections_per_address" default:"1000" live:"yes"`
 	// Connections in all that are logging in or wait to; for one more the address with most of them loses one.
-	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000"`
+	UnauthenticatedConnections Limit `yaml:"unauthenticated_connections" default:"10000" live:"yes"`
 	// Failed logins per address and per account.
-	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60"`
+	FailedLoginsPerMinute Limit `yaml:"failed_logins_per_minute" default:"60" live:"yes"`
 	// How long a client may take to log in.
-	LoginTimeout Duration `yaml:"login_timeout" default:"30s"`
+	LoginTimeout Duration `yaml:"login_timeout" default:"30s" live:"yes"`
 	// How long a client's network may be silent before its connection is taken for dead. TCP keep-alives find out, in the second half of that time.
 	DeadAfter Duration `yaml:"dead_after" default:"5m"`
 	// The header of an HTTP request; a larger one is answered with 431.
@@ -169,34 +174,34 @@ type Limits struct {
 	// How long an HTTP request may take to come, and its answer to be taken. Not for a WebSocket once it is open.
 	HTTPTimeout Duration `yaml:"http_timeout" default:"30s"`
 	// Accounts made from one address, where registration is not closed.
-	RegistrationsPerHour Limit `yaml:"registrations_per_hour" default:"20"`
+	RegistrationsPerHour Limit `yaml:"registrations_per_hour" default:"20" live:"yes"`
 
 	// Sessions of one account; one more is refused with resource-constraint.
-	SessionsPerAccount Limit `yaml:"sessions_per_account" default:"20"`
+	SessionsPerAccount Limit `yaml:"sessions_per_account" default:"20" live:"yes"`
 	// Sessions in all.
-	Sessions Limit `yaml:"sessions" default:"1000000"`
+	Sessions Limit `yaml:"sessions" default:"1000000" live:"yes"`
 
 	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store.
-	QueueBytes Bytes `yaml:"queue_bytes" default:"1MiB"`
+	QueueBytes Bytes `yaml:"queue_bytes" default:"1MiB" live:"yes"`
 	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store.
-	WindowBytes Bytes `yaml:"window_bytes" default:"4MiB"`
+	WindowBytes Bytes `yaml:"window_bytes" default:"4MiB" live:"yes"`
 	// Stanzas that a session was sent and has not acked.
-	WindowStanzas Limit `yaml:"window_stanzas" default:"10000"`
+	WindowStanzas Limit `yaml:"window_stanzas" default:"10000" live:"yes"`
 	// Stanzas that a session has sent and that are not safe yet; then it is read no further for a while.
-	UnackedStanzas Limit `yaml:"unacked_stanzas" default:"1000"`
+	UnackedStanzas Limit `yaml:"unacked_stanzas" default:"1000" live:"yes"`
 
 	// Messages that wait for one account; one more is refused with service-unavailable.
-	SpoolMessages Limit `yaml:"spool_messages" default:"10000"`
-	// How long a message waits before it is dropped.
-	SpoolAge Duration `yaml:"spool_age" default:"none"`
+	SpoolMessages Limit `yaml:"spool_messages" default:"10000" live:"yes"`
+	// How long a message waits for an account; one that has waited longer is dropped when the account comes.
+	SpoolAge Duration `yaml:"spool_age" default:"none" live:"yes"`
 }
 
 // Log says what the server writes to its standard error.
 type Log struct {
 	// The least that is written.
-	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`
+	Level string `yaml:"level" default:"info" oneof:"debug info warn error" live:"yes"`
 	// Lines for people (text) or for programs (json).
-	Format string `yaml:"format" default:"text" oneof:"text json"`
+	Format string `yaml:"format" default:"text" oneof:"text json" live:"yes"`
 }
 
 // Default returns the configuration of a server without a file.

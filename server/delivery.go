@@ -37,6 +37,7 @@ type delivery struct {
 	id    int64 // of its row, if it gets one
 	at    time.Time
 	bytes []byte // as queued to clients: no namespace declared
+	way   *way   // where somebody watches
 
 	mu      sync.Mutex
 	receipt Receipt // released once kept
@@ -54,8 +55,8 @@ func (d *delivery) copied() {
 	d.mu.Unlock()
 }
 
-// acked says that one copy has reached its client. The caller holds no session's mutex.
-func (d *delivery) acked(t *Turn) {
+// acked says that one copy has reached its client, and how. The caller holds no session's mutex.
+func (d *delivery) acked(t *Turn, how string) {
 	d.mu.Lock()
 	d.copies--
 	first, spooled := !d.done, d.spooled
@@ -64,6 +65,7 @@ func (d *delivery) acked(t *Turn) {
 	if !first {
 		return
 	}
+	d.note(how)
 	if spooled {
 		d.user.forget(d.id)
 	}
@@ -100,6 +102,7 @@ func (d *delivery) spool(t *Turn) {
 		return
 	}
 	d.spooled = true
+	d.note(TraceSpooling)
 	u.rows.add(d.id)
 	p := u.Commit(store.AddSpool{User: u.JID, Entry: store.SpoolEntry{
 		ID: d.id, At: d.at, Stanza: stanza.Standalone(d.bytes),
@@ -117,7 +120,9 @@ type spooling struct {
 func (x spooling) follow() {
 	x.p.OnDone(func(err error) {
 		t := x.d.user.server.NewTurn()
+		t.way = x.d.way
 		if err == nil {
+			x.d.note(TraceSpooled)
 			x.d.kept(t)
 		} else {
 			x.d.notSpooled(t, err)
@@ -131,6 +136,7 @@ func (x spooling) follow() {
 func (d *delivery) notSpooled(t *Turn, err error) {
 	s := d.user.server
 	s.metrics.spoolFailures.Inc()
+	d.note(TraceFailed)
 	s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
 	d.user.rows.remove(d.id) // before it may get the row again
 	d.mu.Lock()
@@ -152,6 +158,8 @@ func (d *delivery) notSpooled(t *Turn, err error) {
 func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool {
 	b := t.write(s)
 	request := s.Kind == stanza.IQ && s.Type.IsRequest()
+	before := t.follow(u, TraceReceived, s)
+	defer func() { t.way = before }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d := t.track(u, to, b, keep)
@@ -187,18 +195,19 @@ func (t *Turn) track(u *User, to []*Session, b []byte, keep bool) *delivery {
 		return nil
 	}
 	t.receipt.Hold()
-	return &delivery{user: u, id: u.server.lastRow.Add(1), at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited}
+	return &delivery{user: u, id: u.server.lastRow.Add(1), at: t.Now, bytes: bytes.Clone(b), receipt: t.receipt, waited: waited, way: t.way}
 }
 
 // Spool keeps s for u until a session of u drains it, for accounts without a session to take s
 // now. The sender's ack waits for the commit. It returns an error to refuse s with where the
 // account's share of the spool is full.
 func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
-	if l := u.server.limits; u.rows.len() >= l.SpoolMessages {
+	if l := u.server.limits.Load(); u.rows.len() >= l.SpoolMessages {
+		u.server.metrics.spoolFull.Inc()
 		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
 	}
 	t.receipt.Hold()
-	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted()}
+	d := &delivery{user: u, at: t.Now, bytes: s.Append(nil, ""), receipt: t.receipt, waited: t.receipt.wanted(), way: t.way}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d.id = u.server.lastRow.Add(1)
@@ -335,8 +344,16 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 	if !u.rows.take(row.ID) {
 		return
 	}
+	if age := u.server.limits.Load().SpoolAge; age > 0 && t.Now.Sub(row.At) > age {
+		u.server.metrics.expired.Inc()
+		u.server.enter(s.From, u.JID).noteEntry(TraceExpired, s)
+		u.forget(row.ID)
+		return
+	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
-	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true}
+	before := t.follow(u, TraceDrained, s)
+	defer func() { t.way = before }()
+	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true, way: t.way}
 	if !se.out.putDrained(t, d) {
 		u.rows.letGo(row.ID)
 	}

@@ -24,6 +24,9 @@ const (
 	phases
 )
 
+// String is the phase in words.
+func (p Phase) String() string { return [phases]string{"guard", "rewrite", "handle", "observe"}[p] }
+
 // Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
 // further hook of that phase runs; those of Observe do.
 //
@@ -75,8 +78,8 @@ func (h *Hooks) OnArriving(p Phase, f ArrivingHook) { h.arriving[p] = append(h.a
 
 // table is the joined hooks of all modules.
 type table struct {
-	sent     chain[SentHook]
-	arriving chain[ArrivingHook]
+	sent     [phases][]owned[SentHook]
+	arriving [phases][]owned[ArrivingHook]
 	load     []func(context.Context, *User) error
 	bound    []func(*Turn, *Session)
 	presence []func(*Turn, *Session, Presence)
@@ -85,10 +88,20 @@ type table struct {
 	deleted  []func(*Turn, *User)
 }
 
-func (t *table) join(h *Hooks) {
+// owned is a hook and the name of the module that it belongs to.
+type owned[F any] struct {
+	f      F
+	module string
+}
+
+func (t *table) join(module string, h *Hooks) {
 	for p := range phases {
-		t.sent[p] = append(t.sent[p], h.sent[p]...)
-		t.arriving[p] = append(t.arriving[p], h.arriving[p]...)
+		for _, f := range h.sent[p] {
+			t.sent[p] = append(t.sent[p], owned[SentHook]{f, module})
+		}
+		for _, f := range h.arriving[p] {
+			t.arriving[p] = append(t.arriving[p], owned[ArrivingHook]{f, module})
+		}
 	}
 	if h.Load != nil {
 		t.load = append(t.load, h.Load)
@@ -113,13 +126,17 @@ func (t *table) join(h *Hooks) {
 // runSent runs the chain for a sent stanza. handled says that a hook took charge of it.
 func (t *table) runSent(turn *Turn, s *stanza.Stanza) (handled bool, err error) {
 	for p := range phases {
-		for _, f := range t.sent[p] {
-			switch err := f(turn, s); {
+		for _, h := range t.sent[p] {
+			err := h.f(turn, s)
+			if turn.way != nil {
+				turn.noteHook(p, h.module, s, err)
+			}
+			switch {
 			case err == nil:
 			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
 				handled = true
 			case p == Observe:
-				turn.server.log.Error("hook failed", "phase", "observe", "err", err)
+				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
 			default:
 				return handled, err
 			}
@@ -134,13 +151,17 @@ func (t *table) runSent(turn *Turn, s *stanza.Stanza) (handled bool, err error) 
 // runArriving is runSent for the chain of arriving stanzas.
 func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool, err error) {
 	for p := range phases {
-		for _, f := range t.arriving[p] {
-			switch err := f(turn, u, s); {
+		for _, h := range t.arriving[p] {
+			err := h.f(turn, u, s)
+			if turn.way != nil {
+				turn.noteHook(p, h.module, s, err)
+			}
+			switch {
 			case err == nil:
 			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
 				handled = true
 			case p == Observe:
-				turn.server.log.Error("hook failed", "phase", "observe", "err", err)
+				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
 			default:
 				return handled, err
 			}

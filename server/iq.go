@@ -111,6 +111,9 @@ func (x *iqs) find(at Where, st *stanza.Stanza) *IQHandler {
 
 func (s *Server) answer(t *Turn, h *IQHandler, q *Query) {
 	defer q.survive(t)
+	if t.way != nil {
+		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
+	}
 	p, err := h.Do(t, q)
 	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
 		q.finish(t, p, err)
@@ -174,14 +177,14 @@ func (q *Query) After(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payl
 		kept.Stanza = q.Retain()
 	}
 	q.answered = true // by kept
-	s, origin, receipt := t.server, t.Origin, t.receipt
+	s, origin, receipt, way := t.server, t.Origin, t.receipt, t.way
 	receipt.Hold()
 	if kept.User != nil {
 		s.users.acquire(kept.User.JID)
 	}
 	p.OnDone(func(err error) {
 		t := s.NewTurn()
-		t.Origin = origin
+		t.Origin, t.way = origin, way
 		if err != nil {
 			kept.finish(t, nil, commitError(s, err))
 		} else {

@@ -26,7 +26,7 @@ type Limits struct {
 	UnackedStanzas int
 	// SpoolMessages that wait for one account: one more is refused with service-unavailable.
 	SpoolMessages int
-	// SpoolAge after which a waiting message is not delivered any more.
+	// SpoolAge after which a waiting message is not delivered any more, but dropped when it would be.
 	SpoolAge time.Duration
 	// SpoolAfter is how long a client may take to ack a message that its sender waits for
 	// before the message is committed to the spool.
@@ -47,6 +47,13 @@ func DefaultLimits() Limits {
 		SpoolAge:           0,
 		SpoolAfter:         100 * time.Millisecond,
 	}
+}
+
+// SetLimits makes l the limits from now on. What is over a bound already is not undone: a lower
+// number of sessions, say, ends none.
+func (s *Server) SetLimits(l Limits) {
+	l = l.filled()
+	s.limits.Store(&l)
 }
 
 // handledTooHigh is the stream error for an h that acks what was never sent (XEP-0198 §4).

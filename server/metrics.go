@@ -20,6 +20,8 @@ type serverMetrics struct {
 	throttled     metrics.Counter
 	backPressure  metrics.Counter
 	spoolFailures metrics.Counter
+	spoolFull     metrics.Counter
+	expired       metrics.Counter
 }
 
 func (m *serverMetrics) register(r *metrics.Registry, s *Server) {
@@ -34,6 +36,8 @@ func (m *serverMetrics) register(r *metrics.Registry, s *Server) {
 	m.throttled = r.Counter("stonechat_sessions_throttled_total", "Pauses of sessions that sent more than limits.stanzas_per_second.")
 	m.backPressure = r.Counter("stonechat_sessions_waiting_for_disk_total", "Pauses of sessions with too many stanzas that are not safe (limits.unacked_stanzas).")
 	m.spoolFailures = r.Counter("stonechat_spool_failures_total", "Messages that could not be committed to the spool.")
+	m.spoolFull = r.Counter("stonechat_spool_full_total", "Messages refused because too many wait for their account (limits.spool_messages).")
+	m.expired = r.Counter("stonechat_spool_expired_total", "Messages dropped, when their account would have got them, because they had waited too long (limits.spool_age).")
 	r.GaugeFunc("stonechat_sessions", "Bound sessions, detached ones included.", func() float64 { return float64(s.sessions.Load()) })
 	r.GaugeFunc("stonechat_store_backlog_bytes", "What waits to be committed.", func() float64 { return float64(s.store.Backlog().Bytes) })
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -25,14 +26,23 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
+// Reloader is a Module whose configuration can change while it runs: Reload takes that of next, a
+// module of the same kind that was made of the new one and is never started. It may be called from
+// any goroutine, and must not wait.
+type Reloader interface {
+	Reload(next Module)
+}
+
 // Host is the server as one module sees it. Everything on it is for Init only, except Server,
 // Store and Log.
 type Host struct {
 	*Hooks
-	Server *Server
-	Store  store.Store
-	Log    *slog.Logger // with module=NAME
+	Server  *Server
+	Store   store.Store
+	Log     *slog.Logger // with module=NAME
+	Metrics *metrics.Registry
 
+	name     string
 	features []feature
 }
 
@@ -54,7 +64,10 @@ const (
 func (h *Host) Feature(at Where, ns string) { h.features = append(h.features, feature{at, ns}) }
 
 // IQ registers who answers one request. Two handlers of one request are a mistake that New reports.
-func (h *Host) IQ(r IQHandler) { h.Server.iqs.add(r) }
+func (h *Host) IQ(r IQHandler) {
+	r.module = h.name
+	h.Server.iqs.add(r)
+}
 
 // Element registers who handles an element that is no stanza, by its qualified name: stream
 // management, client state. do runs on the stream's driver and must not wait. se is nil on a
@@ -82,6 +95,8 @@ type IQHandler struct {
 	// Do returns the payload of the answer (nil: empty), a *stanza.Error, or what Query.After
 	// returned. q is borrowed unless Blocking.
 	Do func(t *Turn, q *Query) (stanza.Payload, error)
+
+	module string // that registered it
 }
 
 // UserSlot gives a module one value per online account, SessionSlot one per session. The value

@@ -72,11 +72,13 @@ func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
 		if d == nil {
 			e.b = bytes.Clone(b)
 		}
+		t.noteQueued(o.se, "behind what waited on the disk")
 		o.held = append(o.held, e)
 		o.grow(t, len(b))
 		o.follow(e)
 		return true
 	}
+	t.noteQueued(o.se, "")
 	o.push(t, e)
 	return true
 }
@@ -100,6 +102,7 @@ func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	}
 	o.release(t, older)
 	d.copied()
+	t.noteQueued(o.se, "")
 	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
 	return true
 }
@@ -175,7 +178,7 @@ func (o *outbound) follow(e sent) {
 // acked goes to the spool. The caller holds mu.
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
-	l := &o.se.server.limits
+	l := o.se.server.limits.Load()
 	if o.bytes > l.WindowBytes || len(o.window)+len(o.leaving)+len(o.held) > l.WindowStanzas {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
@@ -199,7 +202,7 @@ func (o *outbound) flush(t *Turn) {
 		o.ask()
 	}
 	st.Flush()
-	stuck := !o.dropped && st.Queued() > o.se.server.limits.QueueBytes
+	stuck := !o.dropped && st.Queued() > o.se.server.limits.Load().QueueBytes
 	if stuck {
 		o.dropped = true // more may be queued before it is gone
 		// A reader that does not read: the connection goes without the stream's end, so
@@ -211,7 +214,7 @@ func (o *outbound) flush(t *Turn) {
 	if stuck {
 		st.Abort()
 	}
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 }
 
 // ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
@@ -310,7 +313,7 @@ func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.acked = h
 	o.makeRoom()
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceAcked)
 	return count, true
 }
 
@@ -333,7 +336,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	o.stream = nil
 	whole = len(o.leaving) == 0
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	return true, whole
 }
 
@@ -345,7 +348,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	o.stream = nil
 	whole = len(o.leaving) == 0
 	o.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	return old, whole
 }
 

@@ -108,6 +108,10 @@ func (s *Server) toPlace(t *Turn, st *stanza.Stanza) {
 	}
 	if err := p.Take(t, st); err != nil {
 		t.refuse(st, err)
+		return
+	}
+	if t.way != nil {
+		t.note(TraceQueued, "for "+st.To.Domain(), st)
 	}
 }
 
@@ -145,10 +149,15 @@ func (s *Server) NewInlet(r Reader) *Inlet { return &Inlet{server: s, reader: r}
 // it is told of a stanza is an error, or nothing.
 func (in *Inlet) Receive(t *Turn, s *stanza.Stanza) (more bool) {
 	srv := in.server
-	t.Origin, t.stream, t.receipt = nil, in.reader, Receipt{}
+	t.Origin, t.stream, t.receipt, t.way = nil, in.reader, Receipt{}, nil
 	srv.metrics.received[s.Kind].Inc()
+	if srv.tracers.list.Load() != nil {
+		t.way = srv.enter(s.From, s.To)
+		t.way.noteEntry(TraceReceived, s)
+	}
 	t.Route(s)
-	if d := in.rate.take(t.Now, srv.limits.StanzasPerSecond); d > 0 {
+	t.way = nil
+	if d := in.rate.take(t.Now, srv.limits.Load().StanzasPerSecond); d > 0 {
 		srv.metrics.throttled.Inc()
 		in.reader.Pause()
 		t.suspended = true
@@ -160,7 +169,7 @@ func (in *Inlet) Receive(t *Turn, s *stanza.Stanza) (more bool) {
 
 // Refuse answers s, which could not even be read to its end, with e.
 func (in *Inlet) Refuse(t *Turn, s *stanza.Stanza, e *stanza.Error) {
-	t.Origin, t.stream, t.receipt = nil, in.reader, Receipt{}
+	t.Origin, t.stream, t.receipt, t.way = nil, in.reader, Receipt{}, nil
 	in.server.metrics.received[s.Kind].Inc()
 	t.Refuse(s, e)
 	t.stream = nil

@@ -19,6 +19,10 @@ func (s *Server) sent(t *Turn, se *Session, st *stanza.Stanza) error {
 		return &stream.Error{Condition: "invalid-from"}
 	}
 	st.From = se.JID
+	if s.tracers.list.Load() != nil {
+		t.way = s.enter(se.JID, st.To)
+		t.way.noteEntry(TraceReceived, st)
+	}
 	if st.Lang == nil && se.lang != "" {
 		st.Lang = []byte(se.lang) // RFC 6120 §4.7.4
 	}
@@ -130,6 +134,7 @@ func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error) {
 		}
 	}
 	t.server.metrics.refused.WithLabelValues(string(e.Condition)).Inc()
+	t.note(TraceReturned, string(e.Condition), s)
 	r := s.Refuse(e)
 	if t.Origin != nil && s.From == t.Origin.JID {
 		// Straight back, whatever address of its own the client used.

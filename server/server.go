@@ -16,6 +16,8 @@
 //	each receiver is written to once                 Turn.End             turn.go
 //	the sender's ack passes it when it is kept       Receipt.Release      receipt.go
 //
+// trace.go tells whoever watches an account of all this.
+//
 // Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
 // module.go are what a module sees, user.go the table of accounts, place.go that of domains
 // without accounts and the way in for components, sweeper.go spools what clients do not ack in
@@ -54,7 +56,7 @@ type Config struct {
 // Server holds the sessions and routes between them. Make it with New, begin with Start.
 type Server struct {
 	domains  []string
-	limits   Limits
+	limits   atomic.Pointer[Limits] // replaced whole by SetLimits, never changed
 	store    store.Store
 	log      *slog.Logger
 	metrics  serverMetrics
@@ -64,6 +66,7 @@ type Server struct {
 	stopping atomic.Bool // stanzas are not taken any more; acks are
 	sweeper  sweeper
 	workers  workers
+	tracers  tracers
 	placing  sync.Mutex // held while places is changed
 	places   atomic.Pointer[places]
 
@@ -87,12 +90,13 @@ const maxWorkers = 64
 // New makes a server of modules, whose hooks run in the order given.
 func New(c Config, modules []Module) (*Server, error) {
 	s := &Server{
-		domains: c.Domains, limits: c.Limits.filled(), store: c.Store, log: c.Log,
+		domains: c.Domains, store: c.Store, log: c.Log,
 		elements: make(map[xmlstream.Name]ElementHandler),
 		iqs:      iqs{handlers: make(map[iqKey]*IQHandler)},
 		modules:  modules,
 		workers:  workers{make(chan struct{}, maxWorkers)},
 	}
+	s.SetLimits(c.Limits)
 	if len(s.domains) == 0 {
 		return nil, errors.New("server: no domain to serve")
 	}
@@ -112,11 +116,11 @@ func New(c Config, modules []Module) (*Server, error) {
 			return nil, fmt.Errorf("server: module %s is there twice", name)
 		}
 		seen[name] = true
-		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name)}
+		h := &Host{Hooks: new(Hooks), Server: s, Store: c.Store, Log: c.Log.With("module", name), Metrics: c.Metrics, name: name}
 		if err := m.Init(h); err != nil {
 			return nil, fmt.Errorf("server: module %s: %w", name, err)
 		}
-		s.table.join(h.Hooks)
+		s.table.join(name, h.Hooks)
 		s.features = append(s.features, h.features...)
 	}
 	return s, s.iqs.err
@@ -228,7 +232,7 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 	if s.stopping.Load() {
 		return nil, stanza.ResourceConstraint.Err("the server is stopping")
 	}
-	if s.sessions.Load() >= int64(s.limits.Sessions) {
+	if s.sessions.Load() >= int64(s.limits.Load().Sessions) {
 		return nil, stanza.ResourceConstraint.Err("the server has no room for another session")
 	}
 	u := s.users.acquire(account)
@@ -257,7 +261,7 @@ func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, 
 		s.users.release(u)
 		return nil, stanza.NotAuthorized.Err("the account is gone")
 	}
-	if len(u.sessions) >= s.limits.SessionsPerAccount {
+	if len(u.sessions) >= s.limits.Load().SessionsPerAccount {
 		u.mu.Unlock()
 		s.users.release(u)
 		return nil, stanza.ResourceConstraint.Err("the account has too many sessions")
@@ -291,7 +295,7 @@ func (s *Server) element(t *Turn, st Stream, se *Session, e *xmlstream.Element) 
 // Unbound handles an element on a stream that is logged in and has no session yet. It reports
 // whether the stream may be read on at once; the error ends the stream.
 func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, err error) {
-	t.Origin, t.stream, t.receipt = nil, st, Receipt{}
+	t.Origin, t.stream, t.receipt, t.way = nil, st, Receipt{}, nil
 	err = s.element(t, st, nil, e)
 	more, t.suspended = !t.suspended, false
 	return more, err

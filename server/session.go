@@ -119,6 +119,8 @@ func (se *Session) Received() uint32 { return se.in.answer() }
 
 // Send queues s for this session alone, to be lost with it. It reports whether it was taken.
 func (se *Session) Send(t *Turn, s *stanza.Stanza) bool {
+	before := t.follow(se.User, TraceReceived, s)
+	defer func() { t.way = before }()
 	return se.out.put(t, t.write(s), nil, s.Kind == stanza.IQ && s.Type.IsRequest())
 }
 
@@ -137,7 +139,7 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 	if se.out.serves() != st {
 		return true, nil // resumed on another stream; what comes here now is not counted
 	}
-	t.Origin, t.stream = se, st
+	t.Origin, t.stream, t.way = se, st, nil
 	s := &t.received
 	switch err := s.FromElement(e, &se.addresses); {
 	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
@@ -160,14 +162,14 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 			return true, err
 		}
 	}
-	t.receipt = Receipt{}
-	if d := se.rate.take(t.Now, se.server.limits.StanzasPerSecond); d > 0 {
+	t.receipt, t.way = Receipt{}, nil
+	if d := se.rate.take(t.Now, se.server.limits.Load().StanzasPerSecond); d > 0 {
 		se.server.metrics.throttled.Inc()
 		st.Pause()
 		t.suspended = true
 		time.AfterFunc(d, st.Resume)
 	}
-	if se.in.unsafe() > se.server.limits.UnackedStanzas {
+	if se.in.unsafe() > se.server.limits.Load().UnackedStanzas {
 		// The disk is slower than the sender: it waits, nobody else does.
 		se.server.metrics.backPressure.Inc()
 		st.Pause()
@@ -292,7 +294,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	se.settle(t, rest)
 	u.drainToTaker()
 	u.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 	if st != nil {
 		st.End(e)
 	}

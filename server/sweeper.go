@@ -73,7 +73,7 @@ func (w *sweeper) run(ctx context.Context) {
 // sweep looks after one session.
 func (se *Session) sweep(t *Turn) {
 	o, now := &se.out, t.Now.UnixMilli()
-	spoolAfter := se.server.limits.SpoolAfter.Milliseconds()
+	spoolAfter := se.server.limits.Load().SpoolAfter.Milliseconds()
 	u := se.User
 	u.mu.Lock()
 	o.mu.Lock()
@@ -108,5 +108,5 @@ func (se *Session) sweep(t *Turn) {
 		d.spool(t)
 	}
 	u.mu.Unlock()
-	t.reached(gone)
+	t.reached(gone, TraceLeft)
 }

@@ -22,6 +22,7 @@ type Turn struct {
 	server    *Server
 	stream    Reader  // the one whose input is being handled, paused where work leaves the loop
 	receipt   Receipt // of the stanza being handled
+	way       *way    // of that stanza, where somebody watches
 	mayWait   bool    // this turn runs on a worker
 	suspended bool    // the stanza went to a worker: handle no more input in this turn
 	dirty     []*Session
@@ -57,12 +58,12 @@ func (t *Turn) End() {
 	turns.Put(t)
 }
 
-// reached says that copies of messages have reached their clients. The list is the turn's memory,
+// reached says that copies of messages have reached their clients: how is TraceAcked or TraceLeft. The list is the turn's memory,
 // filled by the caller, who holds no lock.
-func (t *Turn) reached(gone []*delivery) {
+func (t *Turn) reached(gone []*delivery, how string) {
 	for i, d := range gone {
 		gone[i] = nil
-		d.acked(t)
+		d.acked(t, how)
 	}
 	t.gone = gone[:0]
 }
@@ -99,11 +100,12 @@ func (t *Turn) Flush() {
 // Await holds the sender's acknowledgement of s, the stanza being handled, until p is done;
 // nobody else waits. If p fails, s is refused.
 func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
-	r, srv := t.receipt, t.server
+	r, srv, way := t.receipt, t.server, t.way
 	refusal := s.Refuse(stanza.ResourceConstraint.Err("the change could not be stored now")).Retain()
 	r.Hold()
 	p.OnDone(func(err error) {
 		done := srv.NewTurn()
+		done.way = way
 		if err != nil {
 			srv.complain("change not stored", "stanza", refusal.Kind.String(), "err", err)
 			done.Route(refusal)
@@ -120,7 +122,7 @@ func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
 		f(t, s)
 		return
 	}
-	kept, origin, stream, receipt, srv := s.Retain(), t.Origin, t.stream, t.receipt, t.server
+	kept, origin, stream, receipt, way, srv := s.Retain(), t.Origin, t.stream, t.receipt, t.way, t.server
 	receipt.Hold()
 	if stream != nil {
 		stream.Pause()
@@ -128,7 +130,7 @@ func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
 	}
 	srv.workers.do(func() {
 		w := srv.NewTurn()
-		w.Origin, w.receipt, w.mayWait = origin, receipt, true
+		w.Origin, w.receipt, w.way, w.mayWait = origin, receipt, way, true
 		f(w, kept)
 		receipt.Release(w)
 		w.End()

@@ -47,8 +47,8 @@ type SetDisabled struct {
 	Disabled bool
 }
 
-// DeleteAccount removes an account and what belongs to it in every topic. It fails with ErrNotFound. An account made
-// later with the same address has none of it.
+// DeleteAccount removes an account and what belongs to it in every topic, and in the rosters of other accounts ends the
+// subscriptions with it. It fails with ErrNotFound. An account made later with the same address has none of it.
 type DeleteAccount struct {
 	User jid.JID
 }

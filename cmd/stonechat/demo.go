@@ -2,19 +2,19 @@
 
 package main
 
-// How to read this file: Run brings up a server as serve does, makes its accounts (accounts), runs
-// its things as clients of it, each over TLS like any device (things), has the person befriend
-// them (befriend), and says what there is to see (explain).
+// How to read this file: Run brings up a server as serve does, makes its accounts (account), runs
+// its things as clients of it, each over TLS like any device (demo_things.go), has the person
+// befriend them and hear what they say (person), and says what there is to see (explain).
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,28 +23,31 @@ import (
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/roster"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// Demo runs a server with a person and a thing, to look at.
+// Demo runs a server with a person and three things, to look at.
 type Demo struct {
-	Data  string        `default:"./demo-data" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
+	Data  string        `default:"./demo-data" placeholder:"FOLDER" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
 	Host  string        `default:"127.0.0.1" help:"Where to listen."`
 	Port  int           `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free. 0 is any."`
 	Every time.Duration `default:"10s" help:"How often the thermometer tells a reading."`
 }
 
-// The demo's accounts.
+// The demo's person.
 const (
 	demoDomain = "localhost"
 	demoPerson = "you@" + demoDomain
-	demoMeter  = "thermometer@" + demoDomain
 )
 
 // Run implements the command.
 func (d Demo) Run() error {
+	if d.Every <= 0 {
+		return errors.New("--every: a time above 0")
+	}
 	ctx, cancel := interrupted()
 	defer cancel()
 	c := config.Default()
@@ -55,51 +58,47 @@ func (d Demo) Run() error {
 	if err != nil {
 		return err
 	}
-	var things sync.WaitGroup
-	err = d.run(ctx, cancel, in, &things)
+	var running sync.WaitGroup
+	err = d.run(ctx, cancel, in, &running)
 	cancel()
-	things.Wait()
+	running.Wait()
 	return errors.Join(err, in.stop())
 }
 
-func (d Demo) run(ctx context.Context, cancel context.CancelFunc, in *instance, things *sync.WaitGroup) error {
-	if err := d.remember(); err != nil {
+func (d Demo) run(ctx context.Context, cancel context.CancelFunc, in *instance, running *sync.WaitGroup) error {
+	if err := d.remember(in); err != nil {
 		return err
 	}
 	person, err := d.account(ctx, in, demoPerson)
 	if err != nil {
 		return err
 	}
-	meter, err := d.account(ctx, in, demoMeter)
-	if err != nil {
-		return err
-	}
-	begun := time.Now()
-	t, err := thing.New(thing.Config{
-		Client: meter, Owner: person.Account, Name: "Thermometer", Transient: true, Every: d.Every,
-		Read: func(context.Context) ([]thing.Field, error) {
-			// A day in ten minutes, between 17 and 23 °C.
-			degrees := 20 + 3*math.Sin(time.Since(begun).Minutes()*2*math.Pi/10)
-			return []thing.Field{{Name: "temperature", Unit: "Cel", Value: thing.Number(math.Round(degrees*10) / 10)}}, nil
-		},
-	})
-	if err != nil {
-		return err
-	}
-	failed := make(chan error, 1)
-	things.Go(func() {
-		if err := t.Run(ctx); err != nil {
-			failed <- fmt.Errorf("%s: %w", demoMeter, err)
-			cancel()
+	failed := make(chan error, len(d.things()))
+	for _, t := range d.things() {
+		account, err := d.account(ctx, in, t.account())
+		if err != nil {
+			return err
 		}
-	})
-	if err := d.befriend(ctx, person, meter.Account); err != nil && ctx.Err() == nil {
+		run, err := t.start(account, person.Account)
+		if err != nil {
+			return err
+		}
+		running.Go(func() {
+			if err := run(ctx); err != nil {
+				failed <- fmt.Errorf("%s: %w", t.account(), err)
+				cancel()
+			}
+		})
+	}
+	hears := make(chan string, 1)
+	c, err := d.person(ctx, person, hears)
+	if err == nil {
+		defer c.Close() //nolint:errcheck // it only listens
+		d.explain(in, person)
+		d.listen(ctx, hears)
+	} else if ctx.Err() == nil {
 		return err
 	}
-	if ctx.Err() == nil {
-		d.explain(in, person)
-	}
-	<-ctx.Done()
 	select {
 	case err := <-failed:
 		return err
@@ -143,12 +142,21 @@ func isFree(address string) bool {
 }
 
 // remember leaves the configuration with which serve, and user, find the data.
-func (d Demo) remember() error {
+func (d Demo) remember(in *instance) error {
 	data, err := filepath.Abs(d.Data)
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("# The server of the demo: stonechat serve -c stonechat.yaml\ndomains: [%s]\ndata: %s\n", demoDomain, strconv.Quote(data))
+	text := fmt.Sprintf(`# The server of the demo: stonechat serve -c stonechat.yaml
+domains: [%s]
+data: %q
+listen:
+  client: [%q]
+  client_tls: [%q]
+  http: []
+  https: []
+  metrics: []
+`, demoDomain, data, in.address("client"), in.address("client_tls"))
 	return os.WriteFile(filepath.Join(d.Data, "stonechat.yaml"), []byte(text), 0o600)
 }
 
@@ -177,69 +185,117 @@ func (d Demo) account(ctx context.Context, in *instance, name string) (client.Co
 // certificate is the one that the server has made for itself.
 func (d Demo) certificate() string { return filepath.Join(d.Data, "tls", "self-signed.crt") }
 
-// befriend makes the thing a contact of the person, as a messenger would, so that it is there
-// when the person comes.
-func (d Demo) befriend(ctx context.Context, person client.Config, contact jid.JID) error {
+// person logs in as the person and makes the things contacts, as a messenger would, so that they
+// are there when the person comes. What they say goes to hears, as long as somebody listens.
+func (d Demo) person(ctx context.Context, person client.Config, hears chan<- string) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	c, err := client.New(person)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	seen := make(chan struct{}, 1)
-	c.HandleRoster(func(_ context.Context, i roster.Item) {
-		if i.JID == contact && i.Subscription&roster.To != 0 {
+	granted := make(chan jid.JID, 100)
+	grants := func(i roster.Item) {
+		if i.Subscription&roster.To != 0 {
 			select {
-			case seen <- struct{}{}:
+			case granted <- i.JID:
 			default:
 			}
 		}
+	}
+	c.HandleRoster(func(_ context.Context, i roster.Item) { grants(i) })
+	c.Handle(stanza.Message, xmlstream.Name{Space: stanza.NSClient, Local: "body"}, func(_ context.Context, s *stanza.Stanza) {
+		select {
+		case hears <- fmt.Sprintf("%s  %s: %s", time.Now().Format(time.TimeOnly), s.From.Local(), stanza.BodyOf(s)):
+		default:
+		}
 	})
 	if err := c.Connect(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	defer c.Close() //nolint:errcheck // what was to be done is done, or failed already
+	err = d.befriend(ctx, c, grants, granted)
+	if err == nil {
+		err = c.Announce(ctx, client.Availability{Status: "hears what the things say"})
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// befriend asks the things for their presence and waits until all have granted it.
+func (d Demo) befriend(ctx context.Context, c *client.Client, grants func(roster.Item), granted <-chan jid.JID) error {
 	items, err := c.Roster(ctx)
 	if err != nil {
 		return err
 	}
-	for _, i := range items {
-		if i.JID == contact && i.Subscription&roster.To != 0 {
-			return nil
+	missing := map[jid.JID]bool{}
+	for _, t := range d.things() {
+		contact := jid.MustParse(t.account())
+		missing[contact] = true
+		is := func(i roster.Item) bool { return i.JID == contact && i.Subscription&roster.To != 0 }
+		if i := slices.IndexFunc(items, is); i >= 0 {
+			grants(items[i])
+			continue
+		}
+		if err := errors.Join(c.SetContact(ctx, contact, t.title), c.Subscribe(ctx, contact)); err != nil {
+			return err
 		}
 	}
-	if err := errors.Join(c.SetContact(ctx, contact, "Thermometer"), c.Subscribe(ctx, contact)); err != nil {
-		return err
+	for len(missing) > 0 {
+		select {
+		case contact := <-granted:
+			delete(missing, contact)
+		case <-ctx.Done():
+			return fmt.Errorf("%d things have not granted their presence: %w", len(missing), context.Cause(ctx))
+		}
 	}
-	select {
-	case <-seen:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%s has not granted its presence: %w", contact, context.Cause(ctx))
+	return nil
+}
+
+// demoLines is how much of what the things say is printed: what is above it must not scroll away.
+const demoLines = 8
+
+// listen prints what the person hears at first, and waits for the end.
+func (d Demo) listen(ctx context.Context, hears <-chan string) {
+	for range demoLines {
+		select {
+		case line := <-hears:
+			fmt.Println("  " + line)
+		case <-ctx.Done():
+			return
+		}
 	}
+	fmt.Println("  … and so on: they go on telling you, wherever you are logged in.")
+	<-ctx.Done()
 }
 
 // explain says what to look at.
 func (d Demo) explain(in *instance, person client.Config) {
 	fmt.Printf(`
-A Stonechat server is running, with a person and a thing in it.
+A Stonechat server is running, with a person and three things in it: a
+thermometer, a lamp and a motion sensor, each a client of its own over TLS.
 
 Log in as the person with any XMPP client:
   address   %s
   password  %s
   server    %s (STARTTLS) or %s (direct TLS)
-The server has made its certificate itself, so your client will ask you to trust it:
-  %s
+The server has made its certificate itself, so your client will ask you to
+trust it: %s
 
-What to look at: the thermometer, %s, is in the contact list. While you are there it
-tells you a reading every %s. Write to it "help" or "read".
+What to look at: the things are in the contact list, and tell you what they
+notice. Write to the lamp "set lamp on"; to any of them "read", or "help".
+They obey you alone.
 
 Or with this program, in another terminal:
-  export STONECHAT_JID=%s STONECHAT_PASSWORD=%s STONECHAT_ADDRESS=%s STONECHAT_CA=%s
+  export STONECHAT_JID=%s STONECHAT_PASSWORD=%s
+  export STONECHAT_ADDRESS=%s
+  export STONECHAT_CA=%s
   stonechat listen
-  stonechat send %s read
+  stonechat send lamp@%s set lamp on
 
-Ctrl-C ends the demo.
-`, person.Account, person.Password, in.address("client"), in.address("client_tls"), d.certificate(), demoMeter, d.Every,
-		person.Account, person.Password, in.address("client"), d.certificate(), demoMeter)
+Ctrl-C ends the demo. "stonechat serve -c %s" goes on
+with the same accounts. What you hear meanwhile:
+`, person.Account, person.Password, in.address("client"), in.address("client_tls"), d.certificate(),
+		person.Account, person.Password, in.address("client"), d.certificate(), demoDomain, filepath.Join(d.Data, "stonechat.yaml"))
 }

@@ -17,12 +17,20 @@ import (
 // commands are the program's, each in a file of its name.
 type commands struct {
 	Serve   Serve   `cmd:"" help:"Run the server."`
-	Demo    Demo    `cmd:"" help:"Run a server with a person and a thing in it, to look at."`
+	Demo    Demo    `cmd:"" help:"Run a server with a person and three things in it, to look at."`
 	User    User    `cmd:"" help:"Administer the accounts of a running server."`
+	Check   Check   `cmd:"" help:"Look for what is wrong with a server, and say what to change."`
+	Trace   Trace   `cmd:"" help:"Tell live what a running server does with the stanzas of an account."`
+	Backup  Backup  `cmd:"" help:"Copy what a server keeps, while it runs or not."`
+	Restore Restore `cmd:"" help:"Put a backup back."`
 	Send    Send    `cmd:"" help:"Send messages."`
 	Listen  Listen  `cmd:"" help:"Print what arrives."`
 	Thing   Thing   `cmd:"" help:"Be a device, from the command line."`
 	Bench   Bench   `cmd:"" help:"Load any XMPP or MQTT server, and print what that cost it."`
+
+	Completion Completion `cmd:"" help:"Print what makes a shell complete these commands."`
+	Man        Man        `cmd:"" help:"Print the manual page."`
+
 	Version Version `cmd:"" help:"Print the version, and what is compiled in."`
 }
 

@@ -5,9 +5,12 @@ package main
 // How to read these tests: testdata/script has what people type, and what they see. Beside the
 // commands of testscript there is
 //
-//	server         starts a server on stonechat.yaml, and sets STONECHAT_ADDRESS, TLS_ADDRESS and
-//	               STONECHAT_CA
+//	server [CONFIG DATA]
+//	               starts a server, on stonechat.yaml with the folder data, and sets
+//	               STONECHAT_ADDRESS, TLS_ADDRESS and STONECHAT_CA
 //	demo ARGS      starts the demo, and sets what it says to export
+//	watch ARGS     runs stonechat beside the script, until its end, and returns when it says something
+//	heard REGEXP   waits until that is in what it says; unheard is that it is not
 //	ends NAME      interrupts server or demo, which must end well
 
 import (
@@ -18,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -41,12 +45,17 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": cmdServer, "demo": cmdDemo, "ends": cmdEnds,
+			"watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard,
 		},
 	})
 }
 
-func cmdServer(ts *testscript.TestScript, _ bool, _ []string) {
-	background(ts, "server", []string{"serve", "-c", "stonechat.yaml"}, func(line string) (ready bool) {
+func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
+	config, data := "stonechat.yaml", "data"
+	if len(args) == 2 {
+		config, data = args[0], args[1]
+	}
+	background(ts, "server", []string{"serve", "-c", config}, func(line string) (ready bool) {
 		word, rest, _ := strings.Cut(line, " ")
 		switch key, address, _ := strings.Cut(rest, " "); key {
 		case "client":
@@ -56,7 +65,7 @@ func cmdServer(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		return word == "ready"
 	})
-	ts.Setenv("STONECHAT_CA", filepath.Join(ts.Getenv("WORK"), "data", "tls", "self-signed.crt"))
+	ts.Setenv("STONECHAT_CA", filepath.Join(ts.Getenv("WORK"), data, "tls", "self-signed.crt"))
 }
 
 func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
@@ -71,6 +80,38 @@ func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+func cmdWatch(ts *testscript.TestScript, _ bool, args []string) {
+	said := new(lines)
+	cmd := exec.Command(program(ts), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.Getenv("WORK"), said, said
+	cmd.Env = os.Environ()
+	for _, name := range []string{"JID", "PASSWORD", "ADDRESS", "CA"} {
+		cmd.Env = append(cmd.Env, "STONECHAT_"+name+"="+ts.Getenv("STONECHAT_"+name))
+	}
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	ts.Value("running").(map[string]*running)["watch"] = &running{cmd: cmd, said: said, over: true}
+	if text, ok := said.wait(0, func(s string) bool { return s != "" }); !ok {
+		ts.Fatalf("it says nothing: %s", text)
+	}
+}
+
+func cmdHeard(ts *testscript.TestScript, _ bool, args []string) {
+	re := regexp.MustCompile("(?m)" + args[0])
+	if text, ok := ts.Value("running").(map[string]*running)["watch"].said.wait(0, re.MatchString); !ok {
+		ts.Fatalf("%s is not in\n%s", args[0], text)
+	}
+}
+
+func cmdUnheard(ts *testscript.TestScript, _ bool, args []string) {
+	if text := ts.Value("running").(map[string]*running)["watch"].said.String(); regexp.MustCompile(args[0]).MatchString(text) {
+		ts.Fatalf("%s is in\n%s", args[0], text)
+	}
+}
+
 func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Value("running").(map[string]*running)[args[0]].end())
 }
@@ -80,17 +121,23 @@ type running struct {
 	cmd    *exec.Cmd
 	out    io.Reader
 	stderr strings.Builder
+	said   *lines // of watch
 	over   bool
 }
 
-// background starts stonechat and returns when one of its lines makes it ready.
-func background(ts *testscript.TestScript, name string, args []string, line func(string) (ready bool)) {
+// program is the path of stonechat.
+func program(ts *testscript.TestScript) string {
 	path, err := filepath.Abs(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "stonechat"))
 	ts.Check(err)
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	r := &running{cmd: exec.Command(path, args...)}
+	return path
+}
+
+// background starts stonechat and returns when one of its lines makes it ready.
+func background(ts *testscript.TestScript, name string, args []string, line func(string) (ready bool)) {
+	r := &running{cmd: exec.Command(program(ts), args...)}
 	r.cmd.Dir, r.cmd.Stderr = ts.Getenv("WORK"), &r.stderr
 	out, err := r.cmd.StdoutPipe()
 	ts.Check(err)

@@ -58,20 +58,24 @@ func (s Serve) Run() error {
 		return err
 	}
 	in.announce(os.Stdout)
-	in.reloadOnHangup(ctx)
+	in.reloadOnHangup(ctx, s.Config)
 	go keepMemoryLow(ctx)
 	go in.certs.Watch(ctx, certificateCheck, func(err error) {
 		in.log.Error("certificates not reloaded, the old ones stay", "err", err)
 	})
 	<-ctx.Done()
 	stop() // a second signal ends the program at once
+	in.drain()
 	return in.stop()
 }
 
 // instance is a running server with all that belongs to it.
 type instance struct {
-	config  *config.Config
+	config  *config.Config // that it was started with
+	live    *config.Config // of which the live keys are in force
+	logging *logging
 	log     *slog.Logger
+	modules []server.Module
 	store   store.Store
 	certs   *tlsconfig.Certificates
 	server  *server.Server
@@ -103,14 +107,14 @@ type listen struct {
 
 // start brings everything up, or nothing.
 func start(c *config.Config, driver string) (_ *instance, err error) {
-	in := &instance{config: c, log: logger(c.Log)}
+	in := &instance{config: c, live: c, logging: newLogging(c.Log, os.Stderr)}
+	in.log = in.logging.logger()
 	defer func() {
 		if err != nil && in.store != nil {
 			err = errors.Join(err, in.store.Close())
 		}
 	}()
-	mods, err := modules(c)
-	if err != nil {
+	if in.modules, err = modules(c); err != nil {
 		return nil, err
 	}
 	if in.certs, err = certificates(c); err != nil {
@@ -131,7 +135,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	reg := metrics.New()
 	in.server, err = server.New(server.Config{
 		Domains: c.Domains, Limits: serverLimits(c), Store: in.store, Log: in.log, Metrics: reg,
-	}, mods)
+	}, in.modules)
 	if err != nil {
 		return nil, err
 	}
@@ -223,27 +227,6 @@ func (in *instance) announce(w *os.File) {
 	fmt.Fprintln(w, "ready", in.config.Domains[0])
 }
 
-// reloadOnHangup reads certificates again at SIGHUP.
-func (in *instance) reloadOnHangup(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	go func() {
-		defer signal.Stop(hup)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hup:
-				if err := in.certs.Reload(); err != nil {
-					in.log.Error("certificates not reloaded, the old ones stay", "err", err)
-					continue
-				}
-				in.log.Info("certificates reloaded")
-			}
-		}
-	}()
-}
-
 // certificateCheck is how often certificate files are looked at.
 const certificateCheck = time.Minute
 
@@ -251,6 +234,17 @@ const (
 	stopTime      = 20 * time.Second // for the disk, at the end
 	lastBytesTime = time.Second      // for clients to take their last bytes and to close
 )
+
+// drain says that nobody is to come here any more, and gives those who send clients here the time
+// to hear of it.
+func (in *instance) drain() {
+	in.watch.ready.Store(false)
+	if d := in.config.Drain.D(); d > 0 {
+		in.log.Info("draining: clients are let in, and told nothing yet", "time", d)
+		time.Sleep(d)
+	}
+	in.log.Info("ending: streams are closed, what is not acknowledged is stored")
+}
 
 func (in *instance) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
@@ -325,25 +319,19 @@ func secretsOf(all map[string]config.Component) map[string]string {
 	return secrets
 }
 
-func logger(c config.Log) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // config has checked it
-	opts := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+	return tlsconfig.Open(certificateOptions(c))
 }
 
-func certificates(c *config.Config) (*tlsconfig.Certificates, error) {
+func certificateOptions(c *config.Config) tlsconfig.Options {
 	var more []tlsconfig.Pair
 	for _, domain := range slices.Sorted(maps.Keys(c.TLS.Domains)) {
 		more = append(more, tlsconfig.Pair(c.TLS.Domains[domain]))
 	}
-	return tlsconfig.Open(tlsconfig.Options{
+	return tlsconfig.Options{
 		Certificate: c.TLS.Certificate, Key: c.TLS.Key, More: more,
 		Folder: filepath.Join(c.Data, "tls"), Domains: c.Domains,
-	})
+	}
 }
 
 // secret is 32 random bytes that the store keeps under that name.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -32,7 +33,7 @@ type User struct {
 
 // operator finds the running server.
 type operator struct {
-	Config string `short:"c" placeholder:"FILE" help:"The configuration of the running server; without one its data is in ./data."`
+	Config string `short:"c" placeholder:"FILE" help:"The server's configuration; without one its data is in ./data."`
 	Data   string `placeholder:"FOLDER" help:"Its data folder, instead of what the configuration says."`
 }
 
@@ -53,6 +54,8 @@ type UserDel struct {
 type UserList struct {
 	operator
 	Domain string `arg:"" optional:"" help:"Of this domain; the first one served by default."`
+	After  string `placeholder:"NAME" help:"Only those whose names come after this one, to go on after a part."`
+	Limit  int    `placeholder:"N" help:"At most so many; all by default."`
 	JSON   bool   `name:"json" help:"A JSON array."`
 }
 
@@ -100,47 +103,72 @@ func (c UserPasswd) Run() error {
 
 // Run implements the command.
 func (c UserList) Run() error {
-	all := []admin.Account{}
-	for after := ""; ; {
+	begin, between, end, write := "", "", "", listText
+	if c.JSON {
+		begin, between, end, write = "[", ",", "]\n", listJSON
+	}
+	after, left := c.After, c.Limit
+	for n := 0; n == 0 || c.Limit == 0 || left > 0; {
 		var page []admin.Account
 		q := url.Values{"domain": {c.Domain}, "after": {after}}
 		if err := c.call(http.MethodGet, "/accounts?"+q.Encode(), nil, &page); err != nil {
 			return err
 		}
+		if n == 0 {
+			fmt.Print(begin) // not before an error
+		}
 		if len(page) == 0 {
 			break
 		}
-		all = append(all, page...)
 		after, _, _ = strings.Cut(page[len(page)-1].JID, "@")
-	}
-	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(all)
-	}
-	for _, a := range all {
-		note := ""
-		if a.Disabled {
-			note = "  disabled"
+		if c.Limit > 0 {
+			page = page[:min(len(page), left)]
+			left -= len(page)
 		}
-		fmt.Printf("%s  %s%s\n", a.Created.Local().Format(time.DateTime), a.JID, note)
+		for _, a := range page {
+			if n++; n > 1 {
+				fmt.Print(between)
+			}
+			if err := write(a); err != nil {
+				return err
+			}
+		}
 	}
+	fmt.Print(end)
 	return nil
 }
 
-// call asks the running server. The error is what it says, or how to reach it.
-func (o operator) call(method, path string, in, out any) error {
+func listText(a admin.Account) error {
+	note := ""
+	if a.Disabled {
+		note = "  disabled"
+	}
+	_, err := fmt.Printf("%s  %s%s\n", a.Created.Local().Format(time.DateTime), a.JID, note)
+	return err
+}
+
+func listJSON(a admin.Account) error { return json.NewEncoder(os.Stdout).Encode(a) }
+
+// folder is the data folder.
+func (o operator) folder() (string, error) {
+	if o.Data != "" {
+		return o.Data, nil
+	}
 	c := config.Default()
 	if o.Config != "" {
 		var err error
 		if c, err = config.Load(o.Config); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if o.Data != "" {
-		c.Data = o.Data
-	}
-	caller, err := admin.Dial(c.Data)
+	return c.Data, nil
+}
+
+// call asks the running server. The error is what it says, or how to reach it.
+func (o operator) call(method, path string, in, out any) error {
+	data, err := o.folder()
 	if err != nil {
-		return o.missing(c.Data, err)
+		return err
 	}
 	var body bytes.Buffer
 	if in != nil {
@@ -150,26 +178,40 @@ func (o operator) call(method, path string, in, out any) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, &body)
+	answer, err := o.request(ctx, data, method, path, &body)
 	if err != nil {
 		return err
 	}
-	resp, err := caller.Do(req)
-	if err != nil {
-		return o.missing(c.Data, err)
-	}
-	defer resp.Body.Close() //nolint:errcheck // only read
-	if resp.StatusCode/100 != 2 {
-		var f admin.Failure
-		if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
-			return fmt.Errorf("the server says %s", resp.Status)
-		}
-		return errors.New(f.Error)
-	}
+	defer answer.Close() //nolint:errcheck // only read
 	if out == nil {
 		return nil
 	}
-	return json.NewDecoder(resp.Body).Decode(out)
+	return json.NewDecoder(answer).Decode(out)
+}
+
+// request asks the server on a data folder. Its answer, which may have no end, is to be closed.
+func (o operator) request(ctx context.Context, data, method, path string, body io.Reader) (io.ReadCloser, error) {
+	caller, err := admin.Dial(data)
+	if err != nil {
+		return nil, o.missing(data, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := caller.Do(req)
+	if err != nil {
+		return nil, o.missing(data, err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	var f admin.Failure
+	if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
+		return nil, fmt.Errorf("the server says %s", resp.Status)
+	}
+	return nil, errors.New(f.Error)
 }
 
 // missing says what to do where no server answers.

@@ -101,3 +101,13 @@ func TestModules(t *testing.T) {
 	}
 	report(t, findings)
 }
+
+func TestLogs(t *testing.T) {
+	_, files := files(t)
+	report(t, CheckLogs(files))
+}
+
+func TestLimits(t *testing.T) {
+	_, files := files(t)
+	report(t, CheckLimits(files))
+}

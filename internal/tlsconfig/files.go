@@ -46,7 +46,7 @@ func (s *Certificates) read(old *snapshot) (*snapshot, error) {
 			return nil, err
 		}
 		l.clientCAs, l.selfSigned = next.clientCAs, own
-		if old != nil {
+		if old != nil && i < len(old.leaves) {
 			if kept := old.leaves[i]; kept.digest == l.digest && old.caDigest == next.caDigest {
 				l = kept
 			} else if err := s.worse(l, kept); err != nil {

@@ -70,8 +70,8 @@ type Pair struct{ Certificate, Key string }
 
 // Certificates are those of a server. All methods are safe for concurrent use.
 type Certificates struct {
-	o       Options
 	reload  sync.Mutex // one Reload at a time
+	o       Options    // but for Now and Domains, guarded by reload
 	current atomic.Pointer[snapshot]
 }
 
@@ -105,6 +105,27 @@ func (s *Certificates) Reload() error {
 	}
 	s.current.Store(next)
 	return nil
+}
+
+// Change is Reload with other files: those of o, whose Folder, Domains and Now do not count. If
+// anything is wrong with them, the old ones stay, for later calls of Reload too.
+func (s *Certificates) Change(o Options) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	old := s.o
+	s.setFiles(o)
+	next, err := s.read(s.current.Load())
+	if err != nil {
+		s.setFiles(old)
+		return fmt.Errorf("%w; the certificates in use are kept", err)
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// setFiles leaves alone what others read without the lock.
+func (s *Certificates) setFiles(o Options) {
+	s.o.Certificate, s.o.Key, s.o.More, s.o.ClientCA = o.Certificate, o.Key, o.More, o.ClientCA
 }
 
 // Watch calls Reload at that interval until ctx ends, so that renewed files

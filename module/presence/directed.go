@@ -29,7 +29,7 @@ func (m *Module) of(se *server.Session) *directed {
 // §4.6).
 func (m *Module) direct(t *server.Turn, s *stanza.Stanza) error {
 	d := m.of(t.Origin)
-	if err := d.note(s, m.config.Directed); err != nil {
+	if err := d.note(s, m.config.Load().Directed); err != nil {
 		return err
 	}
 	if !s.To.IsDomain() && m.server.Serves(s.To.Domain()) {

@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/server"
@@ -49,25 +50,32 @@ type Roster interface {
 type Config struct {
 	// Directed is to how many addresses a session may send directed presence that it has not
 	// taken back; more are refused with resource-constraint.
-	Directed int `yaml:"directed" default:"1000"`
+	Directed int `yaml:"directed" default:"1000" live:"yes"`
 	// RequestBytes that a request to see somebody's presence may have, since it is kept until it
 	// is answered; longer ones are refused with policy-violation.
-	RequestBytes config.Bytes `yaml:"request_bytes" default:"4096"`
+	RequestBytes config.Bytes `yaml:"request_bytes" default:"4096" live:"yes"`
 }
 
 // Module is presence.
 type Module struct {
-	config   Config
+	config   atomic.Pointer[Config]
 	roster   Roster
 	server   *server.Server
 	directed server.SessionSlot[directed]
 }
 
 // New makes the module.
-func New(c Config, r Roster) *Module { return &Module{config: c, roster: r} }
+func New(c Config, r Roster) *Module {
+	m := &Module{roster: r}
+	m.config.Store(&c)
+	return m
+}
 
 // Name implements server.Module.
 func (*Module) Name() string { return "presence" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {

@@ -175,8 +175,8 @@ func (m *Module) asked(t *server.Turn, u *server.User, s *stanza.Stanza) {
 // tooLong refuses a request that is not worth keeping. It says the same whether or not there is
 // somebody to ask.
 func (m *Module) tooLong(s *stanza.Stanza) *stanza.Error {
-	if s.Type == stanza.Subscribe && s.Size() > int(m.config.RequestBytes) {
-		return stanza.PolicyViolation.Err("a subscription request may have " + strconv.Itoa(int(m.config.RequestBytes)) + " bytes")
+	if most := int(m.config.Load().RequestBytes); s.Type == stanza.Subscribe && s.Size() > most {
+		return stanza.PolicyViolation.Err("a subscription request may have " + strconv.Itoa(most) + " bytes")
 	}
 	return nil
 }

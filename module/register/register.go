@@ -11,8 +11,10 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -34,8 +36,10 @@ type Config struct {
 
 // Module is in-band registration.
 type Module struct {
-	config Config
+	config atomic.Pointer[Config]
 	server *server.Server
+
+	limited metrics.Counter
 
 	mu   sync.Mutex
 	hour int64
@@ -43,27 +47,34 @@ type Module struct {
 }
 
 // New makes the module.
-func New(c Config) *Module { return &Module{config: c} }
+func New(c Config) *Module {
+	m := new(Module)
+	m.config.Store(&c)
+	return m
+}
 
 // Name implements server.Module.
 func (*Module) Name() string { return "register" }
 
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
+
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
 	m.server = h.Server
+	m.limited = h.Metrics.Counter("stonechat_registrations_limited_total", "Accounts not made because too many were from the same address (limits.registrations_per_hour).")
 	h.Feature(server.AtHost, register.NS)
 	name := (*register.Query)(nil).XMLName()
 	at := server.AtHost | server.AtAccount // without an address, clients mean the server
 	h.IQ(server.IQHandler{At: at, Type: stanza.Get, Name: name, Blocking: true, BeforeLogin: true, Do: m.ask})
 	h.IQ(server.IQHandler{At: at, Type: stanza.Set, Name: name, Blocking: true, BeforeLogin: true, Do: m.submit})
-	if m.config.Open {
-		h.Features = m.feature
-	}
+	h.Features = m.feature
 	return nil
 }
 
 func (m *Module) feature(dst []byte, st server.Stream) []byte {
-	if st.State() == stream.Secured || m.config.Plaintext && st.State() == stream.Negotiating {
+	c := m.config.Load()
+	if c.Open && (st.State() == stream.Secured || c.Plaintext && st.State() == stream.Negotiating) {
 		return append(dst, "<register xmlns='"+register.NSFeature+"'/>"...)
 	}
 	return dst
@@ -80,7 +91,7 @@ func fields() *register.Query {
 // ask answers what is needed to register (XEP-0077 §3.1).
 func (m *Module) ask(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	if !q.LoggedIn() {
-		if !m.config.Open {
+		if !m.config.Load().Open {
 			return nil, closed()
 		}
 		return fields(), nil
@@ -108,7 +119,7 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 		return m.change(q, &got)
 	}
 	switch {
-	case !m.config.Open:
+	case !m.config.Load().Open:
 		return nil, closed()
 	case got.Remove:
 		return nil, stanza.UnexpectedRequest.Err("log in first")
@@ -121,6 +132,7 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 		return nil, stanza.NotAcceptable.Err("the user name has characters that are not allowed")
 	}
 	if !m.admit(q.Address, time.Now()) {
+		m.limited.Inc()
 		return nil, stanza.ResourceConstraint.Err("too many accounts were made from your address, try again in an hour")
 	}
 	switch err := m.server.CreateAccount(context.Background(), account, got.Answer("password")); {
@@ -163,7 +175,8 @@ func (m *Module) change(q *server.Query, got *register.Query) (stanza.Payload, e
 
 // admit counts one registration and reports whether its address may have it.
 func (m *Module) admit(address string, now time.Time) bool {
-	if m.config.PerHour <= 0 {
+	perHour := m.config.Load().PerHour
+	if perHour <= 0 {
 		return true
 	}
 	a, err := netip.ParseAddrPort(address)
@@ -180,7 +193,7 @@ func (m *Module) admit(address string, now time.Time) bool {
 	if h := now.Unix() / 3600; h != m.hour || len(m.made) > maxTracked {
 		m.hour, m.made = h, make(map[netip.Prefix]int)
 	}
-	if m.made[p] >= m.config.PerHour {
+	if m.made[p] >= perHour {
 		return false
 	}
 	m.made[p]++

@@ -83,7 +83,8 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
-	item, err := ask.Change(roster.Limits{Name: m.config.NameBytes, Group: m.config.NameBytes, Groups: m.config.Groups})
+	c := m.config.Load()
+	item, err := ask.Change(roster.Limits{Name: c.NameBytes, Group: c.NameBytes, Groups: c.Groups})
 	if err != nil {
 		return nil, err
 	}

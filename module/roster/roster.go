@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -34,19 +35,19 @@ import (
 // Config is the key modules.roster.
 type Config struct {
 	// Items one account may have. One more is refused with resource-constraint.
-	Items int `yaml:"items" default:"5000"`
+	Items int `yaml:"items" default:"5000" live:"yes"`
 	// NameBytes of a contact's or a group's name.
-	NameBytes int `yaml:"name_bytes" default:"1023"`
+	NameBytes int `yaml:"name_bytes" default:"1023" live:"yes"`
 	// Groups of one contact.
-	Groups int `yaml:"groups" default:"50"`
+	Groups int `yaml:"groups" default:"50" live:"yes"`
 	// Requests of others to see an account's presence that wait for its answer. One more is
 	// refused with resource-constraint.
-	Requests int `yaml:"requests" default:"100"`
+	Requests int `yaml:"requests" default:"100" live:"yes"`
 }
 
 // Module keeps rosters.
 type Module struct {
-	config Config
+	config atomic.Pointer[Config]
 	server *server.Server
 	store  store.Store
 	log    *slog.Logger
@@ -60,10 +61,17 @@ type Module struct {
 func (m *Module) OnLost(f func(t *server.Turn, account, contact jid.JID)) { m.lost = f }
 
 // New makes the module.
-func New(c Config) *Module { return &Module{config: c} }
+func New(c Config) *Module {
+	m := new(Module)
+	m.config.Store(&c)
+	return m
+}
 
 // Name implements server.Module.
 func (*Module) Name() string { return "roster" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
@@ -180,13 +188,13 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 		return nil, nil //nolint:nilnil // documented: nothing changed
 	}
 	gone := it.Hidden && it.In == nil && !it.Approved
-	if !existed && !gone && len(b.items) >= m.config.Items {
+	if !existed && !gone && len(b.items) >= m.config.Load().Items {
 		return nil, stanza.ResourceConstraint.Err("the roster is full")
 	}
 	if gone && !existed {
 		return nil, nil //nolint:nilnil // it was not there
 	}
-	if it.In != nil && was.In == nil && b.requests >= m.config.Requests {
+	if it.In != nil && was.In == nil && b.requests >= m.config.Load().Requests {
 		return nil, stanza.ResourceConstraint.Err("too many requests wait for an answer")
 	}
 	it.Version = b.next(time.Now())

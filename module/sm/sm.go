@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/config"
@@ -25,14 +26,14 @@ import (
 type Config struct {
 	// SpoolAfter is how long a client may take to acknowledge a message before the server
 	// commits it to disk, so that its sender's acknowledgement need not wait longer.
-	SpoolAfter config.Duration `yaml:"spool_after" default:"100ms"`
+	SpoolAfter config.Duration `yaml:"spool_after" default:"100ms" live:"yes"`
 	// Resume is how long a session waits for its client after a connection broke.
-	Resume config.Duration `yaml:"resume" default:"10m"`
+	Resume config.Duration `yaml:"resume" default:"10m" live:"yes"`
 }
 
 // Module is stream management.
 type Module struct {
-	config Config
+	config atomic.Pointer[Config]
 	name   server.SessionSlot[string]
 
 	mu       sync.Mutex
@@ -41,11 +42,16 @@ type Module struct {
 
 // New makes the module.
 func New(c Config) *Module {
-	return &Module{config: c, sessions: make(map[string]*server.Session)}
+	m := &Module{sessions: make(map[string]*server.Session)}
+	m.config.Store(&c)
+	return m
 }
 
 // Name implements server.Module.
 func (*Module) Name() string { return "sm" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
@@ -79,8 +85,8 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 	}
 	granted := sm.Enabled{}
 	var wait time.Duration
-	if ask.Resume && m.config.Resume > 0 {
-		wait = m.config.Resume.D()
+	if longest := m.config.Load().Resume.D(); ask.Resume && longest > 0 {
+		wait = longest
 		if asked := time.Duration(ask.Max) * time.Second; ask.Max > 0 && asked < wait {
 			wait = asked
 		}

@@ -9,12 +9,15 @@
 //	POST   /accounts {"jid":…,"password":…}
 //	PUT    /accounts/JID {"password":…}
 //	DELETE /accounts/JID
+//	GET    /trace?jid=JID&passed=1         what happens to the stanzas of an account, a line of
+//	                                       JSON each (TraceLine), until the caller hangs up
 //
 // An error is {"error":TEXT}. Where there can be no such socket (Windows, a data folder whose name
 // is too long for one) it is a port of 127.0.0.1, which the file admin.json in the data folder
 // names, together with the token that each request has to bear.
 //
-// How to read this package: admin.go is what is answered, door.go the way in, on both sides.
+// How to read this package: admin.go is what is answered, trace.go what is answered without end,
+// door.go the way in, on both sides.
 package admin
 
 import (
@@ -23,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -53,6 +57,9 @@ type Service struct {
 	http   http.Server
 	door   *door
 	ended  chan struct{}
+
+	closing chan struct{} // closed when answers without end must end
+	hangUp  func()        // closes it
 }
 
 // Listen begins to answer at the socket of a data folder. A socket that a killed server has left
@@ -62,7 +69,8 @@ func Listen(s *server.Server, st store.Store, data string) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	a := &Service{server: s, store: st, door: d, ended: make(chan struct{})}
+	a := &Service{server: s, store: st, door: d, ended: make(chan struct{}), closing: make(chan struct{})}
+	a.hangUp = sync.OnceFunc(func() { close(a.closing) })
 	a.http.Handler = d.guard(a.routes())
 	a.http.ReadTimeout = 10 * time.Second
 	go func() {
@@ -74,6 +82,7 @@ func Listen(s *server.Server, st store.Store, data string) (*Service, error) {
 
 // Close answers no more, and waits for the requests under way until ctx ends.
 func (a *Service) Close(ctx context.Context) error {
+	a.hangUp()
 	err := a.http.Shutdown(ctx)
 	<-a.ended
 	return errors.Join(err, a.door.remove())
@@ -85,6 +94,7 @@ func (a *Service) routes() http.Handler {
 	mux.HandleFunc("POST /accounts", a.add)
 	mux.HandleFunc("PUT /accounts/{jid}", a.password)
 	mux.HandleFunc("DELETE /accounts/{jid}", a.remove)
+	mux.HandleFunc("GET /trace", a.trace)
 	return http.MaxBytesHandler(mux, maxBody)
 }
 
@@ -180,6 +190,8 @@ func fail(w http.ResponseWriter, account jid.JID, err error) {
 		code, text = http.StatusConflict, account.String()+" exists already"
 	case errors.Is(err, store.ErrNotFound):
 		code, text = http.StatusNotFound, "there is no account "+account.String()
+	case errors.Is(err, server.ErrTracers):
+		code = http.StatusServiceUnavailable
 	case errors.Is(err, errAccount):
 		code = http.StatusBadRequest
 	}

@@ -62,6 +62,20 @@ type place struct {
 	progress  time.Time
 }
 
+// limit sets how many there may be. Those that wait and now may go on do; where there are too many,
+// they go one by one as others come.
+func (a *admission) limit(perAddress, total int) {
+	a.mu.Lock()
+	a.perAddress, a.total = perAddress, total
+	var t todo
+	now := time.Now()
+	for _, at := range a.addresses {
+		t = a.seat(t, at, now)
+	}
+	a.mu.Unlock()
+	t.do()
+}
+
 // todo is what is to be done outside of the lock: begin, drop, abort.
 type todo []func()
 

@@ -214,3 +214,26 @@ func BenchmarkAdmissionStorm(b *testing.B) {
 		a.enter(prefix(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})), time.Now(), func(*place) {}, func() {})
 	}
 }
+
+// Where there may be more, those that wait go on at once; where there may be fewer, nobody is hurt.
+func TestAdmissionLimitChanges(t *testing.T) {
+	a := admission{perAddress: 1, total: 100}
+	began := 0
+	now := time.Now()
+	for range 4 {
+		a.enter(from("10.0.0.1"), now, func(*place) { began++ }, func() { t.Error("dropped") })
+	}
+	if began != 1 {
+		t.Fatalf("%d have a place of 1", began)
+	}
+	for _, step := range []struct{ perAddress, began int }{{3, 3}, {1, 3}, {0, 4}} {
+		if a.limit(step.perAddress, 100); began != step.began {
+			t.Errorf("with %d places %d have one, want %d", step.perAddress, began, step.began)
+		}
+	}
+	a.limit(1, 1)
+	if n := a.counts(); n.evicted != 0 || n.places != 4 {
+		t.Errorf("%+v", n)
+	}
+	a.close()
+}

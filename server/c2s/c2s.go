@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
@@ -71,8 +72,9 @@ func DefaultLimits() Limits {
 // Service accepts and serves clients' connections.
 type Service struct {
 	Config
-	stream    stream.ServerConfig
-	framed    stream.ServerConfig // the same for Framed
+	stream    stream.ServerConfig                 // but for limits
+	live      atomic.Pointer[stream.ServerConfig] // with them, for new connections
+	framed    atomic.Pointer[stream.ServerConfig] // the same for Framed
 	admission admission
 	failures  failures
 	metrics   serviceMetrics
@@ -94,17 +96,13 @@ type serviceMetrics struct {
 // New makes a Service. It listens nowhere yet.
 func New(c Config) *Service {
 	s := &Service{Config: c}
-	s.admission = admission{perAddress: c.Limits.UnauthenticatedConnectionsPerAddress, total: c.Limits.UnauthenticatedConnections}
-	s.failures.perMinute = c.Limits.FailedLoginsPerMinute
 	s.stream = stream.ServerConfig{
 		Serves:        c.Server.Serves,
 		DefaultDomain: c.Server.Domains()[0],
 		TLS:           c.TLS != nil,
 		TLSRequired:   !c.AllowPlaintext,
 		SASL:          sasl.ServerConfig{Plain: true, Secret: c.Secret},
-		LoginTimeout:  c.Limits.LoginTimeout,
 		BeforeLogin:   xmlstream.Limits{ElementBytes: bytesBeforeLogin, Depth: 8, Attributes: 32},
-		AfterLogin:    xmlstream.Limits{ElementBytes: orHuge(c.Limits.StanzaBytes), Depth: orHuge(c.Limits.Depth), Attributes: orHuge(c.Limits.Attributes)},
 	}
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)
@@ -119,16 +117,15 @@ func New(c Config) *Service {
 		}
 		return s.Server.AnswersBeforeLogin(e)
 	}
-	s.framed = s.stream
-	s.framed.Framed = true
+	s.SetLimits(c.Limits)
 	r := c.Metrics
 	s.metrics = serviceMetrics{
 		accepted: r.Counter("stonechat_c2s_connections_total", "Client connections accepted."),
 		logins:   r.CounterVec("stonechat_c2s_logins_total", "Logins by result: success, or the condition of the failure.", "result"),
 		limited:  r.Counter("stonechat_c2s_logins_limited_total", "Logins refused because too many had failed (limits.failed_logins_per_minute)."),
 		unbound:  r.CounterVec("stonechat_c2s_binds_refused_total", "Clients that got no session (limits.sessions_per_account, limits.sessions).", "condition"),
-		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours.", "condition"),
-		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout), broken, panic.", "reason"),
+		ended:    r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth and limits.stanza_attributes end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
+		gone:     r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
 	}
 	count := func(of func(admissionCounts) int) func() float64 {
 		return func() float64 { return float64(of(s.admission.counts())) }
@@ -142,6 +139,19 @@ func New(c Config) *Service {
 
 // bytesBeforeLogin is how long an element may be before login.
 const bytesBeforeLogin = 10_000
+
+// SetLimits makes l the limits of connections that come in from now on.
+func (s *Service) SetLimits(l Limits) {
+	s.admission.limit(l.UnauthenticatedConnectionsPerAddress, l.UnauthenticatedConnections)
+	s.failures.limit(l.FailedLoginsPerMinute)
+	c := s.stream
+	c.LoginTimeout = l.LoginTimeout
+	c.AfterLogin = xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)}
+	framed := c
+	framed.Framed = true
+	s.live.Store(&c)
+	s.framed.Store(&framed)
+}
 
 func orHuge(n int) int {
 	if n <= 0 {
@@ -173,7 +183,7 @@ func (s *Service) accept(l net.Listener, direct *tls.Config) {
 		}
 		s.metrics.accepted.Inc()
 		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
-			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, &s.stream, p) }) {
+			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, s.live.Load(), p) }) {
 				p.leave()
 			}
 		}, func() { _ = nc.Close() })

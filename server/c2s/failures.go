@@ -16,10 +16,9 @@ import (
 // address, or a thousand things behind one could not log in again after an outage: who guesses from
 // there at once fills the count beyond full, and waits the longer.
 type failures struct {
-	perMinute int
-
-	mu    sync.Mutex
-	count map[any]*tally // by netip.Prefix and jid.JID
+	mu        sync.Mutex
+	perMinute int            // 0 or less: none are counted
+	count     map[any]*tally // by netip.Prefix and jid.JID
 }
 
 // tally is a count that drains.
@@ -33,15 +32,20 @@ type tally struct {
 // side of letting people in.
 const maxTracked = 100_000
 
+// limit sets how many failures there may be. Logins under way are counted even where there is no
+// limit, so that it can change at any time.
+func (f *failures) limit(perMinute int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.perMinute = perMinute
+}
+
 // begin says that a login is about to be tried, and reports whether it may be. If so, end must
 // follow.
 func (f *failures) begin(from netip.Prefix, account jid.JID, now time.Time) bool {
-	if f.perMinute <= 0 {
-		return true
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.full(from, now) || f.full(account, now) {
+	if f.perMinute > 0 && (f.full(from, now) || f.full(account, now)) {
 		return false
 	}
 	f.tally(account, now).open++
@@ -60,14 +64,11 @@ func (f *failures) full(key any, now time.Time) bool {
 
 // end says how a login has ended. One that was given up has not failed: nothing was tried.
 func (f *failures) end(from netip.Prefix, account jid.JID, now time.Time, failed bool) {
-	if f.perMinute <= 0 {
-		return
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	address, name := f.tally(from, now), f.tally(account, now)
 	name.open--
-	if failed {
+	if failed && f.perMinute > 0 {
 		address.level++
 		name.level++
 	}

@@ -110,3 +110,27 @@ func TestFailuresNone(t *testing.T) {
 		f.end(from("10.0.0.1"), name(0), time.Time{}, true)
 	}
 }
+
+// The limit may change while logins are under way: none is forgotten, none is counted twice.
+func TestFailuresLimitChanges(t *testing.T) {
+	var f failures
+	now, account, address := time.Now(), jid.MustParse("juliet@example.org"), from("10.0.0.1")
+	if !f.begin(address, account, now) {
+		t.Fatal("without a limit one is refused")
+	}
+	f.limit(2)
+	f.end(address, account, now, true)
+	if !f.begin(address, account, now) || f.begin(address, account, now) {
+		t.Error("one failure and one under way are not two")
+	}
+	f.limit(0)
+	f.end(address, account, now, false)
+	if !f.begin(address, account, now) {
+		t.Error("without a limit one is refused")
+	}
+	f.end(address, account, now, true)
+	f.limit(2)
+	if !f.begin(address, account, now) || f.begin(address, account, now) {
+		t.Error("what failed without a limit counts")
+	}
+}

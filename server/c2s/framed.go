@@ -17,7 +17,7 @@ import (
 // others of that address have logged in.
 func (s *Service) Framed(dc drive.Conn, proxied bool) drive.Framed {
 	s.metrics.accepted.Inc()
-	c := s.newConn(dc, &s.framed, s.await(dc.Remote().Addr()))
+	c := s.newConn(dc, s.framed.Load(), s.await(dc.Remote().Addr()))
 	if proxied {
 		c.proxied = true
 		c.machine.TLSStarted(nil)

@@ -66,7 +66,9 @@ func DefaultLimits() Limits {
 // Service accepts and serves components' connections.
 type Service struct {
 	Config
-	stream     stream.ComponentServerConfig
+	stream     stream.ComponentServerConfig                 // but for limits
+	live       atomic.Pointer[stream.ComponentServerConfig] // with them, for new connections
+	queueBytes atomic.Int64
 	components map[string]*component
 	waiting    waiting
 	metrics    serviceMetrics
@@ -93,8 +95,7 @@ type component struct {
 
 // New makes a Service and attaches its components to the server. It listens nowhere yet.
 func New(c Config) (*Service, error) {
-	s := &Service{Config: c, components: make(map[string]*component), waiting: waiting{most: c.Limits.UnauthenticatedConnections}}
-	l := c.Limits
+	s := &Service{Config: c, components: make(map[string]*component)}
 	s.stream = stream.ComponentServerConfig{
 		Secret: func(domain string) (string, bool) {
 			x := s.components[domain]
@@ -103,10 +104,8 @@ func New(c Config) (*Service, error) {
 			}
 			return x.secret, true
 		},
-		AfterLogin:   xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)},
-		LoginTimeout: l.LoginTimeout,
 	}
-	s.Limits.QueueBytes = orHuge(l.QueueBytes)
+	s.SetLimits(c.Limits)
 	for domain, secret := range c.Secrets {
 		address, err := jid.New("", domain, "")
 		if err != nil {
@@ -138,6 +137,16 @@ func New(c Config) (*Service, error) {
 		return float64(n)
 	})
 	return s, nil
+}
+
+// SetLimits makes l the limits, of streams from the next connections on.
+func (s *Service) SetLimits(l Limits) {
+	s.waiting.limit(l.UnauthenticatedConnections)
+	s.queueBytes.Store(int64(orHuge(l.QueueBytes)))
+	c := s.stream
+	c.LoginTimeout = l.LoginTimeout
+	c.AfterLogin = xmlstream.Limits{ElementBytes: orHuge(l.StanzaBytes), Depth: orHuge(l.Depth), Attributes: orHuge(l.Attributes)}
+	s.live.Store(&c)
 }
 
 func orHuge(n int) int {

@@ -38,7 +38,7 @@ type conn struct {
 
 func (s *Service) newConn(dc drive.Conn) *conn {
 	c := &conn{service: s, Conn: dc}
-	c.machine = stream.NewComponentServer(&s.stream, time.Now())
+	c.machine = stream.NewComponentServer(s.live.Load(), time.Now())
 	c.inlet = s.Server.NewInlet(dc)
 	c.setDeadline()
 	if evicted := s.waiting.enter(c); evicted != nil {

@@ -105,7 +105,7 @@ func (o *outbound) Flush(t *server.Turn) {
 	o.dirty = false
 	o.conn.Conn.Flush()
 	service := o.conn.service
-	stuck := !o.over && o.conn.Queued() > service.Limits.QueueBytes
+	stuck := !o.over && int64(o.conn.Queued()) > service.queueBytes.Load()
 	if stuck {
 		o.over = true
 		service.metrics.stalled.Inc()

@@ -10,10 +10,16 @@ import (
 // waiting holds the connections that have not proved who they are. There is room for one more
 // always: where there are too many, the oldest has to go.
 type waiting struct {
-	most int // 0 or less: no limit
-
 	mu    sync.Mutex
+	most  int       // 0 or less: no limit
 	conns list.List // of *conn, oldest first
+}
+
+// limit sets how many there may be. Where there are more they go one by one, as others come.
+func (w *waiting) limit(most int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.most = most
 }
 
 // enter gives c a place, and returns the connection that has to go for it, or nil.

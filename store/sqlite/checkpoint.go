@@ -37,7 +37,7 @@ func (c *checkpoint) step() {
 		return
 	}
 	if err != nil && !c.trouble {
-		c.log.Warn("store: the write-ahead log cannot be emptied and grows", "error", err)
+		c.log.Warn("store: the write-ahead log cannot be emptied and grows", "err", err)
 	}
 	if err == nil && c.trouble {
 		c.log.Info("store: the write-ahead log is being emptied again")

@@ -31,6 +31,7 @@ type access string
 const (
 	reading access = "ro"
 	writing access = "rwc"
+	still   access = "still" // nobody else has the file, and nothing is made beside it
 )
 
 // busyMillis is how long a statement waits for a lock that an operator's sqlite3 shell has. We never wait for ourselves.
@@ -47,16 +48,14 @@ func openConn(path string, a access, cacheBytes int) (*conn, error) {
 		"cell_size_check(1)",
 		fmt.Sprintf("cache_size(%d)", -max(cacheBytes/1024, 1)),
 	}}
-	if a == writing {
+	switch a {
+	case still:
+		q["mode"], q["immutable"] = []string{string(reading)}, []string{"1"}
+	case writing:
 		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)",
 			fmt.Sprintf("journal_size_limit(%d)", walLimitBytes))
 	}
-	file := filepath.ToSlash(path)
-	if !strings.HasPrefix(file, "/") {
-		file = "/" + file // C:/…
-	}
-	name := url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}
-	connector, err := sqlite.NewConnector(name.String())
+	connector, err := sqlite.NewConnector(uri(path, q))
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +65,16 @@ func openConn(path string, a access, cacheBytes int) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// uri names a file as SQLite wants it.
+func uri(path string, q url.Values) string {
+	file := filepath.ToSlash(path)
+	if !strings.HasPrefix(file, "/") {
+		file = "/" + file // C:/…
+	}
+	name := url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}
+	return name.String()
 }
 
 func (c *conn) stmt(query string) (*sql.Stmt, error) {

@@ -129,8 +129,12 @@ func setRosterVersion(t *tx, account, version, removed int64) error {
 	return err
 }
 
-// forgetRoster releases the contacts, which the cascade would leave behind.
+// forgetRoster releases the contacts, which the cascade would leave behind, and ends the subscriptions of others with
+// the account: whoever gets its address later must not find them.
 func forgetRoster(t *tx, account int64) error {
+	if err := endSubscriptions(t, account); err != nil {
+		return err
+	}
 	var contacts []int64
 	const list = `SELECT contact FROM roster_item WHERE account = ?`
 	err := t.each(list, []any{account}, func(scan func(...any) error) (bool, error) {
@@ -151,6 +155,31 @@ func forgetRoster(t *tx, account int64) error {
 		}
 	}
 	return nil
+}
+
+// endSubscriptions ends those of others with an account. Their rosters get a new version, since they look different.
+func endSubscriptions(t *tx, account int64) error {
+	var contact int64
+	const find = `SELECT id FROM address WHERE jid = (SELECT local || '@' || domain FROM account WHERE id = ?)`
+	found, err := t.row(find, []any{account}, &contact)
+	if err != nil || !found {
+		return err
+	}
+	const alive = `contact = ?1 AND (subscription <> 0 OR pending_in IS NOT NULL OR flags & ?2 <> 0)`
+	for _, change := range []struct {
+		query string
+		flag  int
+	}{
+		{`DELETE FROM roster_item WHERE contact = ?1 AND flags & ?2 <> 0`, rosterHidden},
+		{`UPDATE roster SET version = version + 1 WHERE account IN (SELECT account FROM roster_item WHERE ` + alive + `)`, rosterAsk},
+		{`UPDATE roster_item SET subscription = 0, pending_in = NULL, flags = flags & ~?2,
+			version = (SELECT r.version FROM roster r WHERE r.account = roster_item.account) WHERE ` + alive, rosterAsk},
+	} {
+		if _, err := t.exec(change.query, contact, change.flag); err != nil {
+			return err
+		}
+	}
+	return t.release(contact)
 }
 
 const rosterColumns = `SELECT a.jid, i.name, i.groups, i.subscription, i.flags, i.pending_in, i.version

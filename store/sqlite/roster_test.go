@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
@@ -61,14 +62,14 @@ func TestRosterBeforeRemoved(t *testing.T) {
 	defer c.close()
 	before := roster
 	before.migrations = before.migrations[:1]
-	if err := migrate(c, []topic{addresses, accounts, before}); err != nil {
+	if err := migrate(c, []topic{addresses, accounts, before}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.script(`INSERT INTO account VALUES (1, 'd', 'alice', 0, 0);
 		INSERT INTO roster (account, version) VALUES (1, 7)`); err != nil {
 		t.Fatal(err)
 	}
-	if err := migrate(c, []topic{addresses, accounts, roster}); err != nil {
+	if err := migrate(c, []topic{addresses, accounts, roster}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	var version, removed int

@@ -6,7 +6,8 @@
 // How to read it: this file opens and closes. topic.go has the list of topics and brings their tables up to date;
 // each topic's SQL is in the file of its name. writer.go is the one goroutine that writes: queue, batch, commit;
 // tx.go is what it lends to the topics. checkpoint.go keeps the write-ahead log short. conn.go has connections and the
-// pool of readers, folder.go the data folder and its lock, errors.go what SQLite's errors mean.
+// pool of readers, folder.go the data folder and its lock, errors.go what SQLite's errors mean, backup.go copies the
+// data while a server uses it.
 //
 // The file is in WAL mode with synchronous=FULL: SQLite syncs the log before COMMIT returns, and only then is a
 // Pending done. Readers have connections of their own and see the last commit; neither side waits for the other.
@@ -110,7 +111,7 @@ func open(f *folder, o Options) (*Store, error) {
 
 // start makes what a store has beside the writer's connection.
 func (s *Store) start(w *conn, o Options) error {
-	if err := migrate(w, topics); err != nil {
+	if err := migrate(w, topics, o.Log); err != nil {
 		return err
 	}
 	release, err := releaseStatement(w)
@@ -156,6 +157,10 @@ func inspect(path string) error {
 		return err
 	}
 	defer c.close()
+	return inspectConn(c, func() error { return checkPages(c) })
+}
+
+func inspectConn(c *conn, pages func() error) error {
 	var id, tables int64
 	if _, err := c.row(`PRAGMA application_id`, nil, &id); err != nil {
 		return err
@@ -172,7 +177,7 @@ func inspect(path string) error {
 	if err := checkVersions(c, topics); err != nil {
 		return err
 	}
-	return checkPages(c)
+	return pages()
 }
 
 // checkPages reads a file that is not large for damage.
@@ -181,6 +186,10 @@ func checkPages(c *conn) error {
 	if err != nil || info.Size() > checkBytes {
 		return err
 	}
+	return quickCheck(c)
+}
+
+func quickCheck(c *conn) error {
 	var verdict string
 	if _, err := c.row(`PRAGMA quick_check(1)`, nil, &verdict); err != nil {
 		return err

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/stonechat-im/stonechat/store"
@@ -74,11 +75,11 @@ func checkVersions(c *conn, list []topic) error {
 }
 
 // migrate brings all tables up to date in one transaction: after a crash or an error, the file is as it was.
-func migrate(c *conn, list []topic) error {
+func migrate(c *conn, list []topic, log *slog.Logger) error {
 	if _, err := c.exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
-	if err := runMigrations(c, list); err != nil {
+	if err := runMigrations(c, list, log); err != nil {
 		c.exec(`ROLLBACK`)
 		return err
 	}
@@ -86,7 +87,7 @@ func migrate(c *conn, list []topic) error {
 	return err
 }
 
-func runMigrations(c *conn, list []topic) error {
+func runMigrations(c *conn, list []topic, log *slog.Logger) error {
 	if err := c.script(fmt.Sprintf(`PRAGMA application_id = %d; %s`, applicationID, versionTable)); err != nil {
 		return err
 	}
@@ -95,6 +96,9 @@ func runMigrations(c *conn, list []topic) error {
 		return err
 	}
 	for _, t := range list {
+		if v, n := have[t.name], len(t.migrations); len(have) > 0 && v < n {
+			log.Info("store: tables are brought up to date, which may take a while", "topic", t.name, "from", v, "to", n)
+		}
 		for i := have[t.name]; i < len(t.migrations); i++ {
 			if err := c.script(t.migrations[i]); err != nil {
 				return fmt.Errorf("sqlite: bringing %s from version %d to %d: %w", t.name, i, i+1, err)

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestMigrations(t *testing.T) {
 		{"without a topic", list([]string{makeA, moreA}, nil)[:1], "", 2, 1},
 	}
 	for _, step := range steps {
-		err := migrate(c, step.list)
+		err := migrate(c, step.list, slog.New(slog.DiscardHandler))
 		if step.fails == "" && err != nil || step.fails != "" && (err == nil || !strings.Contains(err.Error(), step.fails)) {
 			t.Fatalf("%s: %v, want %q", step.name, err, step.fails)
 		}

@@ -123,6 +123,25 @@ func testRoster(t *testing.T, e Engine) {
 			t.Errorf("after a restart: %+v", r)
 		}
 	})
+	t.Run("of a deleted account", func(t *testing.T) {
+		s := e.open(t, "juliet", "nurse", "peter", "gregory")
+		juliet := user("juliet")
+		commit(t, s,
+			store.SetRosterItem{User: user("nurse"), Item: store.RosterItem{Contact: juliet, Name: "My lady", Groups: []string{"Family"},
+				Subscription: store.SubscriptionBoth, Ask: true, In: []byte("<presence/>"), Version: 1}},
+			store.SetRosterItem{User: user("nurse"), Item: store.RosterItem{Contact: contact("romeo"), Subscription: store.SubscriptionBoth, Version: 2}},
+			store.SetRosterItem{User: user("peter"), Item: store.RosterItem{Contact: juliet, Hidden: true, In: []byte("<presence/>"), Version: 3}},
+			store.SetRosterItem{User: user("gregory"), Item: store.RosterItem{Contact: juliet, Approved: true, Version: 4}},
+			store.SetRosterItem{User: juliet, Item: store.RosterItem{Contact: user("nurse"), Subscription: store.SubscriptionBoth, Version: 5}})
+		commit(t, s, store.DeleteAccount{User: juliet}, create("juliet"))
+		s = e.reopen(t, s)
+		wantRoster(t, s, "nurse", 3,
+			store.RosterItem{Contact: juliet, Name: "My lady", Groups: []string{"Family"}, Version: 3},
+			store.RosterItem{Contact: contact("romeo"), Subscription: store.SubscriptionBoth, Version: 2})
+		wantRoster(t, s, "peter", 3)
+		wantRoster(t, s, "gregory", 4, store.RosterItem{Contact: juliet, Approved: true, Version: 4})
+		wantRoster(t, s, "juliet", 0)
+	})
 	t.Run("contacts in common", func(t *testing.T) { testCommonContacts(t, e) })
 	t.Run("errors", func(t *testing.T) {
 		s := e.open(t, "juliet")

@@ -35,6 +35,7 @@ type key struct {
 	choices string
 	later   string // choices that are not built yet
 	unbuilt string // what it waits for
+	live    bool   // takes effect at SIGHUP
 }
 
 // read finds the sections of the configuration and of the modules.
@@ -173,7 +174,7 @@ func sectionsOf(structs map[string]structure, name, path string) ([]section, err
 		if initial == "" {
 			initial = "{}"
 		}
-		own.keys = append(own.keys, key{yaml, kindOf(kind), text, initial, tag.Get("oneof"), tag.Get("later"), tag.Get("unbuilt")})
+		own.keys = append(own.keys, key{yaml, kindOf(kind), text, initial, tag.Get("oneof"), tag.Get("later"), tag.Get("unbuilt"), tag.Get("live") == "yes"})
 	}
 	return append([]section{own}, below...), nil
 }

@@ -15,6 +15,9 @@ const intro = `# Configuration
 ` + "`stonechat serve -c stonechat.yaml`" + ` reads one YAML file. Every key has a default: an empty file, or none,
 is a server for the domain localhost with the embedded store in ./data and a self-signed certificate.
 
+A running server reads the file again at SIGHUP. Keys marked *Live* then take effect; it names the others that have
+changed in its log, and they do with the next start. If anything in the file is wrong, nothing changes.
+
 A key that does not exist, a bad value, and a part that is not built yet, are errors that name file, line and
 key; the server does not start. Lengths of time name their unit: 100ms, 30s, 10m, 2h, 7d. Sizes are bytes, or
 256KiB, 1MiB. ` + "`none`" + ` turns a limit off; that is for test beds. Anchors, aliases and tags of YAML are not read.
@@ -61,6 +64,9 @@ func cell(k key) string {
 	text := strings.ReplaceAll(k.text, "|", `\|`)
 	if k.unbuilt != "" {
 		text = "*Not built yet.* " + text
+	}
+	if k.live {
+		text += " *Live.*"
 	}
 	if k.later != "" {
 		text += " *Not built yet: " + strings.Join(strings.Fields(k.later), ", ") + ".*"
