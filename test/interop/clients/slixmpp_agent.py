@@ -149,7 +149,11 @@ class Agent(slixmpp.ClientXMPP):
         self.send_presence(pshow="away", pstatus=status)
 
     async def do_roster(self):
+        """Tells all contacts that it knows: with versions (RFC 6121 §2.6) the server does not repeat them."""
         await self.get_roster()
+        for jid in self.client_roster:
+            item = self.client_roster[jid]
+            tell("contact", jid, item["subscription"], item["name"])
         tell("roster", self.client_roster.version)
 
     async def do_name(self, jid, name):
