@@ -84,8 +84,11 @@ func TestChoose(t *testing.T) {
 	if got, err := choose("one,relay"); err != nil || len(got) != 2 || got[0].name != "one" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := choose("none"); err == nil {
+	if _, err := choose("relay,two"); err == nil {
 		t.Error("a row that does not exist was taken")
+	}
+	if got, err := choose("none"); err != nil || len(got) != 0 {
+		t.Errorf("%+v, %v", got, err)
 	}
 	if got, err := choose(""); err != nil || len(got) != len(rows()) {
 		t.Errorf("%d rows, %v", len(got), err)

@@ -10,7 +10,8 @@
 //	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
 //	go run ./test/load -rows relay,sm      some rows, the document left alone
 //	go run ./test/load -rows idle,growth -json memory.json
-//	go run ./test/load -rows … -with memory.json    the document, of rows measured at two times
+//	go run ./test/load -rows relay,sm,one,login,idle-plain -with memory.json    the document, of rows measured at two times
+//	go run ./test/load -rows none -peers "" -with all.json                     the document, of rows measured before
 //
 // Debian's packages are installed if it runs as root, without starting the
 // services that they bring; a server that is missing is left out, and said to be.
@@ -172,8 +173,11 @@ func commit(ctx context.Context) string {
 
 // choose picks rows by name, all when none is named.
 func choose(names string) ([]row, error) {
-	if names == "" {
+	switch names {
+	case "":
 		return rows(), nil
+	case "none":
+		return nil, nil
 	}
 	var out []row
 	for name := range strings.SplitSeq(names, ",") {
