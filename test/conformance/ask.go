@@ -45,7 +45,8 @@ func (c *client) reply(kinds ...string) *node {
 			return false
 		}
 		from, to := n.get("from"), sent.get("to")
-		return from == to || to == "" && (from == c.jid || from == bareOf(c.jid) || from == c.domain())
+		own := bareOf(c.jid) // what has no address is from or for the own account (RFC 6120 §8.1.2.1)
+		return from == to || to == own && from == "" || to == "" && (from == c.jid || from == own || from == c.domain())
 	})
 }
 

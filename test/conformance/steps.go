@@ -186,6 +186,8 @@ func (r *run) known(text string) string {
 	return text
 }
 
+var shortNamespace = regexp.MustCompile(`^(muc|muc#.+|disco#.+|pubsub#.+)$`)
+
 func (r *run) variable(name string) (value string, ok bool) {
 	owner, property, _ := strings.Cut(name, ".")
 	word, rest, _ := strings.Cut(name, " ")
@@ -203,7 +205,7 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = r.server.rooms(), true
 	} else if strings.HasPrefix(name, "room") && len(name) <= len("room2") {
 		value, ok = name+"-"+r.suffix+"@"+r.server.rooms(), true
-	} else if word, _, _ := strings.Cut(name, "#"); (word == "muc" || word == "disco" || word == "pubsub") && word != name || name == "muc" {
+	} else if shortNamespace.MatchString(name) {
 		value, ok = "http://jabber.org/protocol/"+name, true
 	} else if word == "base64" {
 		value, ok = encode(strings.ReplaceAll(rest, `\0`, "\x00")), true
