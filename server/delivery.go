@@ -175,9 +175,11 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 		b = d.bytes
 	}
 	taken, answers := false, false
+	t.took = t.took[:0]
 	for _, se := range to {
 		if se.out.put(t, b, d, request) {
 			taken = true
+			t.took = append(t.took, se)
 			answers = answers || se.out.answers()
 		}
 	}
@@ -366,6 +368,12 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		u.server.enter(s.From, u.JID).noteEntry(TraceExpired, s)
 		u.forget(row.ID)
 		return
+	}
+	for _, f := range u.server.table.drains {
+		if f(se, s) {
+			u.forget(row.ID)
+			return
+		}
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
 	before := t.follow(u, TraceDrained, s)

@@ -28,6 +28,7 @@ type Turn struct {
 	dirty     []*Session
 	later     []Flusher
 	to        []*Session  // memory of Takers and Named
+	took      []*Session  // by whom the stanza being handled was taken
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
 	commits   []spooling  // to be followed with the turn
@@ -51,8 +52,9 @@ func (t *Turn) End() {
 	if cap(buf) > 64<<10 {
 		buf = nil
 	}
+	clear(t.took)
 	*t = Turn{
-		dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
+		took: t.took[:0], dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
 		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
 	}
 	turns.Put(t)
@@ -115,6 +117,28 @@ func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
 	})
 }
 
+// Keep holds the sender's acknowledgement of the stanza being handled until p is done; nobody else
+// waits. Unlike Await it refuses nothing: if p fails, that is logged and counted.
+func (t *Turn) Keep(p *store.Pending) {
+	r, srv := t.receipt, t.server
+	r.Hold()
+	p.OnDone(func(err error) {
+		if err != nil {
+			srv.metrics.notKept.Inc()
+			srv.complain("not stored", "err", err)
+		}
+		if r.wanted() {
+			done := srv.NewTurn()
+			r.Release(done)
+			done.End()
+		}
+	})
+}
+
+// Took are the sessions that were given the stanza being handled, for hooks on arriving stanzas of
+// phase Observe. They are valid until the hook returns.
+func (t *Turn) Took() []*Session { return t.took }
+
 // offLoop runs f where it may wait: here, if this turn is a worker's, else on a worker while
 // the stream whose input is handled pauses. f's s borrows nothing.
 func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
@@ -140,11 +164,11 @@ func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
 	})
 }
 
-// OffLoop runs f where it may wait for the store, with u held: here, if this turn may wait, else
-// on a worker while the sender pauses. A hook that calls it returns Handled.
+// OffLoop runs f where it may wait for the store, with u held, nil for none: here, if this turn may
+// wait, else on a worker while the sender pauses. A hook that calls it returns Handled, a place nil.
 func (t *Turn) OffLoop(u *User, s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
-	if t.mayWait {
-		f(t, s)
+	if t.mayWait || u == nil {
+		t.offLoop(s, f)
 		return
 	}
 	users := &t.server.users
