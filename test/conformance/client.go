@@ -24,8 +24,10 @@ type client struct {
 	dec       *xml.Decoder
 	readErr   error
 	inbox     []*node
-	features  *node  // the last that were offered
-	jid       string // full, once bound
+	features  *node             // the last that were offered
+	jid       string            // full, once bound
+	last      *node             // the last stanza that the script let it send
+	rooms     map[string]string // that it is in, and its nickname there
 
 	smID    string // of the session that can be resumed
 	sm      bool   // stream management is on
@@ -226,6 +228,7 @@ func (c *client) observe(n *node) {
 		c.sm, c.acked = true, n.number("h")
 	case n.isStanza():
 		c.in++
+		c.observeRoom(n)
 	}
 }
 

@@ -56,7 +56,14 @@ var verbs = []struct {
 	{sentence(`sends( binary)? frame:`), (*client).sendsFrame},
 	{sentence(`sends in fragments:`), (*client).sendsFragments},
 	{sentence(`pings`), plain((*client).pings)},
-	{sentence(`is refused with subprotocol '(.*)'`), (*client).refused},
+	{sentence(`is refused with subprotocol '(.*)'`), (*client).refusedSubprotocol},
+	{sentence(`asks(?: (.+))?:`), asking("get")},
+	{sentence(`tells(?: (.+))?:`), asking("set")},
+	{sentence(`is answered:?`), (*client).answered},
+	{sentence(`is refused with (.+ .+)`), (*client).refused},
+	{sentence(`creates (.+)`), (*client).creates},
+	{sentence(`configures (.+)`), (*client).configures},
+	{sentence(`enters? (.+)`), (*client).enters},
 	{sentence(`receives?( in any order)?:`), (*client).receives},
 	{sentence(`may receive(?: from (\w+))?:|receives? nothing(?: from (\w+))?`), (*client).mayReceive},
 	{sentence(`receives (anything) more|settle`), (*client).settle},
@@ -111,7 +118,7 @@ func (s *Script) Play(server *Server, transport Transport) (dialogue []string, e
 }
 
 func (r *run) add(d declaration) *client {
-	c := &client{declaration: d, r: r, transport: r.transport}
+	c := &client{declaration: d, r: r, transport: r.transport, rooms: map[string]string{}}
 	r.clients[d.name] = c
 	r.order = append(r.order, c)
 	return c
@@ -192,6 +199,12 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = r.server.Domain, true
 	} else if name == "domain2" {
 		value, ok = r.server.Second, true
+	} else if name == "rooms" {
+		value, ok = r.server.rooms(), true
+	} else if strings.HasPrefix(name, "room") && len(name) <= len("room2") {
+		value, ok = name+"-"+r.suffix+"@"+r.server.rooms(), true
+	} else if word, _, _ := strings.Cut(name, "#"); (word == "muc" || word == "disco" || word == "pubsub") && word != name || name == "muc" {
+		value, ok = "http://jabber.org/protocol/"+name, true
 	} else if word == "base64" {
 		value, ok = encode(strings.ReplaceAll(rest, `\0`, "\x00")), true
 	} else if word == "bytes" {
@@ -227,6 +240,7 @@ func (c *client) sends(raw string, blocks []string) {
 		c.write(text)
 	} else {
 		c.send("%s", text)
+		c.remember(text)
 	}
 }
 

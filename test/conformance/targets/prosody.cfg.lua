@@ -6,7 +6,8 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
-	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+	"user_account_management"; "server_contact_info"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
+	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true
 c2s_require_encryption = true
@@ -30,5 +31,12 @@ https_ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
 VirtualHost "{{.Second}}"
+Component "conference.{{.Domain}}" "muc"
+	modules_enabled = { "muc_mam" }
+	muc_tombstones = false
+	muc_room_cache_size = 10000
+	muc_registration_include_form = true
+	allow_unaffiliated_register = true
+	restrict_room_creation = {{if eq .Variant "rooms by nobody"}}true{{else}}false{{end}}
 Component "away.{{.Domain}}"
 	component_secret = "nobody has it"
