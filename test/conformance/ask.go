@@ -74,13 +74,18 @@ func (c *client) answered(_ string, blocks []string) {
 	}
 }
 
-// refused wants an error of one of the types and conditions: "auth forbidden or cancel not-allowed" (RFC 6120 §8.3).
+// refused wants an error of one of the types and conditions: "auth forbidden or cancel not-allowed and closed-node"
+// (RFC 6120 §8.3); behind "and" is an application's condition.
 func (c *client) refused(conditions string, _ []string) {
 	n := c.reply("error", "result")
 	e := n.child(nsClient, "error")
 	for _, want := range strings.Split(conditions, " or ") {
+		want, application, _ := strings.Cut(want, " and ")
 		kind, condition, _ := strings.Cut(want, " ")
-		if n.get("type") == "error" && e.get("type") == kind && e.child(nsStanzas, condition).is(nsStanzas, condition) {
+		said := func(name string) bool {
+			return slices.ContainsFunc(e.Children, func(n *node) bool { return n.XMLName.Local == name })
+		}
+		if n.get("type") == "error" && e.get("type") == kind && e.child(nsStanzas, condition).is(nsStanzas, condition) && (application == "" || said(application)) {
 			return
 		}
 	}

@@ -29,6 +29,8 @@ type client struct {
 	last      *node             // the last stanza that the script let it send
 	rooms     map[string]string // that it is in, and its nickname there
 
+	asked int // how often somebody wanted to know its capabilities
+
 	smID    string // of the session that can be resumed
 	sm      bool   // stream management is on
 	silent  bool   // does not answer <r/>
@@ -138,7 +140,7 @@ func (c *client) next() *node {
 		return n
 	}
 	for {
-		if n := c.receive(); !c.acknowledgement(n) {
+		if n := c.receive(); !c.acknowledgement(n) && !c.disclosure(n) {
 			return n
 		}
 	}

@@ -274,9 +274,13 @@ func isDeclaration(a xml.Attr) bool { return a.Name.Space == "xmlns" || a.Name.L
 // id of a stanza; who made an error; an error's text and application conditions (RFC 6120 §4.9.2, §6.5, §8.3.2);
 // the stanza that an error answers (§8.3.1); the id that an archive gives to a message (XEP-0359); since when a
 // presence has been as it is (XEP-0203 §4); the id of an occupant (XEP-0421 §4); what a form says for people
-// (XEP-0004 §3).
+// (XEP-0004 §3); of which type a notification is, who published the item, and when, if it
+// is the last one (XEP-0060 §6.1.7, §7.1.2, §8.2.2; XEP-0163 §4.3.1).
 func toleratedAttr(n *node, a xml.Attr) bool {
-	return a.Name.Space == nsXML || n.isStanza() && a.Name.Local == "id" ||
+	if a.Name.Local == "type" && isNotification(n) {
+		return a.Value == "headline" || a.Value == "normal"
+	}
+	return a.Name.Space == nsXML || n.XMLName.Local == "item" && a.Name.Local == "publisher" || n.isStanza() && a.Name.Local == "id" ||
 		n.XMLName.Local == "error" && (a.Name.Local == "by" || a.Name.Local == "code") ||
 		n.is(nsForm, "field") && (a.Name.Local == "type" || a.Name.Local == "label")
 }
@@ -295,6 +299,8 @@ func toleratedChild(n, c *node) bool {
 		return c.is(nsForm, "title") || c.is(nsForm, "instructions")
 	case n.is(nsForm, "field"):
 		return !c.is(nsForm, "value")
+	case isNotification(n) && (c.is(nsDelay, "delay") || c.is("http://jabber.org/protocol/address", "addresses")):
+		return true
 	case (local == "message" || local == "presence") && c.XMLName.Space == "urn:xmpp:occupant-id:0":
 		return true
 	default:

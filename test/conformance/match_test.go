@@ -50,6 +50,10 @@ func TestMatch(t *testing.T) {
 		{"another element", `<a/>`, `<b/>`, `/a is another element`},
 		{"what errors may add", `<iq type='error'><error type='x'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
 			`<iq type='error'><ping xmlns='urn:xmpp:ping'/><error type='x' by='s'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>t</text></error></iq>`, ""},
+		{"what notifications may have", `<message><event xmlns='http://jabber.org/protocol/pubsub#event'><items><item id='1'/></items></event></message>`,
+			`<message type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'><items><item id='1' publisher='a'/></items></event><delay xmlns='urn:xmpp:delay' stamp='s'/></message>`, ""},
+		{"what notifications may not be", `<message><event xmlns='http://jabber.org/protocol/pubsub#event'/></message>`,
+			`<message type='chat'><event xmlns='http://jabber.org/protocol/pubsub#event'/></message>`, `/message@type: want none, got "chat"`},
 		{"another condition is another error", `<error type='x'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`,
 			`<error type='x'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`,
 			`/error: missing <gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>|/error: unexpected <conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>`},
@@ -68,6 +72,27 @@ func TestMatch(t *testing.T) {
 				t.Errorf("differences:\n%s\nwant:\n%s", s, tt.differences)
 			}
 		})
+	}
+}
+
+// XEP-0115 §5.2
+func TestVerification(t *testing.T) {
+	got := verification("client/pc//Exodus 0.9.1", []string{nsCaps, nsInfo, "http://jabber.org/protocol/disco#items", nsMUC})
+	if want := "QgayPKawpkPSDYmwT/WM94uAlu0="; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestCutColon(t *testing.T) {
+	for _, tt := range []struct{ line, head, block string }{
+		{"Romeo sends: <a b='c: d'/>", "Romeo sends", "<a b='c: d'/>"},
+		{"Romeo receives:", "Romeo receives", ""},
+		{"Romeo: account romeo, features urn:a urn:b+notify", "Romeo", "account romeo, features urn:a urn:b+notify"},
+		{"Romeo queries the archive for start 2001-01-01T00:00:00Z", "Romeo queries the archive for start 2001-01-01T00:00:00Z", ""},
+	} {
+		if head, block, found := cutColon(tt.line); head != tt.head || block != tt.block || found != (tt.head != tt.line) {
+			t.Errorf("%s: %q, %q, %v", tt.line, head, block, found)
+		}
 	}
 }
 

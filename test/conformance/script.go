@@ -36,9 +36,10 @@ const (
 type declaration struct {
 	name, account, resource string
 	stage                   stage
-	unregistered            bool // the account must not be made
-	second                  bool // the account is one of the server's second domain
-	resumable               bool // enables stream management with resumption
+	unregistered            bool     // the account must not be made
+	second                  bool     // the account is one of the server's second domain
+	capabilities            []string // what it tells that it can (XEP-0115); nil: it tells nothing
+	resumable               bool     // enables stream management with resumption
 }
 
 type step struct {
@@ -100,7 +101,7 @@ func (s *Script) parse(number int, line string) error {
 		}
 		return nil
 	}
-	head, block, colon := strings.Cut(line, ":")
+	head, block, colon := cutColon(line)
 	if colon && !strings.Contains(head, " ") {
 		return s.declare(head, strings.TrimSpace(block))
 	}
@@ -128,6 +129,14 @@ func (s *Script) parse(number int, line string) error {
 	return fmt.Errorf("no verb for %q; README.md lists them", sentence[2])
 }
 
+// cutColon cuts at a colon that ends a word, unlike those of a namespace or a time.
+func cutColon(line string) (head, block string, found bool) {
+	if head, found = strings.CutSuffix(line, ":"); found && !strings.Contains(head, ": ") {
+		return head, "", true
+	}
+	return strings.Cut(line, ": ")
+}
+
 // declare takes "Romeo: account romeo, resource orchard, sm".
 func (s *Script) declare(name, text string) error {
 	switch name {
@@ -146,6 +155,8 @@ func (s *Script) declare(name, text string) error {
 			d.stage = at
 		} else if word == "account" {
 			d.account = value
+		} else if word == "features" {
+			d.capabilities = strings.Fields(value)
 		} else if word == "resource" {
 			d.resource = value
 		} else if option == "sm" {

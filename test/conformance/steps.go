@@ -64,6 +64,11 @@ var verbs = []struct {
 	{sentence(`creates (.+)`), (*client).creates},
 	{sentence(`configures (.+)`), (*client).configures},
 	{sentence(`enters? (.+)`), (*client).enters},
+	{sentence(`makes node (.+)`), (*client).makesNode},
+	{sentence(`publishes (.+ to .+)`), (*client).publishes},
+	{sentence(`subscribes? to (.+)`), (*client).subscribes},
+	{sentence(`queries the archive(.*)`), (*client).queries},
+	{sentence(`finds:|finds nothing`), (*client).finds},
 	{sentence(`receives?( in any order)?:`), (*client).receives},
 	{sentence(`may receive(?: from (\w+))?:|receives? nothing(?: from (\w+))?`), (*client).mayReceive},
 	{sentence(`receives (anything) more|settle`), (*client).settle},
@@ -186,7 +191,7 @@ func (r *run) known(text string) string {
 	return text
 }
 
-var shortNamespace = regexp.MustCompile(`^(muc|muc#.+|disco#.+|pubsub#.+)$`)
+var shortNamespace = regexp.MustCompile(`^(muc|pubsub|(muc|disco|pubsub)#.+)$`)
 
 func (r *run) variable(name string) (value string, ok bool) {
 	owner, property, _ := strings.Cut(name, ".")
@@ -194,7 +199,7 @@ func (r *run) variable(name string) (value string, ok bool) {
 	if a := r.accounts[owner]; a != nil {
 		value, ok = map[string]string{"": r.bare(owner), "local": a.localpart, "password": a.password, "suffix": "-" + r.suffix}[property]
 	} else if c := r.clients[owner]; c != nil {
-		value, ok = map[string]string{"": escape(c.jid), "in": fmt.Sprint(c.in), "out": fmt.Sprint(c.out), "sm": escape(c.smID)}[property]
+		value, ok = map[string]string{"": escape(c.jid), "in": fmt.Sprint(c.in), "out": fmt.Sprint(c.out), "sm": escape(c.smID), "caps": c.caps()}[property]
 	} else if n, err := strconv.Atoi(word); err == nil {
 		value, ok = strings.Repeat(strings.TrimPrefix(rest, "times "), n), true
 	} else if name == "domain" {
@@ -205,6 +210,10 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = r.server.rooms(), true
 	} else if strings.HasPrefix(name, "room") && len(name) <= len("room2") {
 		value, ok = name+"-"+r.suffix+"@"+r.server.rooms(), true
+	} else if name == "nodes" {
+		value, ok = r.server.nodes(), true
+	} else if strings.HasPrefix(name, "node") && len(name) <= len("node2") {
+		value, ok = name+"-"+r.suffix, true
 	} else if shortNamespace.MatchString(name) {
 		value, ok = "http://jabber.org/protocol/"+name, true
 	} else if word == "base64" {
@@ -361,12 +370,12 @@ func (all *client) settle(anything string, _ []string) {
 // available sends initial presence and waits for it to come back (RFC 6121 §4.2.2).
 func (c *client) available(priority string, _ []string) {
 	c.r.sender = c
-	if priority == "" {
-		c.send("<presence/>")
-	} else {
-		c.send("<presence><priority>%s</priority></presence>", priority)
+	if priority != "" {
+		priority = "<priority>" + priority + "</priority>"
 	}
+	c.send("<presence>%s%s</presence>", priority, c.caps())
 	c.find(func(n *node) bool { return n.is(nsClient, "presence") && n.get("from") == c.jid && n.get("type") == "" })
+	c.disclose()
 }
 
 // befriend subscribes two accounts to each other's presence, by sessions of their own that are gone afterwards.

@@ -9,6 +9,7 @@ modules_enabled = {
 	"user_account_management"; "server_contact_info"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
 	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
+plugin_paths = { "{{.Targets}}" }
 allow_registration = true
 c2s_require_encryption = true
 allow_unencrypted_plain_auth = false
@@ -38,5 +39,7 @@ Component "conference.{{.Domain}}" "muc"
 	muc_registration_include_form = true
 	allow_unaffiliated_register = true
 	restrict_room_creation = {{if eq .Variant "rooms by nobody"}}true{{else}}false{{end}}
+Component "pubsub.{{.Domain}}" "pubsub"
+	modules_enabled = { "pubsub_anyone" } -- in this folder
 Component "away.{{.Domain}}"
 	component_secret = "nobody has it"
