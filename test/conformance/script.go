@@ -52,7 +52,7 @@ type step struct {
 }
 
 var (
-	sectionPattern = regexp.MustCompile(`(?:RFC|XEP)[ -]\d+(?: §[\w.]+)?`)
+	sectionPattern = regexp.MustCompile(`((?:RFC|XEP)[ -]\d+)?(?: ?§([\w.]*\w))?`)
 	subjectPattern = regexp.MustCompile(`^([A-Z]\w*(?:(?:, | and )[A-Z]\w*)*)(?:'s)? (.+)$`)
 	subjectJoint   = regexp.MustCompile(`, | and `)
 )
@@ -85,7 +85,7 @@ func (s *Script) parse(number int, line string) error {
 		return nil
 	}
 	if line[0] == '#' {
-		s.Sections = append(s.Sections, sectionPattern.FindAllString(line, -1)...)
+		s.cite(line)
 		return nil
 	}
 	if line[0] == ' ' || line[0] == '\t' || line == "or:" {
@@ -135,6 +135,24 @@ func cutColon(line string) (head, block string, found bool) {
 		return head, "", true
 	}
 	return strings.Cut(line, ": ")
+}
+
+// cite takes "RFC 6121 §4.2, §4.4, XEP-0198" for what it names: three sections, of which the second is of RFC 6121, too.
+func (s *Script) cite(line string) {
+	document := ""
+	for _, m := range sectionPattern.FindAllStringSubmatch(line, -1) {
+		if m[1] != "" {
+			document = m[1]
+		}
+		if document == "" || m[1] == "" && m[2] == "" {
+			continue
+		}
+		section := document
+		if m[2] != "" {
+			section += " §" + m[2]
+		}
+		s.Sections = append(s.Sections, section)
+	}
 }
 
 // declare takes "Romeo: account romeo, resource orchard, sm".
