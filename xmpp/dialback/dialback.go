@@ -2,9 +2,7 @@
 
 // Package dialback is the vocabulary of server dialback, by which a server that cannot prove its
 // name by a certificate is asked for at the address where its name is found, and the keys that it
-// proves it with.
-//
-// XEP-0220 §2, XEP-0185 §3
+// proves it with. The sections named are those of XEP-0220 and XEP-0185.
 //
 // What may be believed is not decided here. An answer (Type is not Ask) counts only where it answers
 // a question of ours: by both names, by the id, and on the very stream on which we asked (XEP-0220 §5).
