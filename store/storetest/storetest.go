@@ -46,6 +46,7 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	archive,
 }
 
 // Run runs the whole suite.
