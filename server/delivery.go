@@ -122,16 +122,15 @@ type spooling struct {
 
 // follow has the outcome told. It may be known, so that the caller holds no locks.
 func (x spooling) follow() {
-	x.p.OnDone(func(err error) {
-		t := x.d.user.server.NewTurn()
-		t.way = x.d.way
+	x.d.user.server.after(x.p, func(t *Turn, err error) {
 		if err == nil {
 			x.d.note(TraceSpooled)
 			x.d.kept(t)
-		} else {
-			x.d.notSpooled(t, err)
+			return
 		}
-		t.End()
+		t.way = x.d.way
+		x.d.notSpooled(t, err)
+		t.way = nil
 	})
 }
 

@@ -72,6 +72,7 @@ type Server struct {
 	places    atomic.Pointer[places]
 	fanout    workers // slices of outboxes
 	questions questions
+	aftermath aftermath
 
 	// Written by New alone.
 	table                   table

@@ -105,15 +105,14 @@ func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
 	r, srv, way := t.receipt, t.server, t.way
 	refusal := s.Refuse(stanza.ResourceConstraint.Err("the change could not be stored now")).Retain()
 	r.Hold()
-	p.OnDone(func(err error) {
-		done := srv.NewTurn()
-		done.way = way
+	srv.after(p, func(done *Turn, err error) {
 		if err != nil {
+			done.way = way
 			srv.complain("change not stored", "stanza", refusal.Kind.String(), "err", err)
 			done.Route(refusal)
+			done.way = nil
 		}
 		r.Release(done)
-		done.End()
 	})
 }
 
@@ -122,17 +121,64 @@ func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
 func (t *Turn) Keep(p *store.Pending) {
 	r, srv := t.receipt, t.server
 	r.Hold()
-	p.OnDone(func(err error) {
+	srv.after(p, func(done *Turn, err error) {
 		if err != nil {
 			srv.metrics.notKept.Inc()
 			srv.complain("not stored", "err", err)
 		}
-		if r.wanted() {
-			done := srv.NewTurn()
-			r.Release(done)
-			done.End()
+		r.Release(done)
+	})
+}
+
+// aftermath is what is to be done after commits. It is done off the store's goroutine, which goes on
+// with the next commit, and in one turn for all that one commit has done, so that a sender of many
+// stanzas is told once.
+type aftermath struct {
+	mu      sync.Mutex
+	list    []outcome
+	running bool
+}
+
+type outcome struct {
+	err  error
+	then func(*Turn, error)
+}
+
+// after has f called when p is done, in the order of commits, in a turn that has no origin. f must not
+// wait.
+func (s *Server) after(p *store.Pending, f func(t *Turn, err error)) {
+	p.OnDone(func(err error) {
+		x := &s.aftermath
+		x.mu.Lock()
+		x.list = append(x.list, outcome{err, f})
+		start := !x.running
+		x.running = true
+		x.mu.Unlock()
+		if start {
+			go s.runAftermath()
 		}
 	})
+}
+
+func (s *Server) runAftermath() {
+	x := &s.aftermath
+	var list []outcome
+	for {
+		clear(list)
+		x.mu.Lock()
+		list, x.list = x.list, list[:0]
+		if len(list) == 0 {
+			x.list, x.running = nil, false
+			x.mu.Unlock()
+			return
+		}
+		x.mu.Unlock()
+		t := s.NewTurn()
+		for _, o := range list {
+			o.then(t, o.err)
+		}
+		t.End()
+	}
 }
 
 // Took are the sessions that were given the stanza being handled, for hooks on arriving stanzas of
