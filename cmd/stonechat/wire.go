@@ -11,6 +11,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
+	"github.com/stonechat-im/stonechat/module/mam"
 	"github.com/stonechat-im/stonechat/module/message"
 	"github.com/stonechat-im/stonechat/module/offline"
 	"github.com/stonechat-im/stonechat/module/ping"
@@ -40,6 +41,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
+	w.add(mam.New(settings[mam.Config](&w, "mam"), ros))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
