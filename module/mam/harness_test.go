@@ -310,6 +310,14 @@ func (p *peer) gets(patterns ...string) []string {
 	return got
 }
 
+// acked checks that the last that the client was sent is an ack of so many stanzas.
+func (p *peer) acked(h string) {
+	p.b.t.Helper()
+	if got := p.got(); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], " h='"+h+"'/>") {
+		p.b.t.Errorf("%s got %s, want an ack of %s", p.st.account, got, h)
+	}
+}
+
 func (p *peer) end() {
 	t := p.b.NewTurn()
 	p.se.End(t, nil)

@@ -41,7 +41,7 @@ func TestWhileAway(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x := b.managed("a/1")
 		x.send(chat("b@d", "1") + chat("b@d", "2") + ask)
-		x.gets(`h='1'`, `h='3'`)
+		x.acked("3")
 		x.wants("", "1 2")
 		if rows, err := b.store.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 2 {
 			t.Errorf("%d messages, %v; want 2, each shared", len(rows), err)
@@ -166,7 +166,7 @@ func TestFailingDisk(t *testing.T) {
 		x, y := b.managed("a/1"), b.online("b/1")
 		b.store.failing.Store(true)
 		x.send(chat("b@d", "1") + ask)
-		x.gets(`h='1'`, `h='2'`)
+		x.acked("2")
 		y.gets("text 1")
 		if !b.counts("stonechat_archive_lost_total 2") {
 			t.Error("not counted")

@@ -63,8 +63,8 @@ type Config struct {
 	QueueBytes config.Bytes `yaml:"queue_bytes" default:"64MiB" live:"yes"`
 	// Preferences is how many addresses an account may name in its preferences. One more is refused with policy-violation.
 	Preferences int `yaml:"preferences" default:"1000" live:"yes"`
-	// FullText lets accounts search for words. The index takes about half as much of the disk as what people write, and is
-	// behind by a minute.
+	// FullText lets accounts search for words. The index takes one and a half times as much of the disk as what people write,
+	// and is behind by a minute.
 	FullText bool `yaml:"full_text" default:"true"`
 	// RetractWithin is how many messages back in a conversation a message may be that is taken back, so that a tombstone takes
 	// its place.
