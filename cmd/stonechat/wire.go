@@ -12,6 +12,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/message"
+	"github.com/stonechat-im/stonechat/module/muc"
 	"github.com/stonechat-im/stonechat/module/offline"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
@@ -40,6 +41,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
+
+	// rooms
+	w.add(muc.New(settings[muc.Config](&w, "muc")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
