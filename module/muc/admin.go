@@ -12,6 +12,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
+// How to read this file: adminList and adminSet answer the two requests; mayRole and mayAffiliate are who may do
+// what to whom, and maySeeList who may know it.
+
 // adminList answers who has a role or an affiliation (§8.5, §9.2, §9.5, §9.8, §10.5, §10.8).
 func (m *Module) adminList(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	var ask muc.AdminQuery

@@ -13,6 +13,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
+// How to read this file: affiliate makes an edit, in three steps: prepare checks it and makes what the store is to
+// do, the commit is waited for, apply makes it known and does what follows from it.
+
 // change is what somebody is to become to the room.
 type change struct {
 	user        jid.JID // bare, or a domain

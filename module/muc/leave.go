@@ -60,7 +60,9 @@ func (r *room) leaveOne(t *server.Turn, se *session, s *stanza.Stanza, n news) {
 	r.drop(se)
 	if shown == se {
 		o.shown = o.sessions[len(o.sessions)-1]
-		r.announce(t, o, news{})
+		if r.options.broadcasts(o.role) {
+			r.showOthers(t, o, r.shapes(o, o.shown.presence, o.role, &news{}))
+		}
 	}
 }
 

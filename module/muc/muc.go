@@ -3,8 +3,8 @@
 // Package muc has the rooms: places at HOST.DOMAIN where many talk, each with its own rules about who
 // may enter, speak and see whom.
 //
-// XEP-0045 (complete, 1.35.5), XEP-0249 (complete, 1.2), XEP-0410 (complete, 1.1.0), XEP-0421
-// (complete, 1.0.1)
+// XEP-0045 (complete, 1.35.5), XEP-0410 (complete, 1.1.0), XEP-0421 (complete, 1.0.1),
+// XEP-0486 (complete, 0.1.0)
 //
 // How to read this package: muc.go has the configuration and the way of a stanza to its room; table.go
 // which rooms are in memory, and how one is loaded, made and let go; room.go a room, who is in it and how

@@ -15,6 +15,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
+// How to read this file: ownerGet and ownerSet answer the two requests; configure goes the way of an edit
+// (affiliation.go), with the options beside it; reconfigured is what occupants see of it; destroy ends the room.
+
 // ownerGet answers the form of the room's configuration (§10.1.3, §10.2).
 func (m *Module) ownerGet(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	var ask muc.OwnerQuery
@@ -263,13 +266,7 @@ func (r *room) resight(t *server.Turn, o *occupant, visible bool) {
 		r.announce(t, o, news{})
 		return
 	}
-	x := r.shapes(o, unavailable(), muc.NoRole, &news{}).public
-	r.tell(t, func(se *session) *stanza.Stanza {
-		if se.who == o {
-			return nil
-		}
-		return x
-	})
+	r.hide(t, o)
 }
 
 // tellStatus tells everybody of a change of the room. The caller holds mu.

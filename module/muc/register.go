@@ -11,6 +11,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
+// How to read this file: registerGet and registerSet answer the two requests; ask, decideRegister and decided are the
+// way by an admin.
+
 // registerForm is what is asked of those who want to become members (§7.10).
 func (r *room) registerForm() *form.Form {
 	return &form.Form{

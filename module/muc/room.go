@@ -317,6 +317,25 @@ func (r *room) show(t *server.Turn, o *occupant, s *stanza.Stanza, role muc.Role
 	})
 }
 
+// showOthers sends x, a presence of o, to everybody else. The caller holds mu.
+func (r *room) showOthers(t *server.Turn, o *occupant, x shape) {
+	sees := r.sees()
+	r.tell(t, func(se *session) *stanza.Stanza {
+		switch {
+		case se.who == o:
+			return nil
+		case sees(se):
+			return x.full
+		}
+		return x.public
+	})
+}
+
+// hide shows to others that an occupant goes, who only goes out of their sight. The caller holds mu.
+func (r *room) hide(t *server.Turn, o *occupant) {
+	r.showOthers(t, o, r.shapes(o, unavailable(), muc.NoRole, &news{}))
+}
+
 // enter puts a session into the lists. The caller holds mu.
 func (r *room) enter(se *session) {
 	o := se.who

@@ -127,13 +127,7 @@ func (r *room) remember(user jid.JID, role muc.Role) {
 // it is shown to go. The caller holds mu.
 func (r *room) changed(t *server.Turn, o *occupant, before muc.Role, n news) {
 	if r.options.broadcasts(before) && !r.options.broadcasts(o.role) {
-		x := r.shapes(o, unavailable(), muc.NoRole, &news{}).public
-		r.tell(t, func(se *session) *stanza.Stanza {
-			if se.who == o {
-				return nil
-			}
-			return x
-		})
+		r.hide(t, o)
 	}
 	r.announce(t, o, n)
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read this file: the tables, then what changes them, a function for each operation, then what reads them.
+// An address that a change may have left without anybody who refers to it is released.
+
 var rooms = topic{
 	name: "rooms",
 	migrations: []string{
