@@ -12,6 +12,10 @@
 // engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
 // the settings and the archives of rooms and nodes belong to an account: an operation on the data of an account that
 // does not exist fails with [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
+// The data is divided into topics: accounts, roster, spool, settings, rooms. A topic is one file of its name here, in every
+// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
+// the settings and the rooms belong to an account: an operation on the data of an account that does not exist fails with
+// [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
 //
 // # What is promised
 //
@@ -55,6 +59,7 @@ type Store interface {
 	Spools
 	Settings
 	Archives
+	Rooms
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

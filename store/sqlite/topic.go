@@ -36,6 +36,7 @@ var topics = []topic{
 	spool,
 	settings,
 	archive,
+	rooms,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

@@ -47,6 +47,7 @@ var topics = []topic{
 	spool,
 	settings,
 	archive,
+	rooms,
 }
 
 // Run runs the whole suite.
