@@ -56,7 +56,9 @@ func node(name string) store.Node {
 	return store.Node{Name: nodeName(name), Creator: user("juliet"), Created: time.UnixMicro(1234567).UTC(), Config: []byte("<x/>")}
 }
 
-func createNode(name string) store.Op { return store.CreateNode{Node: node(name), Owner: user("juliet")} }
+func createNode(name string) store.Op {
+	return store.CreateNode{Node: node(name), Owner: user("juliet")}
+}
 
 // item is the n-th that is published.
 func item(n int) store.Item {
