@@ -8,14 +8,11 @@
 //
 // # Topics
 //
-// The data is divided into topics: accounts, roster, spool, settings, archive. A topic is one file of its name here, in every
-// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
-// the settings and the archives of rooms and nodes belong to an account: an operation on the data of an account that
-// does not exist fails with [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
-// The data is divided into topics: accounts, roster, spool, settings, rooms. A topic is one file of its name here, in every
-// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
-// the settings and the rooms belong to an account: an operation on the data of an account that does not exist fails with
-// [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
+// The data is divided into topics, such as accounts, roster, spool, archive. A topic is one file of its name here, in every
+// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. Most data
+// belong to an account: an operation on those of an account that does not exist fails with [ErrNotFound], and
+// [DeleteAccount] removes what the account has in every topic. The settings, rooms, and the archives and nodes of
+// services belong to none.
 //
 // # What is promised
 //
@@ -60,6 +57,7 @@ type Store interface {
 	Settings
 	Archives
 	Rooms
+	Pubsub
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

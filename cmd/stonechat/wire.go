@@ -17,6 +17,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/offline"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
+	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sm"
@@ -46,6 +47,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// rooms
 	w.add(muc.New(settings[muc.Config](&w, "muc")))
+
+	// nodes
+	w.add(pubsub.New(settings[pubsub.Config](&w, "pubsub")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))

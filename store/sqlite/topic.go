@@ -37,6 +37,7 @@ var topics = []topic{
 	settings,
 	archive,
 	rooms,
+	pubsub,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

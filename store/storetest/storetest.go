@@ -48,6 +48,7 @@ var topics = []topic{
 	settings,
 	archive,
 	rooms,
+	pubsub,
 }
 
 // Run runs the whole suite.
