@@ -33,7 +33,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// contacts
 	ros := roster.New(settings[roster.Config](&w, "roster"))
-	pre := presence.New(settings[presence.Config](&w, "presence"), ros)
+	pre := presence.New(settings[presence.Config](&w, "presence"), c.Limits.PresenceBytes, ros)
 	ros.OnLost(pre.Lost)
 	w.add(ros, pre)
 
@@ -48,7 +48,8 @@ func modules(c *config.Config) ([]server.Module, error) {
 	dis := disco.New(pre.Sees)
 	w.add(dis)
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
-	w.add(caps.New(dis))
+	can := caps.New(settings[caps.Config](&w, "caps"), dis)
+	w.add(can)
 	w.add(ping.New())
 	w.add(version.New(buildVersion()))
 	w.add(entitytime.New())
