@@ -32,6 +32,7 @@ type bed struct {
 	t     *testing.T
 	store store.Store
 	spy   *spy
+	mods  []server.Module
 	gate  atomic.Pointer[chan struct{}] // the disk waits for it
 }
 
@@ -56,7 +57,7 @@ func newBed(t *testing.T, more string) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{t: t, spy: new(spy)}
+	b := &bed{t: t, spy: new(spy), mods: mods}
 	st, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler), BeforeCommit: func() {
 		if gate := b.gate.Load(); gate != nil {
 			<-*gate

@@ -18,10 +18,10 @@ import (
 // what others do and does not answer, or lies, delays them and no more (XEP-0115 §5.4).
 type question struct {
 	name    name
-	waiters []waiter // not asked yet
-	open    int      // asked, and not answered
-	width   int      // how many may be asked at one time
-	asking  bool     // somebody is in Module.more
+	waiters []*waiter // not asked yet
+	open    []*waiter // asked, and not answered
+	width   int       // how many may be asked at one time
+	asking  bool      // somebody is in Module.more
 }
 
 // maxWidth is how many clients are asked at one time what one hash stands for.
@@ -61,9 +61,9 @@ func (m *Module) Learn(t *server.Turn, c *caps.Caps, by, who jid.JID, tell func(
 		tell(t, nil)
 		return
 	}
-	n, w := name{c.Hash, c.Ver}, waiter{*c, by, who, tell}
+	n, w := name{c.Hash, c.Ver}, &waiter{*c, by, who, tell}
 	if c.Hash != caps.SHA1 && c.Hash != caps.SHA256 {
-		m.more(t, &question{name: n, waiters: []waiter{w}, width: 1})
+		m.more(t, &question{name: n, waiters: []*waiter{w}, width: 1})
 		return
 	}
 	m.mu.Lock()
@@ -90,21 +90,21 @@ func (m *Module) more(t *server.Turn, q *question) {
 		return // whoever asks looks again: an answer may come within Ask
 	}
 	q.asking = true
-	for q.open < q.width && len(q.waiters) > 0 {
+	for len(q.open) < q.width && len(q.waiters) > 0 {
 		w := q.waiters[0]
 		q.waiters = q.waiters[1:]
-		q.open++
+		q.open = append(q.open, w)
 		m.mu.Unlock()
 		m.ask(t, q, w)
 		m.mu.Lock()
 	}
 	q.asking = false
-	if q.open == 0 && m.questions[q.name] == q {
+	if len(q.open) == 0 && m.questions[q.name] == q {
 		delete(m.questions, q.name)
 	}
 }
 
-func (m *Module) ask(t *server.Turn, q *question, w waiter) {
+func (m *Module) ask(t *server.Turn, q *question, w *waiter) {
 	iq := stanza.New(stanza.IQ, stanza.Get, w.who, &disco.Info{Node: w.caps.InfoNode()})
 	iq.From = w.by
 	m.metrics.asked.Inc()
@@ -136,8 +136,9 @@ func (m *Module) read(answer *stanza.Stanza) *disco.Info {
 	return info
 }
 
-// answered takes what w has said, nil for nothing.
-func (m *Module) answered(t *server.Turn, q *question, w waiter, info *disco.Info) {
+// answered takes what w has said, nil for nothing. Who is asked with him need not answer any more when he is
+// believed.
+func (m *Module) answered(t *server.Turn, q *question, w *waiter, info *disco.Info) {
 	var features []string
 	verified := false
 	if info != nil {
@@ -147,12 +148,18 @@ func (m *Module) answered(t *server.Turn, q *question, w waiter, info *disco.Inf
 		}
 		verified = w.caps.Verify(info) == nil
 	}
-	var others []waiter
+	var others []*waiter
 	m.mu.Lock()
-	q.open--
+	i := slices.Index(q.open, w)
+	if i < 0 { // another one has said it
+		m.mu.Unlock()
+		return
+	}
+	q.open = slices.Delete(q.open, i, i+1)
 	if verified {
 		m.memory.put(q.name, features, int(m.config.Load().Bytes))
-		others, q.waiters = q.waiters, nil
+		others = slices.Concat(q.open, q.waiters)
+		q.open, q.waiters = nil, nil
 	} else {
 		q.width = min(2*q.width, maxWidth)
 	}
@@ -169,7 +176,7 @@ func (m *Module) answered(t *server.Turn, q *question, w waiter, info *disco.Inf
 const atOnce = 32
 
 // tellAll tells a few here and many on a goroutine of their own.
-func tellAll(t *server.Turn, s *server.Server, all []waiter, features []string) {
+func tellAll(t *server.Turn, s *server.Server, all []*waiter, features []string) {
 	if len(all) <= atOnce {
 		for _, w := range all {
 			w.tell(t, features)
