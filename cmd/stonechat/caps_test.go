@@ -99,14 +99,19 @@ func capsOf(t *testing.T, hash string, info *disco.Info) xcaps.Caps {
 func withClients(t *testing.T, more string, n int, f func(t *testing.T, l *learner, ps []*peer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t, more)
-		b.account("alice@d")
-		var ps []*peer
-		for i := range n {
-			ps = append(ps, b.bind(fmt.Sprintf("alice@d/%c", 'a'+i)))
-		}
-		f(t, newLearner(b), ps)
+		l, ps := newClients(t, more, n)
+		f(t, l, ps)
 	})
+}
+
+func newClients(t *testing.T, more string, n int) (l *learner, ps []*peer) {
+	t.Helper()
+	b := newBed(t, more)
+	b.account("alice@d")
+	for i := range n {
+		ps = append(ps, b.bind(fmt.Sprintf("alice@d/%c", 'a'+i)))
+	}
+	return newLearner(b), ps
 }
 
 // TestCapsLearned: a hash is asked of one client, and known for all when its answer is verified
@@ -220,7 +225,8 @@ func TestCapsUnknown(t *testing.T) {
 // TestCapsBounds: a client that does not answer in time, or at too great length, is taken for one that can
 // do nothing; what is remembered is bounded.
 func TestCapsBounds(t *testing.T) {
-	withClients(t, "modules: {caps: {wait: 5s, info_bytes: 2000, bytes: 1000}}\n", 2, func(t *testing.T, l *learner, ps []*peer) {
+	synctest.Test(t, func(t *testing.T) {
+		l, ps := newClients(t, "modules: {caps: {wait: 5s, info_bytes: 2000, bytes: 1000}}\n", 2)
 		info := infoOf("urn:a")
 		c := capsOf(t, xcaps.SHA1, info)
 		l.learn(ps[0], c)
