@@ -29,7 +29,7 @@ type Session struct {
 	SM       bool          // stream management (XEP-0198), resumable
 	Roster   bool          // fetch the roster
 	Presence bool          // send initial presence
-	Notify   []string      // nodes whose news are asked for with presence (XEP-0163), announced as capabilities
+	Notify   string        // nodes, separated by spaces, whose news are asked for with presence (XEP-0163), announced as capabilities
 	QoS      byte          // of an MQTT subscription and its messages, 0 or 1
 	Timeout  time.Duration // of connecting and logging in; 0 is 30 s
 }
@@ -70,7 +70,8 @@ func newDialer(t Target, s Session) *dialer {
 }
 
 // announce makes the presence of a client that asks for nodes, and what it says that it can do.
-func announce(nodes []string) (hello, info []byte) {
+func announce(notify string) (hello, info []byte) {
+	nodes := strings.Fields(notify)
 	if len(nodes) == 0 {
 		return []byte("<presence/>"), nil
 	}

@@ -66,7 +66,7 @@ func TestStorm(t *testing.T) {
 	}
 	session := bench.Session{SM: true, Roster: true}
 	if *contacts > 0 {
-		session.Presence, session.Notify = true, []string{"urn:xmpp:avatar:metadata", "http://jabber.org/protocol/nick", "urn:xmpp:bookmarks:1"}
+		session.Presence, session.Notify = true, "urn:xmpp:avatar:metadata http://jabber.org/protocol/nick urn:xmpp:bookmarks:1"
 	}
 	run := &bench.Run{Rounds: 1, Self: []string{os.Args[0]}, Log: t.Logf, Restart: func(_ context.Context, to *bench.Target) error {
 		s.kill()
