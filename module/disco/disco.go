@@ -23,7 +23,7 @@ type Module struct {
 	forms      []*form.Form
 	identities []identity
 	info       func(context.Context, *server.Query, string) (*disco.Info, error)
-	items      func(context.Context, *server.Query, string) (*disco.Items, error)
+	items      func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)
 	server     *server.Server
 }
 
@@ -53,9 +53,9 @@ func (m *Module) Identify(at server.Where, id disco.Identity) {
 }
 
 // Nodes sets, for the Init of another module, who answers for the nodes of accounts: info describes one;
-// items lists the account's nodes for "", and otherwise what belongs to one. They decide who may know
+// items lists what is asked for: the account's nodes, or what belongs to one. They decide who may know
 // what, and refuse strangers as if there were no such account.
-func (m *Module) Nodes(info func(context.Context, *server.Query, string) (*disco.Info, error), items func(context.Context, *server.Query, string) (*disco.Items, error)) {
+func (m *Module) Nodes(info func(context.Context, *server.Query, string) (*disco.Info, error), items func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)) {
 	m.info, m.items = info, items
 }
 
@@ -157,7 +157,7 @@ func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 		return nil, err
 	}
 	if m.items != nil && !q.User.Guest() {
-		items, err := m.items(context.Background(), q, ask.Node)
+		items, err := m.items(context.Background(), q, &ask)
 		if err != nil {
 			return nil, err
 		}
