@@ -46,6 +46,7 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	pubsub,
 }
 
 // Run runs the whole suite.
