@@ -182,9 +182,6 @@ func endSubscriptions(t *tx, account int64) error {
 	return t.release(contact)
 }
 
-// addressOf is the id of an address in a read.
-const addressOf = `(SELECT id FROM address WHERE jid = ?)`
-
 const rosterColumns = `SELECT a.jid, i.name, i.groups, i.subscription, i.flags, i.pending_in, i.version
 	FROM roster_item i JOIN address a ON a.id = i.contact WHERE i.account = ` + accountID
 
@@ -259,7 +256,7 @@ func (s *Store) RosterItem(ctx context.Context, user, contact jid.JID) (store.Ro
 // SeenBy implements [store.Rosters].
 func (s *Store) SeenBy(ctx context.Context, contact, after jid.JID, limit int) (list []jid.JID, err error) {
 	const page = `SELECT a.local, a.domain FROM roster_item i JOIN account a ON a.id = i.account
-		WHERE i.contact = ` + addressOf + ` AND i.account > ifnull(` + accountID + `, 0) AND i.subscription & ? ORDER BY i.account LIMIT ?`
+		WHERE i.contact = ` + addressID + ` AND i.account > ifnull(` + accountID + `, 0) AND i.subscription & ? ORDER BY i.account LIMIT ?`
 	args := []any{contact.String(), after.Domain(), after.Local(), int(store.SubscriptionFrom), store.PageLimit(limit)}
 	err = s.read(ctx, "accounts seen by "+contact.String(), func(c *conn) error {
 		return c.each(page, args, func(scan func(...any) error) (bool, error) {
