@@ -15,6 +15,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/offline"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
+	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sm"
@@ -40,6 +41,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
+
+	// nodes
+	w.add(pubsub.New(settings[pubsub.Config](&w, "pubsub")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
