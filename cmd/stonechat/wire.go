@@ -13,6 +13,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/message"
 	"github.com/stonechat-im/stonechat/module/offline"
+	"github.com/stonechat-im/stonechat/module/pep"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
 	"github.com/stonechat-im/stonechat/module/pubsub"
@@ -42,9 +43,6 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
 
-	// nodes
-	w.add(pubsub.New(settings[pubsub.Config](&w, "pubsub")))
-
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
 
@@ -54,6 +52,17 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
+
+	// nodes: of the service, and of accounts
+	nodes := pubsub.New(settings[pubsub.Config](&w, "pubsub"))
+	w.add(nodes)
+	personal := pep.New(settings[pep.Config](&w, "pep"), ros, can, dis)
+	personal.Over(nodes)
+	if w.addOn(personal, nodes) {
+		nodes.Hear(personal)
+	}
+
+	// small things
 	w.add(ping.New())
 	w.add(version.New(buildVersion()))
 	w.add(entitytime.New())
@@ -80,6 +89,16 @@ func (w *wiring) add(ms ...server.Module) {
 			w.modules = append(w.modules, m)
 		}
 	}
+}
+
+// addOn adds a module that is nothing without another one, if both are on.
+func (w *wiring) addOn(m, base server.Module) bool {
+	if w.config.Modules.Off(base.Name()) {
+		w.names = append(w.names, m.Name())
+		return false
+	}
+	w.add(m)
+	return !w.config.Modules.Off(m.Name())
 }
 
 // settings are a module's own keys.
