@@ -2,7 +2,8 @@
 
 package pubsub
 
-// How to read this file: retrieving items, all or by pages, then what somebody is to the nodes of an address.
+// How to read this file: retrieving items, all or by pages, comes first; then what somebody is to
+// the nodes of an address.
 
 import (
 	"errors"

@@ -2,7 +2,8 @@
 
 package pubsub
 
-// How to read this file: the table of nodes, how one is read from the store, and the changes of its fields. See N1.
+// How to read this file: the table of nodes, how one is read from the store, and the changes of
+// its fields. N1 says in which order things happen.
 
 import (
 	"container/list"

@@ -2,7 +2,8 @@
 
 package pubsub
 
-// How to read this file: making a node, its configuration, and its end. What owners do about others is in members.go.
+// How to read this file: making a node, its configuration, and its end, in this order. What owners
+// do about others is in members.go.
 
 import (
 	"time"

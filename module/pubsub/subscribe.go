@@ -2,7 +2,8 @@
 
 package pubsub
 
-// How to read this file: subscribing and what follows from it, leaving, and a subscriber's options.
+// How to read this file: subscribing and what follows from it come first, then leaving, then
+// what a subscriber decides, its options.
 
 import (
 	"sync/atomic"

@@ -2,6 +2,9 @@
 
 package sqlite
 
+// How to read this file: reads of nodes come first, then what somebody is to them, then those of
+// items. The tables are in pubsub.go.
+
 import (
 	"context"
 	"encoding/json"
