@@ -35,6 +35,9 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	archive,
+	rooms,
+	pubsub,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

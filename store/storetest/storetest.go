@@ -46,6 +46,9 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	archive,
+	rooms,
+	pubsub,
 }
 
 // Run runs the whole suite.
