@@ -8,6 +8,7 @@ import (
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/module/anonymous"
 	"github.com/stonechat-im/stonechat/module/caps"
+	"github.com/stonechat-im/stonechat/module/carbons"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
@@ -40,6 +41,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
+	w.add(carbons.New())
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
