@@ -8,7 +8,7 @@
 //
 // # Topics
 //
-// The data is divided into topics: accounts, roster, spool, settings. A topic is one file of its name here, in every
+// The data is divided into topics: accounts, roster, spool, settings, private. A topic is one file of its name here, in every
 // engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
 // the settings belong to an account: an operation on the data of an account that does not exist fails with
 // [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
@@ -54,6 +54,7 @@ type Store interface {
 	Rosters
 	Spools
 	Settings
+	Privates
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

@@ -16,6 +16,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/offline"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
+	"github.com/stonechat-im/stonechat/module/private"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sm"
@@ -42,6 +43,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
 	w.add(carbons.New())
+
+	// what accounts keep here
+	w.add(private.New(settings[private.Config](&w, "private")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))

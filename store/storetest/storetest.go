@@ -46,6 +46,7 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	private,
 }
 
 // Run runs the whole suite.
