@@ -38,6 +38,7 @@ var topics = []topic{
 	archive,
 	rooms,
 	pubsub,
+	private,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

@@ -49,6 +49,7 @@ var topics = []topic{
 	archive,
 	rooms,
 	pubsub,
+	private,
 }
 
 // Run runs the whole suite.

@@ -6,7 +6,7 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket"; "mam";
-	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+	"user_account_management"; "server_contact_info"; "carbons"; "private";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true
 c2s_require_encryption = true
