@@ -33,10 +33,10 @@ type conn struct {
 
 	// Of the driver's goroutine.
 	wantTLS *tls.Config // a handshake to begin
-	calls   bool        // as the client
 	shake   *shake      // the one under way
 	cipher  []byte      // read from the socket and not taken by TLS yet
 	over    bool        // the machine has been called for the last time
+	calls   bool        // TLS as the client
 
 	mu    sync.Mutex
 	plain *buffer   // queued and not sealed yet
