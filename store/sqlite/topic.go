@@ -34,6 +34,7 @@ var topics = []topic{
 	accounts,
 	roster,
 	spool,
+	outgoing,
 	settings,
 	archive,
 	rooms,

@@ -45,6 +45,7 @@ var topics = []topic{
 	accounts,
 	roster,
 	spool,
+	outgoing,
 	settings,
 	archive,
 	rooms,
