@@ -70,6 +70,9 @@ func (c *client) finds(_ string, blocks []string) {
 	for {
 		n := c.next()
 		if n.is(nsClient, "iq") {
+			if n.get("type") == "error" {
+				c.r.fail("%s is refused: %s", c.name, n)
+			}
 			c.inbox = append([]*node{n}, c.inbox...)
 			break
 		}

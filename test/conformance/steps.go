@@ -64,6 +64,7 @@ var verbs = []struct {
 	{sentence(`creates (.+)`), (*client).creates},
 	{sentence(`configures (.+)`), (*client).configures},
 	{sentence(`enters? (.+)`), (*client).enters},
+	{sentence(`(?:is|are) known`), plain((*client).introduce)},
 	{sentence(`makes node (.+)`), (*client).makesNode},
 	{sentence(`publishes (.+ to .+)`), (*client).publishes},
 	{sentence(`subscribes? to (.+)`), (*client).subscribes},

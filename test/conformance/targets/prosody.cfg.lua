@@ -7,7 +7,7 @@ data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
 	"user_account_management"; "server_contact_info"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
-	{{if ne .Variant "registration closed"}}"register_ibr";{{end}}
+	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 plugin_paths = { "{{.Targets}}" }
 allow_registration = true
