@@ -42,6 +42,7 @@ type dialer struct {
 	session Session
 	ring    *keyring
 	tls     *tls.Config
+	prepare func(w *wire) error // what else a session does before a loop takes it; nil: nothing
 }
 
 func newDialer(t Target, s Session) *dialer {
@@ -65,7 +66,10 @@ func newDialer(t Target, s Session) *dialer {
 func (d *dialer) login(ctx context.Context, index int) (*session, error) {
 	w, err := d.connect(ctx, index)
 	if err == nil {
-		if err = d.setUp(w); err == nil {
+		if err = d.setUp(w); err == nil && d.prepare != nil {
+			err = d.prepare(w)
+		}
+		if err == nil {
 			w.s.left = bytes.Clone(w.buf)
 			return w.s, nil
 		}
