@@ -2,6 +2,9 @@
 
 package client
 
+// How to read this file: Config, which the caller fills in; then its defaults, and what is wrong
+// with one.
+
 import (
 	"context"
 	"crypto/tls"
@@ -10,12 +13,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
+
+// Resolver asks DNS. *net.Resolver is one.
+type Resolver interface {
+	LookupSRV(ctx context.Context, service, proto, name string) (cname string, records []*net.SRV, err error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
 
 // Config says whom to log in as, where, and how patiently. Only Account, and Password or
 // Certificate, are needed.

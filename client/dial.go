@@ -2,8 +2,8 @@
 
 package client
 
-// How to read this file: attempt goes through the targets that resolve.go found; try makes a
-// connection at one of them, by connect (race.go, over its addresses), handshake, and login.go.
+// How to read this file: attempt goes through the targets that DNS names (internal/locate); try makes
+// a connection at one of them, by connect, handshake, and login.go.
 
 import (
 	"context"
@@ -15,14 +15,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
-const (
-	lookupTime  = 20 * time.Second // for DNS to answer
-	connectTime = 10 * time.Second // for one address to answer, and for a handshake of TLS
-)
+// connectTime is for a handshake of TLS.
+const connectTime = 10 * time.Second
 
 // attempt makes one connection with a session: the first that one of the targets gives.
 func (c *Client) attempt(ctx context.Context) (*link, error) {
@@ -34,9 +33,9 @@ func (c *Client) attempt(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	if at := c.resume.location; at != "" {
-		list = append([]target{elsewhere(at, list[0].direct)}, list...)
+		list = append([]locate.Target{elsewhere(at, list[0].Direct)}, list...)
 	}
-	var failed several
+	var failed locate.Errors
 	for redirects := 0; len(list) > 0; {
 		t := list[0]
 		list = list[1:]
@@ -52,10 +51,33 @@ func (c *Client) attempt(ctx context.Context) (*link, error) {
 		case isRedirect(err) && errors.As(err, &e) && redirects < 3:
 			// The certificate must be our domain's there too.
 			redirects++
-			list = append([]target{elsewhere(e.Host, t.direct)}, list...)
+			list = append([]locate.Target{elsewhere(e.Host, t.Direct)}, list...)
 		}
 	}
 	return nil, fmt.Errorf("client: cannot connect to %w", failed)
+}
+
+// targets lists where the server may be, in the order to try.
+func (c *Client) targets(ctx context.Context) ([]locate.Target, error) {
+	if c.config.Address != "" {
+		host, port, _ := net.SplitHostPort(c.config.Address) // New has checked it
+		return []locate.Target{{Host: host, Port: port, Direct: c.config.DirectTLS}}, nil
+	}
+	list, err := locate.Targets(ctx, c.config.Resolver, locate.Client, c.config.Account.ASCIIDomain())
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return list, nil
+}
+
+// connect connects to one target, at whichever of its addresses answers first, but for those that
+// are tried. The address is zero where Config.Dial found its own.
+func (c *Client) connect(ctx context.Context, t locate.Target, tried []netip.Addr) (net.Conn, netip.Addr, error) {
+	if c.config.Dial != nil && c.config.Address != "" {
+		conn, err := c.config.Dial(ctx, "tcp", t.String())
+		return conn, netip.Addr{}, err
+	}
+	return locate.Connect(ctx, c.config.Resolver, c.config.Dial, t, tried)
 }
 
 // knowsUs reports whether the server refused this account, so that its other addresses will too.
@@ -72,40 +94,27 @@ func isRedirect(err error) bool {
 }
 
 // elsewhere reads an address that the server gives us: host, or host:port.
-func elsewhere(s string, direct bool) target {
+func elsewhere(s string, direct bool) locate.Target {
 	if host, port, err := net.SplitHostPort(s); err == nil {
-		return target{host, port, direct}
+		return locate.Target{Host: host, Port: port, Direct: direct}
 	}
-	return target{strings.Trim(s, "[]"), "5222", false}
+	return locate.Target{Host: strings.Trim(s, "[]"), Port: "5222"}
 }
-
-// several are errors on one line.
-type several []error
-
-func (s several) Error() string {
-	texts := make([]string, len(s))
-	for i, err := range s {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (s several) Unwrap() []error { return s }
 
 // try makes a connection with a session at one target: at whichever of its addresses answers
 // first, and if that one only seems to live, at the others. A network that lets packets of one
 // family through until they are long is no rarity.
-func (c *Client) try(ctx context.Context, t target) (*link, error) {
-	var failed several
+func (c *Client) try(ctx context.Context, t locate.Target) (*link, error) {
+	var failed locate.Errors
 	for tried := []netip.Addr(nil); ; {
 		conn, at, err := c.connect(ctx, t, tried)
 		if err != nil {
-			if errors.Is(err, errNoAddress) && len(failed) > 0 {
+			if errors.Is(err, locate.ErrNoAddress) && len(failed) > 0 {
 				return nil, failed
 			}
 			return nil, append(failed, err)
 		}
-		l, err := c.negotiated(ctx, conn, t.direct)
+		l, err := c.negotiated(ctx, conn, t.Direct)
 		if err == nil {
 			return l, nil
 		}

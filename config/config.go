@@ -199,6 +199,11 @@ type Limits struct {
 	WindowStanzas Limit `yaml:"window_stanzas" default:"10000" live:"yes"`
 	// Stanzas that a session has sent and that are not safe yet; then it is read no further for a while.
 	UnackedStanzas Limit `yaml:"unacked_stanzas" default:"1000" live:"yes"`
+	// Copies of stanzas that wait to be sent for one room or node; then who sends more is slowed.
+	FanoutCopies Limit `yaml:"fanout_copies" default:"100000" live:"yes"`
+	// Requests that the server itself has made, of its clients and others, and that wait for an answer; one
+	// more counts as not answered.
+	Questions Limit `yaml:"questions" default:"10000" live:"yes"`
 
 	// Messages that wait for one account; one more is refused with service-unavailable.
 	SpoolMessages Limit `yaml:"spool_messages" default:"10000" live:"yes"`

@@ -122,16 +122,15 @@ type spooling struct {
 
 // follow has the outcome told. It may be known, so that the caller holds no locks.
 func (x spooling) follow() {
-	x.p.OnDone(func(err error) {
-		t := x.d.user.server.NewTurn()
-		t.way = x.d.way
+	x.d.user.server.after(x.p, func(t *Turn, err error) {
 		if err == nil {
 			x.d.note(TraceSpooled)
 			x.d.kept(t)
-		} else {
-			x.d.notSpooled(t, err)
+			return
 		}
-		t.End()
+		t.way = x.d.way
+		x.d.notSpooled(t, err)
+		t.way = nil
 	})
 }
 
@@ -175,9 +174,11 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 		b = d.bytes
 	}
 	taken, answers := false, false
+	t.took = t.took[:0]
 	for _, se := range to {
 		if se.out.put(t, b, d, request) {
 			taken = true
+			t.took = append(t.took, se)
 			answers = answers || se.out.answers()
 		}
 	}
@@ -366,6 +367,12 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		u.server.enter(s.From, u.JID).noteEntry(TraceExpired, s)
 		u.forget(row.ID)
 		return
+	}
+	for _, f := range u.server.table.drains {
+		if f(se, s) {
+			u.forget(row.ID)
+			return
+		}
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
 	before := t.follow(u, TraceDrained, s)

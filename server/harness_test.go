@@ -45,6 +45,7 @@ type flaky struct {
 	refuses atomic.Bool            // commits are refused at once
 	read    atomic.Pointer[func()] // called when a page of the spool was read
 	adding  atomic.Pointer[func()] // called when a row is about to be committed
+	knowing atomic.Pointer[func()] // called once when an account is about to be read
 }
 
 func (f *flaky) Spool(ctx context.Context, user jid.JID, after int64, limit int) ([]store.SpoolEntry, error) {
@@ -53,6 +54,13 @@ func (f *flaky) Spool(ctx context.Context, user jid.JID, after int64, limit int)
 		(*read)()
 	}
 	return page, err
+}
+
+func (f *flaky) SpoolSize(ctx context.Context, user jid.JID) (int, int64, error) {
+	if knowing := f.knowing.Swap(nil); knowing != nil {
+		(*knowing)()
+	}
+	return f.Store.SpoolSize(ctx, user)
 }
 
 var errDisk = errors.New("the disk is gone")

@@ -65,6 +65,9 @@ type Hooks struct {
 	Ended func(t *Turn, se *Session, was Presence)
 	// Features appends what a stream offers in its present state (RFC 6120 §4.3.2).
 	Features func(dst []byte, st Stream) []byte
+	// Drains is asked before s, which has waited in the spool, is sent to se: true says that its
+	// client has it already, which ends the waiting. It runs on a worker and must be quick.
+	Drains func(se *Session, s *stanza.Stanza) bool
 	// Deleted runs when an account was deleted, after its sessions were ended. What Load has
 	// attached to u is there still.
 	Deleted func(t *Turn, u *User)
@@ -85,6 +88,7 @@ type table struct {
 	presence []func(*Turn, *Session, Presence)
 	ended    []func(*Turn, *Session, Presence)
 	features []func([]byte, Stream) []byte
+	drains   []func(*Session, *stanza.Stanza) bool
 	deleted  []func(*Turn, *User)
 }
 
@@ -117,6 +121,9 @@ func (t *table) join(module string, h *Hooks) {
 	}
 	if h.Features != nil {
 		t.features = append(t.features, h.Features)
+	}
+	if h.Drains != nil {
+		t.drains = append(t.drains, h.Drains)
 	}
 	if h.Deleted != nil {
 		t.deleted = append(t.deleted, h.Deleted)

@@ -28,6 +28,11 @@ type Limits struct {
 	SpoolMessages int
 	// SpoolAge after which a waiting message is not delivered any more, but dropped when it would be.
 	SpoolAge time.Duration
+	// FanoutCopies of stanzas that wait to be sent for one room or node: then who sends more is
+	// slowed.
+	FanoutCopies int
+	// Questions of the server's own that wait for their answers: one more counts as not answered.
+	Questions int
 	// SpoolAfter is how long a client may take to ack a message that its sender waits for
 	// before the message is committed to the spool.
 	SpoolAfter time.Duration
@@ -45,6 +50,8 @@ func DefaultLimits() Limits {
 		UnackedStanzas:     1000,
 		SpoolMessages:      10_000,
 		SpoolAge:           0,
+		FanoutCopies:       100_000,
+		Questions:          10_000,
 		SpoolAfter:         100 * time.Millisecond,
 	}
 }
@@ -72,7 +79,7 @@ const none = 1 << 30
 func (l Limits) filled() Limits {
 	for _, p := range []*int{
 		&l.SessionsPerAccount, &l.Sessions, &l.QueueBytes, &l.WindowBytes, &l.WindowStanzas,
-		&l.UnackedStanzas, &l.SpoolMessages,
+		&l.UnackedStanzas, &l.SpoolMessages, &l.FanoutCopies, &l.Questions,
 	} {
 		if *p <= 0 {
 			*p = none

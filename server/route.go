@@ -44,6 +44,9 @@ func (t *Turn) Route(s *stanza.Stanza) {
 		// RFC 6120 §10.3: what has no address is for the sender's own account.
 		s.To = s.From.Bare()
 	}
+	if s.Kind == stanza.IQ && srv.questions.answer(t, s) {
+		return
+	}
 	switch {
 	case !srv.Serves(s.To.Domain()):
 		srv.toPlace(t, s)
@@ -80,6 +83,9 @@ func (s *Server) toAccount(t *Turn, st *stanza.Stanza) {
 			return
 		}
 	}
+	if st.Kind == stanza.Message && st.Type == stanza.Headline {
+		return // RFC 6121 §8.5.1, §8.5.2.2.1: dropped, whether or not there is such an account
+	}
 	t.offLoop(st, func(t *Turn, st *stanza.Stanza) {
 		u := s.users.acquire(st.To.Bare())
 		defer s.users.release(u)
@@ -93,6 +99,7 @@ func (s *Server) toAccount(t *Turn, st *stanza.Stanza) {
 
 // arrive runs the Arriving hooks. What nobody takes charge of is refused, where it may be.
 func (s *Server) arrive(t *Turn, u *User, st *stanza.Stanza) {
+	t.took = t.took[:0]
 	handled, err := s.table.runArriving(t, u, st)
 	switch {
 	case err != nil:

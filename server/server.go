@@ -20,8 +20,8 @@
 //
 // Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
 // module.go are what a module sees, user.go the table of accounts, place.go that of domains
-// without accounts and the way in for components, sweeper.go spools what clients do not ack in
-// time.
+// without accounts and the way in for components, desk.go answers requests to these, outbox.go
+// sends one thing to many, ask.go asks. sweeper.go spools what clients do not ack in time.
 //
 // Invariants that other files name: Q1 in iq.go, R1 in receipt.go, U1 in user.go.
 package server
@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,24 +56,28 @@ type Config struct {
 
 // Server holds the sessions and routes between them. Make it with New, begin with Start.
 type Server struct {
-	domains  []string
-	limits   atomic.Pointer[Limits] // replaced whole by SetLimits, never changed
-	store    store.Store
-	log      *slog.Logger
-	metrics  serverMetrics
-	users    users
-	sessions atomic.Int64
-	lastRow  atomic.Int64
-	stopping atomic.Bool // stanzas are not taken any more; acks are
-	sweeper  sweeper
-	workers  workers
-	tracers  tracers
-	placing  sync.Mutex // held while places is changed
-	places   atomic.Pointer[places]
+	domains   []string
+	limits    atomic.Pointer[Limits] // replaced whole by SetLimits, never changed
+	store     store.Store
+	log       *slog.Logger
+	metrics   serverMetrics
+	users     users
+	sessions  atomic.Int64
+	lastRow   atomic.Int64
+	stopping  atomic.Bool // stanzas are not taken any more; acks are
+	sweeper   sweeper
+	workers   workers
+	tracers   tracers
+	placing   sync.Mutex // held while places is changed
+	places    atomic.Pointer[places]
+	fanout    workers // slices of outboxes
+	questions questions
+	aftermath aftermath
 
 	// Written by New alone.
 	table                   table
 	iqs                     iqs
+	desks                   []*Desk
 	elements                map[xmlstream.Name]ElementHandler
 	features                []feature
 	modules                 []Module
@@ -95,6 +100,7 @@ func New(c Config, modules []Module) (*Server, error) {
 		iqs:      iqs{handlers: make(map[iqKey]*IQHandler)},
 		modules:  modules,
 		workers:  workers{make(chan struct{}, maxWorkers)},
+		fanout:   workers{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))},
 	}
 	s.SetLimits(c.Limits)
 	if len(s.domains) == 0 {
@@ -123,7 +129,11 @@ func New(c Config, modules []Module) (*Server, error) {
 		s.table.join(name, h.Hooks)
 		s.features = append(s.features, h.features...)
 	}
-	return s, s.iqs.err
+	err = s.iqs.err
+	for _, d := range s.desks {
+		err = errors.Join(err, d.iqs.err)
+	}
+	return s, err
 }
 
 // Start begins the server's own work and that of its modules. It ends with Stop.

@@ -101,6 +101,12 @@ func (s *fakeStream) isPaused() bool {
 	return s.paused > 0
 }
 
+func (s *fakeStream) isAborted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.aborted
+}
+
 func (s *fakeStream) End(e *stream.Error) {
 	s.Flush()
 	s.mu.Lock()

@@ -28,6 +28,7 @@ type Turn struct {
 	dirty     []*Session
 	later     []Flusher
 	to        []*Session  // memory of Takers and Named
+	took      []*Session  // by whom the stanza being handled was taken
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
 	commits   []spooling  // to be followed with the turn
@@ -51,8 +52,9 @@ func (t *Turn) End() {
 	if cap(buf) > 64<<10 {
 		buf = nil
 	}
+	clear(t.took)
 	*t = Turn{
-		dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
+		took: t.took[:0], dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
 		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
 	}
 	turns.Put(t)
@@ -103,17 +105,85 @@ func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
 	r, srv, way := t.receipt, t.server, t.way
 	refusal := s.Refuse(stanza.ResourceConstraint.Err("the change could not be stored now")).Retain()
 	r.Hold()
-	p.OnDone(func(err error) {
-		done := srv.NewTurn()
-		done.way = way
+	srv.after(p, func(done *Turn, err error) {
 		if err != nil {
+			done.way = way
 			srv.complain("change not stored", "stanza", refusal.Kind.String(), "err", err)
 			done.Route(refusal)
+			done.way = nil
 		}
 		r.Release(done)
-		done.End()
 	})
 }
+
+// Keep holds the sender's acknowledgement of the stanza being handled until p is done; nobody else
+// waits. Unlike Await it refuses nothing: if p fails, that is logged and counted.
+func (t *Turn) Keep(p *store.Pending) {
+	r, srv := t.receipt, t.server
+	r.Hold()
+	srv.after(p, func(done *Turn, err error) {
+		if err != nil {
+			srv.metrics.notKept.Inc()
+			srv.complain("not stored", "err", err)
+		}
+		r.Release(done)
+	})
+}
+
+// aftermath is what is to be done after commits. It is done off the store's goroutine, which goes on
+// with the next commit, and in one turn for all that one commit has done, so that a sender of many
+// stanzas is told once.
+type aftermath struct {
+	mu      sync.Mutex
+	list    []outcome
+	running bool
+}
+
+type outcome struct {
+	err  error
+	then func(*Turn, error)
+}
+
+// after has f called when p is done, in the order of commits, in a turn that has no origin. f must not
+// wait.
+func (s *Server) after(p *store.Pending, f func(t *Turn, err error)) {
+	p.OnDone(func(err error) {
+		x := &s.aftermath
+		x.mu.Lock()
+		x.list = append(x.list, outcome{err, f})
+		start := !x.running
+		x.running = true
+		x.mu.Unlock()
+		if start {
+			go s.runAftermath()
+		}
+	})
+}
+
+func (s *Server) runAftermath() {
+	x := &s.aftermath
+	var list []outcome
+	for {
+		clear(list)
+		x.mu.Lock()
+		list, x.list = x.list, list[:0]
+		if len(list) == 0 {
+			x.list, x.running = nil, false
+			x.mu.Unlock()
+			return
+		}
+		x.mu.Unlock()
+		t := s.NewTurn()
+		for _, o := range list {
+			o.then(t, o.err)
+		}
+		t.End()
+	}
+}
+
+// Took are the sessions that were given the stanza being handled, for hooks on arriving stanzas of
+// phase Observe. They are valid until the hook returns.
+func (t *Turn) Took() []*Session { return t.took }
 
 // offLoop runs f where it may wait: here, if this turn is a worker's, else on a worker while
 // the stream whose input is handled pauses. f's s borrows nothing.
@@ -140,11 +210,11 @@ func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
 	})
 }
 
-// OffLoop runs f where it may wait for the store, with u held: here, if this turn may wait, else
-// on a worker while the sender pauses. A hook that calls it returns Handled.
+// OffLoop runs f where it may wait for the store, with u held, nil for none: here, if this turn may
+// wait, else on a worker while the sender pauses. A hook that calls it returns Handled, a place nil.
 func (t *Turn) OffLoop(u *User, s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
-	if t.mayWait {
-		f(t, s)
+	if t.mayWait || u == nil {
+		t.offLoop(s, f)
 		return
 	}
 	users := &t.server.users

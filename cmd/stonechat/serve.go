@@ -282,6 +282,8 @@ func serverLimits(c *config.Config) server.Limits {
 		WindowBytes:        int(l.WindowBytes),
 		WindowStanzas:      int(l.WindowStanzas),
 		UnackedStanzas:     int(l.UnackedStanzas),
+		FanoutCopies:       int(l.FanoutCopies),
+		Questions:          int(l.Questions),
 		SpoolMessages:      int(l.SpoolMessages),
 		SpoolAge:           l.SpoolAge.D(),
 		SpoolAfter:         stream.SpoolAfter.D(),

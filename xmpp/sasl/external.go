@@ -21,12 +21,40 @@ var ErrAddress = errors.New("sasl: the certificate's XMPP address is malformed")
 // XMPPAddresses returns the addresses that a certificate names as id-on-xmppAddr, in its order.
 // One that is no address, like anything malformed, is ErrAddress. RFC 6120 §13.7.1.4.
 func XMPPAddresses(cert *x509.Certificate) ([]jid.JID, error) {
+	names, err := otherNames(cert, oidXMPPAddr(), asn1.TagUTF8String)
+	if err != nil {
+		return nil, err
+	}
 	var list []jid.JID
+	for _, name := range names {
+		j, err := jid.Parse(name)
+		if err != nil {
+			return nil, ErrAddress
+		}
+		list = append(list, j)
+	}
+	return list, nil
+}
+
+// ServiceNames returns the names that a certificate has as id-on-dnsSRV, such as
+// "_xmpp-server.example.org", in its order. RFC 4985 §2, RFC 6120 §13.7.1.2.
+func ServiceNames(cert *x509.Certificate) ([]string, error) {
+	return otherNames(cert, oidServiceName(), asn1.TagIA5String)
+}
+
+// Of RFC 5280 §4.2.1.6, RFC 6120 §13.7.1.4 and RFC 4985 §2.
+func oidSubjectAltName() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 17} }
+func oidXMPPAddr() asn1.ObjectIdentifier       { return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 5} }
+func oidServiceName() asn1.ObjectIdentifier    { return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 7} }
+
+// otherNames are the texts that the certificate has under a name of that kind.
+func otherNames(cert *x509.Certificate, kind asn1.ObjectIdentifier, tag int) ([]string, error) {
+	var list []string
 	for _, e := range cert.Extensions {
 		if !e.Id.Equal(oidSubjectAltName()) {
 			continue
 		}
-		found, err := xmppAddresses(e.Value)
+		found, err := readOtherNames(e.Value, kind, tag)
 		if err != nil {
 			return nil, err
 		}
@@ -35,20 +63,16 @@ func XMPPAddresses(cert *x509.Certificate) ([]jid.JID, error) {
 	return list, nil
 }
 
-// Of RFC 5280 §4.2.1.6 and RFC 6120 §13.7.1.4.
-func oidSubjectAltName() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 17} }
-func oidXMPPAddr() asn1.ObjectIdentifier       { return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 5} }
-
-// xmppAddresses reads the value of the extension subjectAltName:
+// readOtherNames reads the value of the extension subjectAltName:
 //
-//	SEQUENCE OF (otherName [0] { type-id OBJECT IDENTIFIER, value [0] EXPLICIT UTF8String } | …)
-func xmppAddresses(der []byte) ([]jid.JID, error) {
+//	SEQUENCE OF (otherName [0] { type-id OBJECT IDENTIFIER, value [0] EXPLICIT text } | …)
+func readOtherNames(der []byte, wanted asn1.ObjectIdentifier, tag int) ([]string, error) {
 	var names asn1.RawValue
 	rest, err := asn1.Unmarshal(der, &names)
 	if err != nil || len(rest) > 0 || names.Tag != asn1.TagSequence || names.Class != asn1.ClassUniversal {
 		return nil, ErrAddress
 	}
-	var list []jid.JID
+	var list []string
 	for rest = names.Bytes; len(rest) > 0; {
 		var name asn1.RawValue
 		if rest, err = asn1.Unmarshal(rest, &name); err != nil {
@@ -62,7 +86,7 @@ func xmppAddresses(der []byte) ([]jid.JID, error) {
 		switch {
 		case err != nil:
 			return nil, ErrAddress
-		case !kind.Equal(oidXMPPAddr()):
+		case !kind.Equal(wanted):
 			continue
 		}
 		var wrapped, text asn1.RawValue
@@ -71,14 +95,10 @@ func xmppAddresses(der []byte) ([]jid.JID, error) {
 			return nil, ErrAddress
 		}
 		after, err = asn1.Unmarshal(wrapped.Bytes, &text)
-		if err != nil || len(after) > 0 || text.Class != asn1.ClassUniversal || text.Tag != asn1.TagUTF8String {
+		if err != nil || len(after) > 0 || text.Class != asn1.ClassUniversal || text.Tag != tag {
 			return nil, ErrAddress
 		}
-		j, err := jid.Parse(string(text.Bytes))
-		if err != nil {
-			return nil, ErrAddress
-		}
-		list = append(list, j)
+		list = append(list, string(text.Bytes))
 	}
 	return list, nil
 }

@@ -15,9 +15,6 @@ import (
 // content is the content namespace of clients' streams. RFC 6120 §4.8.2.
 const content = "jabber:client"
 
-// serverContent is that of servers' streams, which, like that of components', has no place in a client's.
-const serverContent = "jabber:server"
-
 // header is a stream header of either framing, received or to be sent.
 type header struct {
 	to, from, id, version, lang string
@@ -70,6 +67,9 @@ func (h *header) appendXML(dst []byte, framed bool) []byte {
 		}
 		dst = append(dst, "<?xml version='1.0'?><stream:stream xmlns='"...)
 		dst = append(append(dst, space...), "' xmlns:stream='"+NS+"'"...)
+		if space == NSServer {
+			dst = xmlstream.AppendAttr(dst, prefixDialback, nsDialback)
+		}
 	}
 	dst = xmlstream.AppendAttr(dst, "to", h.to)
 	dst = xmlstream.AppendAttr(dst, "from", h.from)

@@ -182,7 +182,7 @@ func (s *Server) element(e *xmlstream.Element) Event {
 	case s.framed && len(e.Space) == 0:
 		s.fail(&Error{Condition: InvalidNamespace, Text: "each frame declares its namespace"}) // RFC 7395 §3.3.3
 		return Event{}
-	case string(e.Space) == serverContent || string(e.Space) == NSComponent:
+	case string(e.Space) == NSServer || string(e.Space) == NSComponent:
 		s.fail(&Error{Condition: UnsupportedStanzaType}) // RFC 6120 §4.8.3, §4.9.3.24
 		return Event{}
 	case s.state == Bound:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package client
+package locate
 
-// How to read this file: connect asks for both families of addresses at once and has race dial
+// How to read this file: Connect asks for both families of addresses at once and has race dial
 // them as they come in: the first connection wins.
 
 import (
@@ -12,54 +12,52 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
 const (
+	lookupTime  = 20 * time.Second // for DNS to answer
+	connectTime = 10 * time.Second // for one address to answer
 	// resolutionDelay is how long IPv4 waits for the answer about IPv6. RFC 8305 §3
 	resolutionDelay = 50 * time.Millisecond
 	// stagger is how long an address may take before the next is tried beside it. RFC 8305 §5
 	stagger = 250 * time.Millisecond
 )
 
-// errNoAddress: there is none, or none that was not tried.
-var errNoAddress = errors.New("it has no address")
+// ErrNoAddress: there is none, or none that was not tried.
+var ErrNoAddress = errors.New("it has no address")
 
-// dialFunc is net.Dialer's DialContext.
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+// DialFunc is net.Dialer's DialContext.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// connect connects to one target, at whichever of its addresses answers first, but for those that
-// are tried. The address is zero where Config.Dial found its own.
-func (c *Client) connect(ctx context.Context, t target, tried []netip.Addr) (net.Conn, netip.Addr, error) {
-	dial := dialFunc(c.config.Dial)
-	if dial != nil && c.config.Address != "" {
-		conn, err := dial(ctx, "tcp", t.String())
-		return conn, netip.Addr{}, err
-	}
+// Connect connects to one target, at whichever of its addresses answers first, but for those that
+// are tried, and returns the one that has. dial is a net.Dialer's where it is nil.
+func Connect(ctx context.Context, resolver Resolver, dial DialFunc, t Target, tried []netip.Addr) (net.Conn, netip.Addr, error) {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: connectTime}).DialContext
 	}
-	r := race{dial: dial, port: t.port, tried: tried, dialled: make(chan dialled), found: make(chan found, 2)}
+	r := race{dial: dial, port: t.Port, tried: tried, dialled: make(chan dialled), found: make(chan found, 2)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.clean()
 	defer cancel()
-	if a, err := netip.ParseAddr(t.host); err == nil {
+	if a, err := netip.ParseAddr(t.Host); err == nil {
 		r.asked = 1
 		r.found <- found{addresses: []netip.Addr{a}, six: true}
 	} else {
 		r.asked = 2
 		for _, network := range []string{"ip6", "ip4"} {
-			go func() { r.found <- c.lookup(ctx, network, t.host) }()
+			go func() { r.found <- lookup(ctx, resolver, network, t.Host) }()
 		}
 	}
 	return r.run(ctx)
 }
 
 // lookup asks DNS for the addresses of one family.
-func (c *Client) lookup(ctx context.Context, network, host string) found {
+func lookup(ctx context.Context, resolver Resolver, network, host string) found {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	addresses, err := c.config.Resolver.LookupNetIP(ctx, network, host)
+	addresses, err := resolver.LookupNetIP(ctx, network, host)
 	if err != nil && len(addresses) == 0 {
 		err = fmt.Errorf("looking up its address: %w", err)
 	}
@@ -68,7 +66,7 @@ func (c *Client) lookup(ctx context.Context, network, host string) found {
 
 // race is one try to reach a target.
 type race struct {
-	dial  dialFunc
+	dial  DialFunc
 	port  string
 	tried []netip.Addr
 
@@ -98,7 +96,7 @@ type dialled struct {
 // run dials one address after another, each as soon as the one before has failed or has taken its
 // time, and returns the first connection. RFC 8305 §5
 func (r *race) run(ctx context.Context) (net.Conn, netip.Addr, error) {
-	var unknown, failed several
+	var unknown, failed Errors
 	begun, due := false, false // due: the next dial waits for an address alone
 	next := time.NewTimer(time.Hour)
 	defer next.Stop()
@@ -143,7 +141,7 @@ func (r *race) run(ctx context.Context) (net.Conn, netip.Addr, error) {
 	case len(unknown) > 0 && len(r.tried) == 0:
 		return nil, netip.Addr{}, unknown[0] // the other says the same
 	}
-	return nil, netip.Addr{}, errNoAddress
+	return nil, netip.Addr{}, ErrNoAddress
 }
 
 // add notes addresses to dial.
@@ -185,3 +183,16 @@ func (r *race) clean() {
 		}
 	}
 }
+
+// Errors are several, on one line.
+type Errors []error
+
+func (s Errors) Error() string {
+	texts := make([]string, len(s))
+	for i, err := range s {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (s Errors) Unwrap() []error { return s }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package client
+// Package locate finds where the service of a domain is, by the SRV records of DNS (those of
+// direct TLS, XEP-0368, are mixed with the others as if they were of one kind), and connects to it,
+// over both families of addresses.
+package locate
 
 import (
 	"cmp"
@@ -22,38 +25,50 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// target is one place where the server may be.
-type target struct {
-	host   string // a name or an IP address
-	port   string
-	direct bool // TLS begins with the first byte
+// Target is one place where the service may be.
+type Target struct {
+	Host   string // a name or an IP address
+	Port   string
+	Direct bool // TLS begins with the first byte
 }
 
-func (t target) String() string { return net.JoinHostPort(t.host, t.port) }
+func (t Target) String() string { return net.JoinHostPort(t.Host, t.Port) }
 
-// errNoService is what a domain says with a record that names the root. RFC 2782, "Target".
-var errNoService = errors.New("its DNS records say that there is no XMPP service for clients")
+// Service is what is looked for, by its name in DNS without "xmpp-".
+type Service string
 
-// targets lists where the server may be, in the order to try.
-func (c *Client) targets(ctx context.Context) ([]target, error) {
-	if c.config.Address != "" {
-		host, port, _ := net.SplitHostPort(c.config.Address) // New has checked it
-		return []target{{host, port, c.config.DirectTLS}}, nil
+// The services of XMPP. RFC 6120 §14.7
+const (
+	Client Service = "client"
+	Server Service = "server"
+)
+
+// port is where it is when there are no records. RFC 6120 §3.2.2
+func (s Service) port() string {
+	if s == Server {
+		return "5269"
 	}
-	domain := c.config.Account.ASCIIDomain()
-	fallback := []target{{domain, "5222", false}} // RFC 6120 §3.2.2
+	return "5222"
+}
+
+// ErrNoService is what a domain says with a record that names the root. RFC 2782, "Target".
+var ErrNoService = errors.New("its DNS records say that there is no XMPP service")
+
+// Targets lists where the service of a domain may be, in the order to try. domain is in ASCII.
+func Targets(ctx context.Context, resolver Resolver, s Service, domain string) ([]Target, error) {
+	fallback := []Target{{domain, s.port(), false}}
 	if _, err := netip.ParseAddr(domain); err == nil {
 		return fallback, nil
 	}
 	var records [2][]*net.SRV
 	var work sync.WaitGroup
-	for i, service := range []string{"xmpps-client", "xmpp-client"} {
+	for i, service := range []string{"xmpps-" + string(s), "xmpp-" + string(s)} {
 		work.Go(func() {
 			// An error may come with the records that are valid; without any it is as if there
 			// were none: RFC 6120 §3.2.1 step 8.
 			ctx, cancel := context.WithTimeout(ctx, lookupTime)
 			defer cancel()
-			_, records[i], _ = c.config.Resolver.LookupSRV(ctx, service, "tcp", domain)
+			_, records[i], _ = resolver.LookupSRV(ctx, service, "tcp", domain)
 		})
 	}
 	work.Wait()
@@ -69,7 +84,7 @@ func (c *Client) targets(ctx context.Context) ([]target, error) {
 	if list := inOrder(all, rand.IntN); len(list) > 0 {
 		return list, nil
 	}
-	return nil, fmt.Errorf("client: %s: %w", domain, errNoService)
+	return nil, fmt.Errorf("%s: %w for %ss", domain, ErrNoService, s)
 }
 
 // service is an SRV record of either kind.
@@ -80,11 +95,11 @@ type service struct {
 
 // inOrder mixes the records of both kinds as if they were of one: by priority, and at random by
 // weight within one. XEP-0368 §3, RFC 2782. below returns a number from 0 up to below n.
-func inOrder(all []service, below func(n int) int) []target {
+func inOrder(all []service, below func(n int) int) []Target {
 	slices.SortStableFunc(all, func(a, b service) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Weight, b.Weight))
 	})
-	var list []target
+	var list []Target
 	for len(all) > 0 {
 		sum := 0
 		for _, s := range all {
@@ -97,7 +112,7 @@ func inOrder(all []service, below func(n int) int) []target {
 			i++
 		}
 		if host := strings.TrimSuffix(all[i].Target, "."); host != "" {
-			list = append(list, target{host, strconv.Itoa(int(all[i].Port)), all[i].direct})
+			list = append(list, Target{host, strconv.Itoa(int(all[i].Port)), all[i].direct})
 		}
 		all = slices.Delete(all, i, i+1)
 	}

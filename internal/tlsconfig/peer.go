@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tlsconfig
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
+)
+
+// ErrNoCertificate is a peer that has shown none.
+var ErrNoCertificate = errors.New("tlsconfig: the peer has shown no certificate")
+
+// maxChain bounds how many certificates of a chain are looked at: a peer chooses what it sends.
+const maxChain = 10
+
+// VerifyServer reports whether the certificates that a peer has shown prove that it is the XMPP server of
+// domain at that time: a chain to one of roots (nil: the system's), every date, and a name of the leaf. The
+// leaf may be for servers or for clients: public authorities do not sign for both any more, and a server is
+// the client of the servers that it calls. RFC 6120 §13.7.2, RFC 6125 §6.
+func VerifyServer(chain []*x509.Certificate, domain jid.JID, roots *x509.CertPool, now time.Time) error {
+	if len(chain) == 0 {
+		return ErrNoCertificate
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:min(len(chain), maxChain)] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return fmt.Errorf("tlsconfig: certificate of %s: %w", domain, err)
+	}
+	return checkServerName(chain[0], domain)
+}
+
+// checkServerName looks for domain among the names of a certificate: as the name of a server of XMPP
+// (SRVName), an address (xmppAddr), or a name in DNS, in which a first label may be `*`. The common name says
+// nothing. RFC 6120 §13.7.1.2, RFC 6125 §6.4.
+func checkServerName(c *x509.Certificate, domain jid.JID) error {
+	name := domain.ASCIIDomain()
+	if services, err := sasl.ServiceNames(c); err == nil {
+		for _, s := range services {
+			if of, ok := strings.CutPrefix(strings.ToLower(s), "_xmpp-server."); ok && matches(of, name, false) {
+				return nil
+			}
+		}
+	}
+	if addresses, err := sasl.XMPPAddresses(c); err == nil {
+		for _, j := range addresses {
+			if j == domain.Host() {
+				return nil
+			}
+		}
+	}
+	for _, n := range c.DNSNames {
+		if matches(n, name, true) {
+			return nil
+		}
+	}
+	return fmt.Errorf("tlsconfig: the certificate is not for %s: it names %s", domain, strings.Join(c.DNSNames, ", "))
+}
+
+// matches compares names in DNS. With wild a first label `*` stands for one label. RFC 6125 §6.4.3.
+func matches(pattern, name string, wild bool) bool {
+	pattern, name = strings.ToLower(strings.TrimSuffix(pattern, ".")), strings.ToLower(strings.TrimSuffix(name, "."))
+	if pattern == name {
+		return name != ""
+	}
+	rest, ok := strings.CutPrefix(pattern, "*.")
+	if !wild || !ok {
+		return false
+	}
+	_, parent, ok := strings.Cut(name, ".")
+	return ok && parent == rest && strings.Contains(parent, ".")
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// Outbox sends stanzas to many receivers, in order. A place that has many to tell the same thing (a
+// room, a node) has one. Its zero value is ready, and costs nothing while nothing is sent.
+//
+// The order is that of the calls of Add, which are made under a lock of the owner's. Nothing may be
+// routed under such a lock: Route may come back to the owner in the same call, with the error of a
+// receiver that has gone. So Run is called when it is let go; one goroutine runs an outbox at a time,
+// and sends what others have added as well.
+//
+//	owner's lock { change state; Add; Add }  Run ─▶ a few copies at once
+//	                                          └──▶ the rest in slices, on a goroutine, from slice to slice
+//
+// A slice is small, so that no loop waits for it longer than a millisecond; few slices of all
+// outboxes run at one time. A copy that has to wait for the store stops this outbox and no other.
+type Outbox struct {
+	mu      sync.Mutex
+	server  *Server
+	queue   []copies
+	waiting int  // copies in queue
+	running bool // by somebody, or stopped for the store
+	stopped int  // Pauses without their Resume
+	parked  bool // nobody runs it until it is resumed
+	pace    *Session
+	stalled time.Time // since when a paced session has not read
+	unread  int       // bytes that it had to read then
+}
+
+// copies are what one call of Add has added.
+type copies struct {
+	n, next int
+	make    func(i int) *stanza.Stanza
+	receipt Receipt
+}
+
+const (
+	inlineCopies = 64 // sent by Run itself
+	sliceCopies  = 64 // sent before others may use the processor
+	paceInterval = 10 * time.Millisecond
+	paceTime     = time.Minute // without reading, after which a paced session's stream is dropped
+)
+
+// Add queues n copies. copy makes the i-th, with From and To set, or nil to leave it out. It is called
+// once for each i, in order, by one goroutine at a time, perhaps later, and may return the same stanza
+// with another To each time; the stanza must borrow nothing. The sender's ack of the stanza that t handles
+// waits until the last copy was handed to its receiver's session.
+func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) {
+	if n <= 0 {
+		return
+	}
+	t.receipt.Hold()
+	o.mu.Lock()
+	o.server = t.server
+	o.queue = append(o.queue, copies{n: n, make: copy, receipt: t.receipt})
+	o.waiting += n
+	o.mu.Unlock()
+}
+
+// Pace makes the outbox wait, now and then, for se, which alone is sent to, to read what it was sent:
+// for what one session gets in bulk, such as who is in a large room. One that reads nothing for a
+// minute, or for which too much waits (limits.fanout_copies), loses its stream.
+func (o *Outbox) Pace(se *Session) {
+	o.mu.Lock()
+	o.pace = se
+	o.mu.Unlock()
+}
+
+// Empty reports whether nothing waits.
+func (o *Outbox) Empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waiting == 0 && !o.running
+}
+
+// Busy reports whether more waits than limits.fanout_copies. Whoever sends from a stream is slowed by
+// Run; an owner refuses other new work.
+func (o *Outbox) Busy() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.busy()
+}
+
+func (o *Outbox) busy() bool {
+	return o.server != nil && o.waiting > o.server.limits.Load().FanoutCopies
+}
+
+// Run sends what waits, unless somebody does already: a little now, much on a goroutine. The caller
+// holds no lock.
+func (o *Outbox) Run(t *Turn) {
+	o.mu.Lock()
+	busy := o.busy()
+	var stuck *Session
+	if busy && o.pace != nil {
+		stuck, o.pace = o.pace, nil
+	} else if busy && t.stream != nil && !t.suspended {
+		t.server.metrics.fanoutWaits.Inc()
+		t.stream.Pause()
+		t.suspended = true
+		time.AfterFunc(backPressurePause, t.stream.Resume)
+	}
+	mine := !o.running && o.waiting > 0
+	o.running = o.running || mine
+	o.mu.Unlock()
+	if stuck != nil {
+		stuck.out.drop()
+	}
+	if !mine {
+		return
+	}
+
+	origin, stream, receipt, way, suspended := t.Origin, t.stream, t.receipt, t.way, t.suspended
+	t.Origin, t.stream, t.way, t.suspended = nil, o, nil, false
+	more := o.send(t, inlineCopies)
+	t.Origin, t.stream, t.receipt, t.way, t.suspended = origin, stream, receipt, way, suspended
+	if more {
+		go o.pump(t.server)
+	}
+}
+
+// send sends up to n copies, and reports whether the caller has to see to more. If not, nobody runs the
+// outbox any more, or Resume will have it run.
+func (o *Outbox) send(t *Turn, n int) (more bool) {
+	for ; n > 0; n-- {
+		s, receipt, last := o.take()
+		if s != nil {
+			t.receipt, t.suspended = receipt, false
+			t.Route(s)
+		}
+		if last {
+			receipt.Release(t)
+		}
+		if o.idle() {
+			return false
+		}
+	}
+	return true
+}
+
+// take makes the next copy. last says that its receipt is to be released when it was routed.
+func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last bool) {
+	o.mu.Lock()
+	c := &o.queue[0]
+	i, mk := c.next, c.make
+	r, last = c.receipt, i+1 == c.n
+	if c.next++; last {
+		o.queue[0] = copies{}
+		o.queue = o.queue[1:]
+	}
+	o.waiting--
+	o.mu.Unlock()
+	return mk(i), r, last
+}
+
+// idle ends the run where nothing waits, or parks it where the last copy waits for the store.
+func (o *Outbox) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.stopped > 0:
+		o.parked = true
+		return true
+	case o.waiting == 0:
+		o.queue, o.running = nil, false
+		return true
+	}
+	return false
+}
+
+// Pause implements Reader, for the turns of the outbox itself: a copy has gone to a worker.
+func (o *Outbox) Pause() {
+	o.mu.Lock()
+	o.stopped++
+	o.mu.Unlock()
+}
+
+// Resume implements Reader.
+func (o *Outbox) Resume() {
+	o.mu.Lock()
+	o.stopped--
+	again := o.stopped == 0 && o.parked
+	if again {
+		o.parked = false
+	}
+	s := o.server
+	o.mu.Unlock()
+	if again {
+		go o.pump(s)
+	}
+}
+
+// pump sends slices until nobody has to. It is entered with running set.
+func (o *Outbox) pump(s *Server) {
+	if o.idle() {
+		return
+	}
+	for more := true; more; {
+		for o.paced() {
+			time.Sleep(paceInterval)
+		}
+		s.fanout.slots <- struct{}{}
+		t := s.NewTurn()
+		t.stream = o
+		more = o.send(t, sliceCopies)
+		t.End()
+		<-s.fanout.slots
+		runtime.Gosched() // a loop that has become ready goes first
+	}
+}
+
+// paced reports whether to wait for the session, and drops its stream where it does not read.
+func (o *Outbox) paced() bool {
+	o.mu.Lock()
+	se := o.pace
+	o.mu.Unlock()
+	if se == nil {
+		return false
+	}
+	waits, full := se.out.full()
+	now := time.Now()
+	o.mu.Lock()
+	switch {
+	case !full:
+		o.stalled = time.Time{}
+	case o.stalled.IsZero() || waits < o.unread:
+		o.stalled, o.unread = now, waits
+	}
+	stuck := full && now.Sub(o.stalled) > paceTime
+	if stuck {
+		o.pace = nil
+	}
+	o.mu.Unlock()
+	if stuck {
+		se.out.drop()
+	}
+	return full && !stuck
+}
+
+// full reports whether a client that reads has enough to take for now, and how many bytes wait.
+func (o *outbound) full() (waits int, full bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over || o.stream == nil {
+		return 0, false // queued for nobody, or for the resumption: bounded elsewhere
+	}
+	l := o.se.server.limits.Load()
+	return o.waits() + o.bytes, o.waits() > l.QueueBytes/2 || o.bytes > l.WindowBytes/2 || o.window.len() > l.WindowStanzas/2
+}
+
+// drop aborts the stream, as where a client does not read.
+func (o *outbound) drop() {
+	o.mu.Lock()
+	st := o.stream
+	o.dropped = true
+	o.mu.Unlock()
+	if st != nil {
+		o.se.server.metrics.stalled.Inc()
+		st.Abort()
+	}
+}

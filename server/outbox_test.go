@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// echo is a place that sends what it takes to all of a list, and counts the errors that come back.
+type echo struct {
+	mu     sync.Mutex
+	to     []jid.JID
+	times  int
+	errors int
+	out    Outbox
+}
+
+func (*echo) Present() bool { return true }
+
+func (e *echo) Take(t *Turn, s *stanza.Stanza) error {
+	e.mu.Lock()
+	if s.Type == stanza.TypeError {
+		e.errors++
+		e.mu.Unlock()
+		return nil
+	}
+	s = s.Retain()
+	s.From = s.To
+	to := e.to
+	e.out.Add(t, len(to)*max(1, e.times), func(i int) *stanza.Stanza {
+		if s.To = to[i%len(to)]; s.To.IsZero() {
+			return nil
+		}
+		return s
+	})
+	e.mu.Unlock()
+	e.out.Run(t)
+	return nil
+}
+
+func (e *echo) refused() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.errors
+}
+
+func (b *bench) echo(times int, to ...string) *echo {
+	b.t.Helper()
+	e := &echo{times: times}
+	for _, j := range to {
+		if j == "" {
+			e.to = append(e.to, jid.JID{})
+			continue
+		}
+		e.to = append(e.to, jid.MustParse(j))
+	}
+	if _, err := b.Attach("room.d", e); err != nil {
+		b.t.Fatal(err)
+	}
+	return e
+}
+
+func head(id string) string {
+	return "<message to='x@room.d' type='headline' id='" + id + "'><body>hi</body></message>"
+}
+
+// inOrder checks that p got so many of each id, one after the other.
+func (p *peer) inOrder(each int, ids ...string) {
+	p.b.t.Helper()
+	got := p.got()
+	if len(got) != each*len(ids) {
+		p.b.t.Fatalf("%d stanzas, want %d times %d", len(got), each, len(ids))
+	}
+	for i, s := range got {
+		if want := "id='" + ids[i/each] + "'"; !strings.Contains(s, want) {
+			p.b.t.Fatalf("stanza %d is %s, want %s", i, s, want)
+		}
+	}
+}
+
+// Many copies of several stanzas arrive whole and in order, whoever sends them.
+func TestOutboxOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c")
+		a, c := b.online("a/1"), b.online("b/1")
+		e := b.echo(500, "b@d/1", "", "a@d/1")
+		a.send(head("1") + head("2"))
+		a.settle()
+		a.inOrder(500, "1", "2")
+		c.inOrder(500, "1", "2")
+		if !e.out.Empty() || e.refused() != 0 {
+			t.Error("something is left")
+		}
+	})
+}
+
+// The error of a receiver that has gone comes back to the place in the same call.
+func TestOutboxRefusal(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.online("a/1")
+		e := b.echo(1, "b@d/gone", "nobody@d", "a@d/1")
+		a.send("<message to='x@room.d' id='1'><body>hi</body></message>")
+		a.settle()
+		a.gets("id='1'")
+		if e.refused() != 1 { // b's waits in the spool
+			t.Errorf("%d errors", e.refused())
+		}
+		if n := b.spooled("b"); n != 1 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
+
+// A copy that waits for the store stops its outbox, where the order is kept, and no other; the sender's
+// ack waits until all are handed over.
+func TestOutboxWaitsForTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c")
+		a := b.managed("a/1")
+		e := b.echo(100, "c@d", "a@d/1")
+		gate := make(chan struct{})
+		read := func() { <-gate }
+		b.store.knowing.Store(&read)
+		a.send("<message to='x@room.d' id='1'><body>hi</body></message>" + ask)
+		a.settle()
+		if got := strings.Join(a.got(), ""); strings.Contains(got, "<message") || !strings.Contains(got, "h='1'") {
+			t.Fatalf("before the store has read: %s", got)
+		}
+		close(gate)
+		a.settle()
+		time.Sleep(time.Second) // the copies to a itself are spooled, which it does not ack
+		if got := strings.Join(a.got(), ""); strings.Count(got, "<message") != 100 || !strings.Contains(got, "h='2'") {
+			t.Errorf("%d copies, ack %v", strings.Count(got, "<message"), strings.Contains(got, "h='2'"))
+		}
+		if n := b.spooled("c"); n != 100 || !e.out.Empty() {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
+
+// Who sends while too much waits is slowed; nothing is lost.
+func TestOutboxBusy(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := DefaultLimits()
+		l.FanoutCopies = 150
+		b := newBench(t, l, "a b c")
+		a, c := b.online("a/1"), b.online("b/1")
+		e := b.echo(200, "b@d/1")
+		gate := make(chan struct{})
+		read := func() { <-gate }
+		b.store.knowing.Store(&read)
+		e.to = []jid.JID{jid.MustParse("c@d"), jid.MustParse("b@d/1")}
+		a.send("<message to='x@room.d' id='1'><body>hi</body></message>")
+		if !e.out.Busy() {
+			t.Fatal("not busy")
+		}
+		a.send("<message to='x@room.d' id='2'><body>hi</body></message>")
+		if !b.counts("stonechat_senders_waiting_for_fanout_total 2") {
+			t.Error("the sender was not slowed")
+		}
+		close(gate)
+		a.settle()
+		c.inOrder(200, "1", "2")
+	})
+}
+
+// A session that is sent much is waited for; one that does not read loses its stream.
+func TestOutboxPace(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := DefaultLimits()
+		l.QueueBytes = 10_000
+		b := newBench(t, l, "a b")
+		a, c := b.online("a/1"), b.online("b/1")
+		e := b.echo(5000, "b@d/1")
+		e.out.Pace(c.se)
+		c.st.stick()
+		a.send(head("1"))
+		time.Sleep(30 * time.Second)
+		if c.st.isAborted() {
+			t.Fatal("dropped too soon")
+		}
+		if e.out.Empty() {
+			t.Fatal("not waited for")
+		}
+		c.st.unstick()
+		time.Sleep(30 * time.Second)
+		a.settle()
+		c.inOrder(5000, "1")
+		c.st.stick()
+		a.send(head("2"))
+		time.Sleep(2 * time.Minute)
+		if !c.st.isAborted() || !b.counts("stonechat_readers_stalled_total 1") {
+			t.Error("still waited for")
+		}
+	})
+}
+
+// A desk answers what it has a handler for, once, and refuses other requests.
+func TestDesk(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := &deskModule{}
+		b := newBench(t, DefaultLimits(), "a", m)
+		a := b.online("a/1")
+		if _, err := b.Attach("room.d", m); err != nil {
+			t.Fatal(err)
+		}
+		ask := func(id, ns string) string {
+			return "<iq type='get' id='" + id + "' to='x@room.d/y'><q xmlns='" + ns + "'/></iq>"
+		}
+		a.send(ask("1", "u:now") + ask("2", "u:later") + ask("3", "u:panic") + ask("4", "u:none") + "<iq type='result' id='5' to='room.d'/>")
+		a.settle()
+		a.gets("from='x@room.d/y' to='a@d/1' id='1' type='result'", "id='2' type='result'", "id='3' type='error'", "id='4' type='error'")
+		m.desk.IQ(IQHandler{Type: stanza.Get, Name: xmlstream.Name{Space: "u:now", Local: "q"}})
+		if m.desk.iqs.err == nil {
+			t.Error("two handlers of one request")
+		}
+	})
+}
+
+// deskModule is a place with a desk.
+type deskModule struct{ desk *Desk }
+
+func (*deskModule) Name() string  { return "desk" }
+func (*deskModule) Present() bool { return true }
+
+func (m *deskModule) Init(h *Host) error {
+	m.desk = h.NewDesk()
+	for ns, do := range map[string]func(*Turn, *Query) (stanza.Payload, error){
+		"u:now":   func(*Turn, *Query) (stanza.Payload, error) { return nil, nil },
+		"u:panic": func(*Turn, *Query) (stanza.Payload, error) { panic("at the desk") },
+		"u:later": func(t *Turn, q *Query) (stanza.Payload, error) {
+			if !t.mayWait || q.User != nil {
+				return nil, stanza.BadRequest.Err("")
+			}
+			return nil, nil
+		},
+	} {
+		m.desk.IQ(IQHandler{Type: stanza.Get, Name: xmlstream.Name{Space: ns, Local: "q"}, Blocking: ns == "u:later", Do: do})
+	}
+	return nil
+}
+
+func (m *deskModule) Take(t *Turn, s *stanza.Stanza) error {
+	m.desk.Answer(t, s)
+	return nil
+}
+
+// Questions are answered by whom was asked, once, or by nobody in time.
+func TestAsk(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := DefaultLimits()
+		l.Questions = 2
+		b := newBench(t, l, "a b")
+		a, c := b.online("a/1"), b.online("b/1")
+		var mu sync.Mutex
+		var answers []string
+		ask := func(from, to string) {
+			iq := stanza.New(stanza.IQ, stanza.Get, jid.MustParse(to), &stanza.Raw{Bytes: []byte("<q xmlns='u:q'/>")})
+			iq.From = jid.MustParse(from)
+			turn := b.NewTurn()
+			b.Ask(turn, iq, time.Minute, func(_ *Turn, st *stanza.Stanza) {
+				mu.Lock()
+				defer mu.Unlock()
+				if st == nil {
+					answers = append(answers, "none")
+					return
+				}
+				answers = append(answers, st.Type.String())
+			})
+			turn.End()
+		}
+		expect := func(want ...string) {
+			t.Helper()
+			a.settle()
+			mu.Lock()
+			defer mu.Unlock()
+			if fmt.Sprint(answers) != fmt.Sprint(want) {
+				t.Fatalf("answers %v, want %v", answers, want)
+			}
+			answers = nil
+		}
+		reply := func(p *peer, id, to string) {
+			p.send("<iq type='result' id='" + id + "' to='" + to + "'/>")
+		}
+		idOf := func(s string) string {
+			_, s, _ = strings.Cut(s, " id='")
+			s, _, _ = strings.Cut(s, "'")
+			return s
+		}
+		ask("d", "a@d/1")
+		id := idOf(a.got()[0])
+		reply(c, id, "d")      // another
+		reply(a, "guess", "d") // another question
+		reply(a, id, "b@d")    // to another
+		expect()
+		reply(a, id, "d")
+		reply(a, id, "d")
+		expect("result")
+		ask("b@d", "a@d/1") // as an account
+		reply(a, idOf(a.got()[0]), "b@d")
+		expect("result")
+		ask("d", "a@d/gone")
+		expect("error")
+		ask("d", "a@d/1")
+		ask("d", "a@d/1")
+		ask("d", "a@d/1")
+		expect("none")
+		time.Sleep(2 * time.Minute)
+		expect("none", "none")
+		if !b.counts("stonechat_questions 0") || !b.counts("stonechat_questions_refused_total 1") {
+			t.Error("metrics")
+		}
+	})
+}
+
+// What a client has read elsewhere is not sent to it from the spool.
+func TestDrains(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b", &reader{})
+		a := b.online("a/1")
+		a.send(chat("b@d", "1") + chat("b@d", "read") + chat("b@d", "3"))
+		a.settle()
+		c := b.online("b/1")
+		c.settle()
+		c.gets("id='1'", "id='3'")
+		if n := b.spooled("b"); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
+}
+
+type reader struct{}
+
+func (*reader) Name() string { return "reader" }
+func (*reader) Init(h *Host) error {
+	h.Drains = func(_ *Session, s *stanza.Stanza) bool { return string(s.ID) == "read" }
+	return nil
+}
