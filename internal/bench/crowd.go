@@ -58,7 +58,8 @@ type lane struct {
 	copies  uint64
 	latency histogram
 	bad     faults
-	refused []string // the first errors that came back
+	refused []string  // the first errors that came back
+	waiting []*member // that were told to try again later
 }
 
 func newCrowd(t *Target, s Session, first, count int) (*crowd, error) {

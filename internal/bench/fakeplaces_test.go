@@ -17,6 +17,8 @@ type fakePlaces struct {
 	copies func(n int) int
 	// refuse answers every request to a place with an error.
 	refuse bool
+	// busy is how many who come behind the first are told to wait.
+	busy int
 	// page edits what an archive gives, nil does not.
 	page func(messages []string) []string
 
@@ -77,6 +79,9 @@ func (p *fakePlaces) room(s *fakeSession, name, room, nick string, u []byte) {
 		s.send("<iq type='result' id='", string(attr(u, "id")), "' from='", room, "'/>")
 	case p.refuse:
 		s.send("<presence type='error' from='", from(nick), "'><error type='auth'><registration-required xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>")
+	case name == "presence" && p.busy > 0 && len(p.rooms[room]) > 0:
+		p.busy--
+		s.send("<presence type='error' from='", from(nick), "'><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>")
 	case name == "presence" && attr(u, "type") != nil:
 		p.rooms[room] = slices.DeleteFunc(p.rooms[room], func(o fakeOccupant) bool { return o.s == s })
 		s.send("<presence type='unavailable' from='", from(nick), "'>", status, "</presence>")

@@ -73,6 +73,8 @@ type joining struct {
 	now   atomic.Pointer[gathering]
 	left  sync.WaitGroup // occupants that do not know all yet
 	count int64          // of rooms
+
+	retries int // of joins that were told to wait, in this round
 }
 
 // gathering is one room while it fills.
@@ -106,6 +108,8 @@ func (w *joining) open(ctx context.Context, r *Run) (err error) {
 func (w *joining) stanza(m *member, unit []byte, now time.Time) {
 	kind := string(attr(unit, "type"))
 	switch {
+	case kind == "error" && m.seen == 0 && bytes.Contains(unit, []byte("<error")) && string(attr(unit[bytes.Index(unit, []byte("<error")):], "type")) == "wait":
+		m.lane.waiting = append(m.lane.waiting, m) // RFC 6120 §8.3.2: try again
 	case kind == "error":
 		m.lane.refuse(unit)
 	case kind == "result" && m.number == 0:
@@ -184,6 +188,7 @@ func (w *joining) round(ctx context.Context) (sample Sample, err error) {
 	sample.set(JoinSpan, "s", latency.max.Seconds(), false)
 	sample.set(ToldSpan, "s", after.at.Sub(before.at).Seconds(), false)
 	sample.set(Copies, "/s", n/after.at.Sub(before.at).Seconds(), false)
+	sample.set(Retries, "", float64(w.retries), false)
 	sample.set(Occupants, "", float64(w.o.Occupants), false)
 	sample.Values = append(sample.Values, felt.Values...)
 	return sample, nil
@@ -192,6 +197,7 @@ func (w *joining) round(ctx context.Context) (sample Sample, err error) {
 // newRoom has the owner make the next room. It is told of everybody too.
 func (w *joining) newRoom(ctx context.Context) error {
 	w.count++
+	w.retries = 0
 	room := fmt.Sprintf("bench-%s-%d@%s", w.crowd.dialer.tag, w.count, w.target.rooms())
 	w.now.Store(&gathering{room, time.Now()})
 	w.left.Add(w.o.Occupants)
@@ -234,13 +240,21 @@ func (w *joining) awaitAll(ctx context.Context) error {
 	go func() { w.left.Wait(); close(all) }()
 	patience := time.NewTimer(w.o.Patience)
 	defer patience.Stop()
+	again := time.NewTicker(joinAgain)
+	defer again.Stop()
 	var late error
-	select {
-	case <-all:
-		return nil
-	case <-ctx.Done():
-		late = ctx.Err()
-	case <-patience.C:
+	for waiting := true; waiting; {
+		select {
+		case <-all:
+			return nil
+		case <-again.C:
+			w.tryAgain()
+			continue
+		case <-ctx.Done():
+			late = ctx.Err()
+		case <-patience.C:
+		}
+		waiting = false
 	}
 	missing := 0
 	w.crowd.each(func(m *member) {
@@ -251,4 +265,22 @@ func (w *joining) awaitAll(ctx context.Context) error {
 		}
 	})
 	return errors.Join(fmt.Errorf("%d presences of %d have not come after %s", missing, w.o.Occupants*w.o.Occupants, w.o.Patience), late, w.crowd.broken())
+}
+
+// joinAgain is how often those that were told to wait try again.
+const joinAgain = 200 * time.Millisecond
+
+// tryAgain has those that were told to wait join once more.
+func (w *joining) tryAgain() {
+	room := w.now.Load().room
+	for _, l := range w.crowd.lanes {
+		l.mu.Lock()
+		due := l.waiting
+		l.waiting = nil
+		for _, m := range due {
+			l.loop.write(m.s, []byte(joinRequest(room, m.number)))
+		}
+		l.mu.Unlock()
+		w.retries += len(due)
+	}
 }

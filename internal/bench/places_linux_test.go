@@ -181,6 +181,19 @@ func TestJoin(t *testing.T) {
 	positive(t, rep, JoinSpan, ToldSpan, Copies, Occupants, BystanderP99)
 }
 
+// Who is told to wait tries again.
+func TestJoinTriesAgain(t *testing.T) {
+	f, target := fakeWithPlaces(t, Plain)
+	f.places.busy = 3
+	rep, err := testRun(t, 1).Join(t.Context(), []Target{target}, JoinOptions{Occupants: 10, Patience: 10 * time.Second})
+	if err != nil {
+		t.Fatalf("%v: %+v", err, rep)
+	}
+	if n := rep.Results[0].Figure(Retries).Median; n != 3 {
+		t.Errorf("%v retries; want 3", n)
+	}
+}
+
 func TestJoinNotices(t *testing.T) {
 	tests := []struct {
 		name   string
