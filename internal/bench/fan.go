@@ -363,7 +363,7 @@ func (f *fan) round(ctx context.Context) (sample Sample, err error) {
 
 // calm is what bystanders feel without a load.
 func (f *fan) calm(ctx context.Context, sample *Sample) error {
-	s, err := f.live.round(ctx)
+	s, err := f.live.slice(ctx)
 	sample.Faults = append(sample.Faults, s.Faults...)
 	for _, v := range s.Values {
 		if v.Name == LatencyP99 {
