@@ -8,9 +8,13 @@
 //
 // # Topics
 //
-// The data is divided into topics: accounts, roster, spool, settings. A topic is one file of its name here, in every
+// The data is divided into topics: accounts, roster, spool, settings, archive. A topic is one file of its name here, in every
 // engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
-// the settings belong to an account: an operation on the data of an account that does not exist fails with
+// the settings and the archives of rooms and nodes belong to an account: an operation on the data of an account that
+// does not exist fails with [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
+// The data is divided into topics: accounts, roster, spool, settings, rooms. A topic is one file of its name here, in every
+// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
+// the settings and the rooms belong to an account: an operation on the data of an account that does not exist fails with
 // [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
 //
 // # What is promised
@@ -54,6 +58,8 @@ type Store interface {
 	Rosters
 	Spools
 	Settings
+	Archives
+	Rooms
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

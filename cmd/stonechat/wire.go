@@ -11,7 +11,9 @@ import (
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
+	"github.com/stonechat-im/stonechat/module/mam"
 	"github.com/stonechat-im/stonechat/module/message"
+	"github.com/stonechat-im/stonechat/module/muc"
 	"github.com/stonechat-im/stonechat/module/offline"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
@@ -40,6 +42,10 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
+	w.add(mam.New(settings[mam.Config](&w, "mam"), ros))
+
+	// rooms
+	w.add(muc.New(settings[muc.Config](&w, "muc")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))

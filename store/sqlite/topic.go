@@ -35,6 +35,8 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	archive,
+	rooms,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in
