@@ -141,8 +141,15 @@ limits:
   failed_logins_per_minute: none
   registrations_per_hour: none
   stanzas_per_second: none
-log: {level: warn}
-`, domain, s.dir, s.addr("client"))
+%[4]slog: {level: warn}
+`, domain, s.dir, s.addr("client"), stonechatModules(s.archive))
+}
+
+// stonechatModules has no limits of rooms either.
+func stonechatModules(archive bool) string {
+	return `modules:
+  muc: {max_rooms: 1000000, max_rooms_per_creator: 1000000}
+`
 }
 
 func configureProsody(s *server) error {
