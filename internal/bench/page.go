@@ -129,6 +129,7 @@ func (a *archive) fill(ctx context.Context) error {
 			a.send(a.channels[0])
 		}
 	}
+	a.ended = time.Now()
 	if err := settle(ctx, a.target.PID, time.Minute); err != nil {
 		return err
 	}
@@ -136,11 +137,10 @@ func (a *archive) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ended = time.Now()
 	a.filled.Faults = a.settleUp()
 	n := float64(a.o.Messages)
 	a.filled.set(Stored, "", n, false)
-	a.filled.set(Storing, "/s", n/after.at.Sub(before.at).Seconds(), false)
+	a.filled.set(Storing, "/s", n/a.ended.Sub(a.began).Seconds(), false)
 	if a.target.PID != 0 {
 		a.filled.set(CPUPerStored, "µs", micros(after.server-before.server)/n, false)
 	}
