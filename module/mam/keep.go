@@ -64,17 +64,6 @@ func (m *Module) batch(t *server.Turn) *batch {
 	return b
 }
 
-// full reports whether more would be too much.
-func (m *Module) full() bool {
-	most := m.config.Load().QueueBytes
-	return most > 0 && m.queued.Load() >= int64(most)
-}
-
-func (m *Module) refuse() error {
-	m.metrics.refused.Inc()
-	return stanza.ResourceConstraint.Err("too much waits to be archived")
-}
-
 // sending is the hook on what sessions send, before it is handled.
 func (m *Module) sending(t *server.Turn, s *stanza.Stanza) error {
 	if s.Kind != stanza.Message {
@@ -111,6 +100,7 @@ func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
 		Archive: store.ArchiveName{JID: u.JID}, Account: true, Seq: seq, With: s.To.Bare(),
 	}})
 	last.set(s.To, seq, b)
+	m.slow(t)
 	m.retracts(s, store.ArchiveName{JID: u.JID}, s.To.Bare())
 	return nil
 }
@@ -212,6 +202,7 @@ func (m *Module) arrived(t *server.Turn, u *server.User, s *stanza.Stanza) error
 	e.receipt = t.Receipt()
 	e.receipt.Hold()
 	m.batch(t) // if the turn has been flushed meanwhile
+	m.slow(t)
 	m.retracts(s, store.ArchiveName{JID: u.JID}, s.From.Bare())
 	return nil
 }
@@ -285,7 +276,7 @@ func (m *Module) commit(rows []entry) {
 	}
 	m.queued.Add(size)
 	m.server.After(m.store.Commit(ops...), func(t *server.Turn, err error) {
-		m.queued.Add(-size)
+		m.written(size)
 		if len(rows) > 1 && (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists)) {
 			// An account that went meanwhile: the others' rows have to be kept all the same.
 			for i := range rows {
