@@ -163,6 +163,11 @@ func (s *Server) Start() {
 // be accepted any more before.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
+	t := s.NewTurn()
+	for _, f := range s.table.stopping {
+		f(t)
+	}
+	t.End()
 	s.lastAcks(ctx)
 	s.users.each(func(u *User) {
 		for _, se := range u.Sessions(nil) {
