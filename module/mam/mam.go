@@ -60,7 +60,7 @@ type Config struct {
 	// everything to everybody. Such a query is refused with policy-violation where more would be needed.
 	ScanRows int `yaml:"scan_rows" default:"20000" live:"yes"`
 	// QueueBytes may wait to be archived. Then messages that would have to be are refused with resource-constraint; from half
-	// of it on their senders are slowed down.
+	// of it on those who have sent most of it are slowed down.
 	QueueBytes config.Bytes `yaml:"queue_bytes" default:"64MiB" live:"yes"`
 	// Preferences is how many addresses an account may name in its preferences. One more is refused with policy-violation.
 	Preferences int `yaml:"preferences" default:"1000" live:"yes"`

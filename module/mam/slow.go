@@ -27,11 +27,17 @@ func (m *Module) refuse() error {
 	return stanza.ResourceConstraint.Err("too much waits to be archived")
 }
 
+// ownPart of what may wait for the disk is of one session when it is slowed down: who sends little is not, whatever others do.
+const ownPart = 256
+
 // slow pauses the sender of what is archived while much waits for the disk: who sends faster than it writes waits, and nobody
 // is refused.
 func (m *Module) slow(t *server.Turn) {
 	most := int64(m.config.Load().QueueBytes)
 	if most == 0 || m.queued.Load() < most/2 {
+		return
+	}
+	if own := m.sentBy(t); own != nil && own.waiting.Load() <= most/ownPart {
 		return
 	}
 	p := &m.paused
