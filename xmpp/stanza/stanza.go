@@ -208,7 +208,7 @@ func (s *Stanza) Cut(i int) {
 
 // Clip makes sure that what is added to a copy of the struct, or to s, does not show in the other: copies
 // may then be sent on from different goroutines.
-func (s *Stanza) Clip() { s.tail, s.cuts = slices.Clip(s.tail), slices.Clip(s.cuts) }
+func (s *Stanza) Clip() { s.tail = slices.Clip(s.tail) }
 
 // Size is about how many bytes Append will write.
 func (s *Stanza) Size() int {
