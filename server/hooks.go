@@ -65,6 +65,9 @@ type Hooks struct {
 	Ended func(t *Turn, se *Session, was Presence)
 	// Features appends what a stream offers in its present state (RFC 6120 §4.3.2).
 	Features func(dst []byte, st Stream) []byte
+	// Stopping runs when the server is about to end, before its sessions: stanzas still reach them, and
+	// what they send is not taken any more.
+	Stopping func(t *Turn)
 	// Drains is asked before s, which has waited in the spool, is sent to se: true says that its
 	// client has it already, which ends the waiting. It runs on a worker and must be quick.
 	Drains func(se *Session, s *stanza.Stanza) bool
@@ -88,6 +91,7 @@ type table struct {
 	presence []func(*Turn, *Session, Presence)
 	ended    []func(*Turn, *Session, Presence)
 	features []func([]byte, Stream) []byte
+	stopping []func(*Turn)
 	drains   []func(*Session, *stanza.Stanza) bool
 	deleted  []func(*Turn, *User)
 }
@@ -121,6 +125,9 @@ func (t *table) join(module string, h *Hooks) {
 	}
 	if h.Features != nil {
 		t.features = append(t.features, h.Features)
+	}
+	if h.Stopping != nil {
+		t.stopping = append(t.stopping, h.Stopping)
 	}
 	if h.Drains != nil {
 		t.drains = append(t.drains, h.Drains)

@@ -82,6 +82,7 @@ type Server struct {
 	features                []feature
 	modules                 []Module
 	userSlots, sessionSlots int
+	turnSlots               int
 
 	complaints complaints
 	running    sync.WaitGroup
@@ -133,6 +134,11 @@ func New(c Config, modules []Module) (*Server, error) {
 	for _, d := range s.desks {
 		err = errors.Join(err, d.iqs.err)
 	}
+	for _, m := range modules {
+		if o, ok := m.(Opener); ok && err == nil {
+			err = o.Open(context.Background())
+		}
+	}
 	return s, err
 }
 
@@ -157,6 +163,11 @@ func (s *Server) Start() {
 // be accepted any more before.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
+	t := s.NewTurn()
+	for _, f := range s.table.stopping {
+		f(t)
+	}
+	t.End()
 	s.lastAcks(ctx)
 	s.users.each(func(u *User) {
 		for _, se := range u.Sessions(nil) {

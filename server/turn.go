@@ -32,6 +32,7 @@ type Turn struct {
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
 	commits   []spooling  // to be followed with the turn
+	slots     []any       // of modules
 	buf       []byte
 	received  stanza.Stanza // memory of the one being handled
 }
@@ -53,9 +54,10 @@ func (t *Turn) End() {
 		buf = nil
 	}
 	clear(t.took)
+	clear(t.slots)
 	*t = Turn{
 		took: t.took[:0], dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
-		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
+		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0], slots: t.slots[:0],
 	}
 	turns.Put(t)
 }

@@ -17,6 +17,9 @@ type Pubsub interface {
 	Node(ctx context.Context, name NodeName) (NodeState, error)
 	// Nodes returns a page of the nodes of an address, those whose names come behind after in byte order.
 	Nodes(ctx context.Context, at jid.JID, after string, limit int) ([]Node, error)
+	// NodeNames returns the names of all nodes of up to MaxNodeOwners addresses, or ErrTooLarge where they are more
+	// than MaxPage.
+	NodeNames(ctx context.Context, at []jid.JID) ([]NodeName, error)
 	// NodeCount returns how many nodes an address has and how many subscriptions these have.
 	NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions int, err error)
 	// NodesOwned returns how many nodes of an address the account or other bare address who owns.
@@ -31,6 +34,9 @@ type Pubsub interface {
 	// ItemPlace returns how many items of a node are older than the one of that id, or ErrNotFound.
 	ItemPlace(ctx context.Context, name NodeName, id string) (int, error)
 }
+
+// MaxNodeOwners are the addresses of which NodeNames reads at once.
+const MaxNodeOwners = 64
 
 // NodeName names a node of an address.
 type NodeName struct {

@@ -8,10 +8,11 @@
 //
 // # Topics
 //
-// The data is divided into topics: accounts, roster, spool, settings, pubsub. A topic is one file of its name here, in every
-// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
-// the settings belong to an account: an operation on the data of an account that does not exist fails with
-// [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
+// The data is divided into topics, such as accounts, roster, spool, archive. A topic is one file of its name here, in every
+// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. Most data
+// belong to an account: an operation on those of an account that does not exist fails with [ErrNotFound], and
+// [DeleteAccount] removes what the account has in every topic. The settings, rooms, and the archives and nodes of
+// services belong to none.
 //
 // # What is promised
 //
@@ -54,6 +55,8 @@ type Store interface {
 	Rosters
 	Spools
 	Settings
+	Archives
+	Rooms
 	Pubsub
 }
 

@@ -26,6 +26,7 @@ type Doap struct {
 // package of theirs has a namespace, each with where it shows instead.
 var spoken = map[string]string{
 	"0004": "in the payloads of others",
+	"0045": "in the answers of rooms and of their service",
 	"0059": "in the payloads of others",
 	"0060": "in the answers of its service and of accounts",
 	"0114": "a component's stream",
@@ -34,11 +35,14 @@ var spoken = map[string]string{
 	"0175": "a SASL mechanism",
 	"0178": "a SASL mechanism",
 	"0198": "a stream feature",
+	"0249": "from client to client",
 	"0280": "clients ask and take; the server makes no copies yet",
 	"0297": "in the payloads of others",
+	"0317": "in the answers of rooms",
 	"0335": "things and clients speak it, past the server",
 	"0432": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",
+	"0421": "in the answers of rooms and of their service",
 	"0440": "a stream feature",
 }
 

@@ -3,12 +3,11 @@
 package pubsub
 
 // How to read this file: what other modules of this server use: the nodes of accounts (module pep), and nodes in process.
-// All of it may wait for the store, but for Appeared.
+// All of it may wait for the store. Appeared is in appear.go.
 
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -110,134 +109,4 @@ func (m *Module) Retract(t *server.Turn, owner jid.JID, node string, id string, 
 	}
 	m.runAfter(n, p)
 	return p
-}
-
-// Appeared sends the last items of owner's nodes that are sent with presence to a resource that has just become
-// available, as far as it may see them. wants says for which nodes its client asks, and is called on another goroutine. It
-// returns at once; when too many wait, the latest are passed over.
-func (m *Module) Appeared(owner, to jid.JID, wants func(node string) bool) {
-	a := &m.arrivals
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.list) >= maxArrivals {
-		m.metrics.limited.Inc()
-		return
-	}
-	a.list = append(a.list, arrival{owner.Bare().Clone(), to.Clone(), wants})
-	if !a.running {
-		a.running = true
-		go m.greet()
-	}
-}
-
-// maxArrivals is how many resources wait for last items.
-const maxArrivals = 200_000
-
-// arrivals are the resources that wait for last items, and those who send them: one goroutine.
-type arrivals struct {
-	mu      sync.Mutex
-	list    []arrival
-	running bool
-}
-
-type arrival struct {
-	owner, to jid.JID
-	wants     func(node string) bool
-}
-
-func (m *Module) greet() {
-	a := &m.arrivals
-	for {
-		a.mu.Lock()
-		list := a.list
-		a.list = nil
-		if len(list) == 0 {
-			a.running = false
-			a.mu.Unlock()
-			return
-		}
-		a.mu.Unlock()
-		for _, x := range list {
-			if err := m.sendLast(context.Background(), x); err != nil {
-				m.log.Error("last items not sent", "jid", x.owner.String(), "err", err)
-			}
-		}
-	}
-}
-
-// sendLast sends the last items of an account's nodes. Of accounts without nodes, which are most, it knows that by heart.
-func (m *Module) sendLast(ctx context.Context, x arrival) error {
-	names, err := m.names(ctx, x.owner)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if !x.wants(name) {
-			continue
-		}
-		if err := m.sendLastOf(ctx, store.NodeName{JID: x.owner, Node: name}, x.to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *Module) sendLastOf(ctx context.Context, name store.NodeName, to jid.JID) error {
-	n, release, err := m.hold(ctx, name, false)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if n.there() != nil {
-		return nil
-	}
-	s := n.standingOf(to.Bare())
-	if s.config.SendLast != pubsub.SendOnPresence || !m.mayHear(ctx, &s) {
-		return nil
-	}
-	t := m.server.NewTurn()
-	n.mu.Lock()
-	if n.exists {
-		if msg := m.lastItem(n); msg != nil {
-			m.tellOne(t, n, to, msg)
-		}
-	}
-	n.mu.Unlock()
-	n.out.Run(t)
-	t.End()
-	return nil
-}
-
-// names are those of an account's nodes, which are remembered until one is made or deleted.
-func (m *Module) names(ctx context.Context, owner jid.JID) ([]string, error) {
-	size, err := m.sizeOf(ctx, owner)
-	if err != nil || size.nodes.Load() == 0 {
-		return nil, err
-	}
-	if known := size.names.Load(); known != nil {
-		return *known, nil
-	}
-	changes := size.changes.Load()
-	var names []string
-	for {
-		after := ""
-		if len(names) > 0 {
-			after = names[len(names)-1]
-		}
-		page, err := m.store.Nodes(ctx, owner, after, 0)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 {
-			break
-		}
-		for _, x := range page {
-			names = append(names, x.Name.Node)
-		}
-	}
-	size.names.Store(&names)
-	if size.changes.Load() != changes { // one was made meanwhile
-		size.names.Store(nil)
-	}
-	return names, nil
 }

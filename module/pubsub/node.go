@@ -315,6 +315,7 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 	n.mu.Unlock()
 	p.OnDone(func(err error) {
 		if made != 0 {
+			m.names.forget(n.name.JID)
 			m.sizes.changed(n.name.JID, made, err == nil)
 		}
 		if err != nil {

@@ -56,6 +56,9 @@ type Config struct {
 	Page int `yaml:"page" default:"200" live:"yes"`
 	// CachedNodes are held in memory when nobody is using them.
 	CachedNodes int `yaml:"cached_nodes" default:"20000" live:"yes"`
+	// CachedAccounts are those of which the names of their nodes are held in memory, to know what their contacts
+	// are to be told when they come.
+	CachedAccounts int `yaml:"cached_accounts" default:"50000" live:"yes"`
 	// ExpireEvery is how often items are looked for that are older than their nodes allow.
 	ExpireEvery time.Duration `yaml:"expire_every" default:"1m" live:"yes"`
 }
@@ -112,7 +115,7 @@ type Module struct {
 	desk     *server.Desk
 	services map[jid.JID]*service
 	sizes    sizes
-	arrivals arrivals
+	names    names
 	lastID   atomic.Uint64 // of notifications
 	watchers []func(t *server.Turn, owner jid.JID, node string, item store.Item)
 	metrics  struct {
@@ -182,6 +185,7 @@ const expireSlice = 100
 // deleted forgets what an account was to nodes. The store has done so.
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	m.sizes.forget(u.JID)
+	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {
 		if n.name.JID == u.JID {
 			m.nodes.drop(n)
@@ -197,12 +201,7 @@ func (m *Module) deleted(_ *server.Turn, u *server.User) {
 }
 
 // size counts what an address has, for its bounds.
-type size struct {
-	nodes, subscriptions atomic.Int64
-
-	changes atomic.Int64             // of the set of nodes
-	names   atomic.Pointer[[]string] // of the nodes, nil: not known
-}
+type size struct{ nodes, subscriptions atomic.Int64 }
 
 type sizes struct {
 	mu sync.Mutex
@@ -226,8 +225,6 @@ func (s *sizes) changed(at jid.JID, made int64, stored bool) {
 	if stored == (made < 0) { // what was made has been counted before, what is deleted has not
 		x.nodes.Add(min(made, -made))
 	}
-	x.changes.Add(1)
-	x.names.Store(nil)
 }
 
 // sizeOf is the count of an address, read at first. Accounts that nobody has counted are not kept for ever: when there

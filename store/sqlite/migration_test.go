@@ -150,7 +150,7 @@ func TestNewerIsLetAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.exec(`INSERT OR REPLACE INTO topic (name, version) VALUES (?, 99)`, topic.name)
+		_, err = c.exec(`INSERT INTO topic VALUES (?, 99) ON CONFLICT DO UPDATE SET version = 99`, topic.name)
 		if err := errors.Join(err, c.close()); err != nil {
 			t.Fatal(err)
 		}

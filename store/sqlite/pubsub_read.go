@@ -7,6 +7,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -114,6 +115,39 @@ func (s *Store) Nodes(ctx context.Context, at jid.JID, after string, limit int) 
 		})
 	})
 	return list, err
+}
+
+// NodeNames implements [store.Pubsub].
+func (s *Store) NodeNames(ctx context.Context, at []jid.JID) (list []store.NodeName, err error) {
+	if len(at) > store.MaxNodeOwners {
+		return nil, fmt.Errorf("nodes of %d addresses: %w", len(at), store.ErrTooLarge)
+	}
+	const names = `SELECT a.jid, n.name FROM address a CROSS JOIN pubsub_node n ON n.owner = a.id
+		WHERE a.jid IN (SELECT value FROM json_each(?)) AND n.moved = '' LIMIT ?`
+	written, owners := make([]string, len(at)), make(map[string]jid.JID, len(at))
+	for i, j := range at {
+		written[i] = j.String()
+		owners[j.String()] = j
+	}
+	all, err := json.Marshal(written)
+	if err != nil {
+		return nil, fmt.Errorf("nodes of %d addresses: %w", len(at), err)
+	}
+	err = s.read(ctx, "names of nodes", func(c *conn) error {
+		return c.each(names, []any{string(all), store.MaxPage + 1}, func(scan func(...any) error) (bool, error) {
+			var owner, name string
+			err := scan(&owner, &name)
+			list = append(list, store.NodeName{JID: owners[owner], Node: name})
+			return true, err
+		})
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(list) > store.MaxPage:
+		return nil, fmt.Errorf("nodes of %d addresses: %w", len(at), store.ErrTooLarge)
+	}
+	return list, nil
 }
 
 // NodeCount implements [store.Pubsub].

@@ -35,6 +35,8 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	archive,
+	rooms,
 	pubsub,
 }
 

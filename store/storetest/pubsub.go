@@ -41,6 +41,7 @@ var pubsub = topic{
 
 func testPubsub(t *testing.T, e Engine) {
 	t.Run("nodes", func(t *testing.T) { testNodes(t, e) })
+	t.Run("names", func(t *testing.T) { testNodeNames(t, e) })
 	t.Run("members", func(t *testing.T) { testMembers(t, e) })
 	t.Run("items", func(t *testing.T) { testItems(t, e) })
 	t.Run("expiry", func(t *testing.T) { testExpiry(t, e) })
@@ -67,6 +68,49 @@ func item(n int) store.Item {
 
 func publish(name string, n, keep int) store.Op {
 	return store.PublishItem{Name: nodeName(name), Item: item(n), Keep: keep}
+}
+
+func testNodeNames(t *testing.T, e Engine) {
+	s := e.open(t, "juliet", "nurse", "peter")
+	at := func(who, name string) store.NodeName { return store.NodeName{JID: user(who), Node: name} }
+	names := func(of ...jid.JID) ([]store.NodeName, error) {
+		list, err := s.NodeNames(t.Context(), of)
+		slices.SortFunc(list, func(a, b store.NodeName) int { return strings.Compare(a.String(), b.String()) })
+		return list, err
+	}
+	for _, n := range []store.NodeName{at("juliet", "a"), at("juliet", `"b' <&`), at("nurse", "a"), at("nurse", "moved")} {
+		commit(t, s, store.CreateNode{Node: store.Node{Name: n, Creator: n.JID}, Account: true, Owner: n.JID})
+	}
+	commit(t, s, store.DeleteNode{Name: at("nurse", "moved"), Moved: "xmpp:elsewhere"})
+	stranger := jid.MustParse(`it\27s@capulet.example`)
+	for _, x := range []struct {
+		of   []jid.JID
+		want []store.NodeName
+	}{
+		{nil, nil},
+		{[]jid.JID{user("peter"), stranger}, nil},
+		{[]jid.JID{user("juliet")}, []store.NodeName{at("juliet", `"b' <&`), at("juliet", "a")}},
+		{[]jid.JID{user("nurse"), user("peter"), user("juliet"), user("nurse")}, []store.NodeName{at("juliet", `"b' <&`), at("juliet", "a"), at("nurse", "a")}},
+	} {
+		if got, err := names(x.of...); err != nil || !slices.Equal(got, x.want) {
+			t.Errorf("of %v: %v, %v, want %v", x.of, got, err, x.want)
+		}
+	}
+	if _, err := names(make([]jid.JID, store.MaxNodeOwners+1)...); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("of too many: %v, want %v", err, store.ErrTooLarge)
+	}
+	var ops []store.Op
+	for i := range store.MaxPage {
+		n := at("peter", fmt.Sprint(i))
+		ops = append(ops, store.CreateNode{Node: store.Node{Name: n, Creator: n.JID}, Account: true, Owner: n.JID})
+	}
+	commit(t, s, ops...)
+	if got, err := names(user("peter")); err != nil || len(got) != store.MaxPage {
+		t.Errorf("%d, %v", len(got), err)
+	}
+	if _, err := names(user("peter"), user("juliet")); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("too many: %v, want %v", err, store.ErrTooLarge)
+	}
 }
 
 func testNodes(t *testing.T, e Engine) {

@@ -46,6 +46,8 @@ var topics = []topic{
 	roster,
 	spool,
 	settings,
+	archive,
+	rooms,
 	pubsub,
 }
 

@@ -206,6 +206,10 @@ func (s *Stanza) Cut(i int) {
 	}
 }
 
+// Clip makes sure that what is added to a copy of the struct, or to s, does not show in the other: copies
+// may then be sent on from different goroutines.
+func (s *Stanza) Clip() { s.tail = slices.Clip(s.tail) }
+
 // Size is about how many bytes Append will write.
 func (s *Stanza) Size() int {
 	return 64 + len(s.raw) - s.start + len(s.tail) + len(s.extra) + len(s.ID) + len(s.Lang) +

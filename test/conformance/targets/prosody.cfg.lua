@@ -5,7 +5,7 @@ run_as_root = true
 pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
-	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
+	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket"; "mam";
 	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 allow_registration = true

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package muc
+
+import (
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/delay"
+	"github.com/stonechat-im/stonechat/xmpp/hint"
+	"github.com/stonechat-im/stonechat/xmpp/muc"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// nsStanzaID qualifies the ids that rooms and archives give. XEP-0359
+const nsStanzaID = "urn:xmpp:sid:0"
+
+// say takes a message to everybody (§7.4), a subject among them (§8.1).
+func (r *room) say(t *server.Turn, s *stanza.Stanza) error {
+	r.mu.Lock()
+	defer r.unlock(t)
+	o := r.occupantOf(s.From)
+	switch {
+	case r.gone.Load(), r.locked && o == nil:
+		return errNoRoom()
+	case o == nil:
+		return stanza.NotAcceptable.Err("you are not in this room")
+	case isSubject(s):
+		return r.setSubject(t, s, o)
+	case o.role.Level() < muc.Participant.Level():
+		return stanza.Forbidden.Err("you have no voice in this room")
+	}
+	m := r.spoken(s, o)
+	r.tell(t, func(*session) *stanza.Stanza { return m })
+	if lasting(m) {
+		r.history.note(line{at: t.Now, s: m}, r.options.history)
+	}
+	return nil
+}
+
+// spoken is a message as everybody gets it, as a copy that is kept: from the occupant, with what only the
+// room may say. The caller holds mu.
+func (r *room) spoken(s *stanza.Stanza, o *occupant) *stanza.Stanza {
+	c := *s
+	for i := range c.Len() {
+		space, local, _ := c.Child(i)
+		switch string(space) {
+		case muc.NSUser, muc.NSOccupantID:
+			c.Cut(i)
+		case nsStanzaID:
+			if string(local) == "stanza-id" && c.Reader(i).Attr("by") == r.jid.String() {
+				c.Cut(i)
+			}
+		case delay.NS:
+			if c.Reader(i).Attr("from") == r.jid.String() {
+				c.Cut(i)
+			}
+		}
+	}
+	m := c.Retain()
+	m.From = o.at
+	m.Add(&o.id)
+	m.Clip()
+	return m
+}
+
+// lasting reports whether a message is worth telling those who come later.
+func lasting(s *stanza.Stanza) bool {
+	if s.Has(hint.NS, "no-store") || s.Has(hint.NS, "no-permanent-store") {
+		return false
+	}
+	return s.Has(stanza.NSClient, "body") || s.Has(hint.NS, "store")
+}
+
+// isSubject: only a message with a subject and neither body nor thread changes it (§8.1).
+func isSubject(s *stanza.Stanza) bool {
+	return s.Has(stanza.NSClient, "subject") && !s.Has(stanza.NSClient, "body") && !s.Has(stanza.NSClient, "thread")
+}
+
+// extraSubject is the name under which a room's subject is kept.
+const extraSubject = "subject"
+
+// setSubject changes the subject. The caller holds mu.
+func (r *room) setSubject(t *server.Turn, s *stanza.Stanza, o *occupant) error {
+	if o.role != muc.Moderator && !(r.options.changeSubject && o.role == muc.Participant) {
+		return stanza.Forbidden.Err("you may not change the subject")
+	}
+	m := r.spoken(s, o)
+	r.tell(t, func(*session) *stanza.Stanza { return m })
+	kept := *m
+	kept.Add(&delay.Delay{From: r.jid, Stamp: t.Now})
+	kept.Clip()
+	r.subject = &kept
+	if r.kept.Load() {
+		p := r.commit(store.SetRoomExtra{Room: r.jid, Name: extraSubject, Value: kept.Append(nil, stanza.NSClient)})
+		t.Keep(p)
+	}
+	return nil
+}
+
+// commit is the store's, with r held in memory until it is done: nobody may load what was before.
+func (r *room) commit(ops ...store.Op) *store.Pending {
+	m := r.module
+	m.table.hold(r)
+	p := m.store.Commit(ops...)
+	p.OnDone(func(error) { go m.release(nil, r) })
+	return p
+}
+
+// whisper takes a private message (§7.5).
+func (r *room) whisper(t *server.Turn, s *stanza.Stanza) error {
+	r.mu.Lock()
+	defer r.unlock(t)
+	o, to := r.occupantOf(s.From), r.called(s.To.Resource())
+	switch {
+	case r.gone.Load(), r.locked && o == nil:
+		return errNoRoom()
+	case o == nil:
+		return stanza.NotAcceptable.Err("you are not in this room")
+	case to == nil:
+		return stanza.ItemNotFound.Err("nobody has that nick")
+	case !r.options.mayWhisper(o.role):
+		return stanza.Forbidden.Err("you may not send private messages in this room")
+	}
+	m := r.spoken(s, o)
+	m.Add(new(muc.User))
+	m.Clip()
+	r.sendAll(t, to, m)
+	return nil
+}
+
+func (o *options) mayWhisper(role muc.Role) bool {
+	switch o.allowPM {
+	case pmAnyone:
+		return true
+	case pmParticipants:
+		return role.Level() >= muc.Participant.Level()
+	case pmModerators:
+		return role == muc.Moderator
+	}
+	return false
+}
+
+// request takes a message to the room that is not for everybody: an invitation, its refusal, a request for
+// voice or membership, or the decision on one.
+func (r *room) request(t *server.Turn, s *stanza.Stanza) error {
+	var u muc.User
+	if found, err := s.Decode(&u); err != nil {
+		return err
+	} else if found && len(u.Invites) > 0 {
+		return r.invite(t, s, &u)
+	} else if found && u.Decline != nil {
+		return r.decline(t, s, u.Decline)
+	}
+	return r.decide(t, s)
+}
