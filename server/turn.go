@@ -29,6 +29,7 @@ type Turn struct {
 	later     []Flusher
 	to        []*Session  // memory of Takers and Named
 	took      []*Session  // by whom the stanza being handled was taken
+	delivered *delivery   // of the stanza being handled, if it is followed
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
 	commits   []spooling  // to be followed with the turn

@@ -8,6 +8,7 @@ import (
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/module/anonymous"
 	"github.com/stonechat-im/stonechat/module/caps"
+	"github.com/stonechat-im/stonechat/module/carbons"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
@@ -19,6 +20,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
 	"github.com/stonechat-im/stonechat/module/pubsub"
+	"github.com/stonechat-im/stonechat/module/private"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sm"
@@ -48,6 +50,10 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// rooms
 	w.add(muc.New(settings[muc.Config](&w, "muc")))
+	w.add(carbons.New())
+
+	// what accounts keep here
+	w.add(private.New(settings[private.Config](&w, "private")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))

@@ -239,8 +239,8 @@ func (c *conn) nodeID(name store.NodeName) (id int64, err error) {
 	return id, err
 }
 
-// place is the seq of an item.
-func (c *conn) place(node int64, item string) (seq int64, err error) {
+// placeOfItem is the seq of an item.
+func (c *conn) placeOfItem(node int64, item string) (seq int64, err error) {
 	found, err := c.row(`SELECT seq FROM pubsub_item WHERE node = ? AND item = ?`, []any{node, item}, &seq)
 	if err == nil && !found {
 		err = fmt.Errorf("item: %w", store.ErrNotFound)
@@ -289,12 +289,12 @@ func (c *conn) itemsByID(node int64, ids []string, bare bool) (list []store.Item
 func (c *conn) items(node int64, q store.ItemQuery) (list []store.Item, err error) {
 	after, before := int64(minSeq), int64(maxSeq)
 	if q.After != "" {
-		if after, err = c.place(node, q.After); err != nil {
+		if after, err = c.placeOfItem(node, q.After); err != nil {
 			return nil, err
 		}
 	}
 	if q.Before != "" {
-		if before, err = c.place(node, q.Before); err != nil {
+		if before, err = c.placeOfItem(node, q.Before); err != nil {
 			return nil, err
 		}
 	}
@@ -327,7 +327,7 @@ func (s *Store) ItemPlace(ctx context.Context, name store.NodeName, id string) (
 		if err != nil {
 			return err
 		}
-		seq, err := c.place(node, id)
+		seq, err := c.placeOfItem(node, id)
 		if err != nil {
 			return err
 		}
