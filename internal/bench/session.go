@@ -2,6 +2,9 @@
 
 package bench
 
+// How to read this file: a session and how it is made; then what its loop does with what has come, and
+// with what is to be sent.
+
 import (
 	"bytes"
 	"crypto/tls"
