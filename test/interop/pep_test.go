@@ -18,7 +18,7 @@ func newEventful(s *server, name string) *agent {
 		s.t.Fatal(err)
 	}
 	own := name + "@" + domain
-	return startAgent(s.t, "pep-"+name, own, s.authority.environment(), interpreter, "-W", "ignore", "clients/slixmpp_pep.py",
+	return startAgent(s.t, "pep-"+name, own, s.authority.environment(), interpreter, "-B", "-W", "ignore", "clients/slixmpp_pep.py",
 		own, password, s.client.IP.String(), strconv.Itoa(s.client.Port), "starttls")
 }
 
