@@ -396,3 +396,22 @@ func (p *peer) room(room, nick string, options ...string) {
 	p.must("set", room, configuration(options...))
 	p.got()
 }
+
+// guest sends a stanza as somebody of another server would, who reads nothing.
+func (b *bench) guest(from, s string) {
+	b.t.Helper()
+	x, err := stanza.Parse([]byte(strings.Replace(s, "<presence ", "<presence xmlns='jabber:client' from='"+from+"' ", 1)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	t := b.NewTurn()
+	b.NewInlet(idle{}).Receive(t, x)
+	t.End()
+	synctest.Wait()
+}
+
+// idle is a reader that is not stopped.
+type idle struct{}
+
+func (idle) Pause()  {}
+func (idle) Resume() {}

@@ -3,6 +3,8 @@
 package muc
 
 import (
+	"context"
+
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
@@ -104,6 +106,16 @@ func (r *room) commit(ops ...store.Op) *store.Pending {
 	p := m.store.Commit(ops...)
 	p.OnDone(func(error) { go m.release(nil, r) })
 	return p
+}
+
+// keep commits and waits; what is not kept is not changed, and the peer is told so.
+func (r *room) keep(ops ...store.Op) error {
+	err := r.commit(ops...).Wait(context.Background())
+	if err != nil {
+		r.module.log.Error("change of a room not stored", "jid", r.jid.String(), "err", err)
+		return stanza.ResourceConstraint.Err("the change could not be stored now")
+	}
+	return nil
 }
 
 // whisper takes a private message (§7.5).
