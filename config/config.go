@@ -162,6 +162,8 @@ type Limits struct {
 	StanzaAttributes Limit `yaml:"stanza_attributes" default:"200" live:"yes"`
 	// Elements within one stanza, at every depth; more end the stream with policy-violation.
 	StanzaChildren Limit `yaml:"stanza_children" default:"5000" live:"yes"`
+	// The size of one presence that a client sends, since it goes to every contact; a larger one is refused with policy-violation.
+	PresenceBytes Bytes `yaml:"presence_bytes" default:"16KiB" live:"yes"`
 	// Stanzas of one session, averaged over 10 s. Over it the session is read more slowly; nothing is lost.
 	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"1000" live:"yes"`
 

@@ -170,6 +170,7 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	d := t.track(u, to, b, keep)
+	t.delivered = d
 	if d != nil {
 		b = d.bytes
 	}
@@ -190,6 +191,27 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 		d.spool(t) // the sweeper would find nothing to wait for
 	}
 	return taken
+}
+
+// Copy sends s to one more session of the account to which the stanza being handled was delivered: s tells of it
+// in other words (XEP-0280 §7), and is one of its copies, so that the message does not come again to a session
+// that has had it, and is kept when any of them is acked. What nobody took is copied by itself. It is for hooks on
+// arriving stanzas of phase Observe, and reports whether s was taken.
+func (t *Turn) Copy(se *Session, s *stanza.Stanza) bool {
+	u := se.User
+	b := t.write(s)
+	before := t.follow(u, TraceReceived, s)
+	defer func() { t.way = before }()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := t.delivered
+	if d == nil || d.user != u {
+		return se.out.put(t, b, nil, false)
+	}
+	d.mu.Lock()
+	left := d.copies == 0 && !d.done // meanwhile to the spool, for any session of the account
+	d.mu.Unlock()
+	return !left && se.out.put(t, bytes.Clone(b), d, false)
 }
 
 // track makes the delivery for a message that must be kept. Where nobody waits for it and no

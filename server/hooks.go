@@ -187,6 +187,19 @@ func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool
 	return handled, nil
 }
 
+// observe runs the hooks of phase Observe alone.
+func (t *table) observe(turn *Turn, u *User, s *stanza.Stanza) {
+	for _, h := range t.arriving[Observe] {
+		err := h.f(turn, u, s)
+		if turn.way != nil {
+			turn.noteHook(Observe, h.module, s, err)
+		}
+		if err != nil {
+			turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
+		}
+	}
+}
+
 // Stream is a connection that carries, or will carry, a session: TCP, WebSocket and so on make
 // them. Its methods may be called from any goroutine.
 type Stream interface {

@@ -34,7 +34,8 @@ func (m *hooked) Init(h *Host) error {
 }
 
 // TestHookOrder: by phase, then by the order of the modules; Handled ends its phase only, a
-// rejection ends the way, an observer cannot.
+// rejection ends the way, an observer cannot. What the sender is
+// told of it is seen by the observers of its account.
 func TestHookOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var saw []string
@@ -65,11 +66,11 @@ func TestHookOrder(t *testing.T) {
 		for _, c := range []struct{ id, saw, told string }{
 			{"1", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0 aA1 aB1 aA2 aB2 aA3 aB3", ""},
 			{"shandleA", "sA0 sB0 sA1 sB1 sA2 sA3 sB3", ""},
-			{"srejectB", "sA0 sB0", "forbidden"},
-			{"sfailA", "sA0 sB0 sA1", "internal-server-error"},
+			{"srejectB", "sA0 sB0 aA3 aB3", "forbidden"},
+			{"sfailA", "sA0 sB0 sA1 aA3 aB3", "internal-server-error"},
 			{"ahandleB", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0 aA1 aB1 aA2 aB2 aA3 aB3", ""},
-			{"arejectA", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0", "forbidden"},
-			{"afailB", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0 aA1 aB1", "internal-server-error"},
+			{"arejectA", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aA3 aB3", "forbidden"},
+			{"afailB", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0 aA1 aB1 aA3 aB3", "internal-server-error"},
 		} {
 			saw = nil
 			a.send(chat("b@d/1", c.id))

@@ -20,6 +20,12 @@ type Module interface {
 	Init(*Host) error
 }
 
+// Opener is a Module that must know something of the store before anything is handled. New calls
+// Open, which may wait, when all modules have attached themselves.
+type Opener interface {
+	Open(ctx context.Context) error
+}
+
 // Runner is a Module with work of its own. Run is called once the server is up and returns when
 // ctx ends.
 type Runner interface {

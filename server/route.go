@@ -99,7 +99,7 @@ func (s *Server) toAccount(t *Turn, st *stanza.Stanza) {
 
 // arrive runs the Arriving hooks. What nobody takes charge of is refused, where it may be.
 func (s *Server) arrive(t *Turn, u *User, st *stanza.Stanza) {
-	t.took = t.took[:0]
+	t.took, t.delivered = t.took[:0], nil
 	handled, err := s.table.runArriving(t, u, st)
 	switch {
 	case err != nil:
@@ -143,9 +143,13 @@ func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error) {
 	t.server.metrics.refused.WithLabelValues(string(e.Condition)).Inc()
 	t.note(TraceReturned, string(e.Condition), s)
 	r := s.Refuse(e)
-	if t.Origin != nil && s.From == t.Origin.JID {
-		// Straight back, whatever address of its own the client used.
-		t.Origin.Send(t, r)
+	if se := t.Origin; se != nil && s.From == se.JID {
+		// Straight back, whatever address of its own the client used, and whatever hooks would
+		// make of it: those that observe see it.
+		if se.Send(t, r) && r.Kind == stanza.Message {
+			t.took, t.delivered = append(t.took[:0], se), nil
+			t.server.table.observe(t, se.User, r)
+		}
 		return
 	}
 	if r.To.IsZero() {

@@ -82,6 +82,7 @@ type Server struct {
 	features                []feature
 	modules                 []Module
 	userSlots, sessionSlots int
+	turnSlots               int
 
 	complaints complaints
 	running    sync.WaitGroup
@@ -132,6 +133,11 @@ func New(c Config, modules []Module) (*Server, error) {
 	err = s.iqs.err
 	for _, d := range s.desks {
 		err = errors.Join(err, d.iqs.err)
+	}
+	for _, m := range modules {
+		if o, ok := m.(Opener); ok && err == nil {
+			err = o.Open(context.Background())
+		}
 	}
 	return s, err
 }

@@ -29,9 +29,11 @@ type Turn struct {
 	later     []Flusher
 	to        []*Session  // memory of Takers and Named
 	took      []*Session  // by whom the stanza being handled was taken
+	delivered *delivery   // of the stanza being handled, if it is followed
 	doomed    []*Session  // over a bound: ended with the turn
 	gone      []*delivery // memory of reached
 	commits   []spooling  // to be followed with the turn
+	slots     []any       // of modules
 	buf       []byte
 	received  stanza.Stanza // memory of the one being handled
 }
@@ -53,9 +55,10 @@ func (t *Turn) End() {
 		buf = nil
 	}
 	clear(t.took)
+	clear(t.slots)
 	*t = Turn{
 		took: t.took[:0], dirty: t.dirty[:0], later: t.later[:0], to: t.to[:0], doomed: t.doomed[:0],
-		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0],
+		gone: t.gone[:0], commits: t.commits[:0], buf: buf[:0], slots: t.slots[:0],
 	}
 	turns.Put(t)
 }

@@ -16,6 +16,9 @@ type Rosters interface {
 	Roster(ctx context.Context, user jid.JID) (Roster, error)
 	// RosterItem returns one item, or ErrNotFound.
 	RosterItem(ctx context.Context, user, contact jid.JID) (RosterItem, error)
+	// SeenBy returns a page of the accounts in whose rosters the contact has SubscriptionFrom: it sees their
+	// presence. The next page is of those after the last of this one, a zero after begins.
+	SeenBy(ctx context.Context, contact, after jid.JID, limit int) ([]jid.JID, error)
 }
 
 // Roster is one user's contacts.

@@ -32,6 +32,7 @@ type bed struct {
 	t     *testing.T
 	store store.Store
 	spy   *spy
+	mods  []server.Module
 	gate  atomic.Pointer[chan struct{}] // the disk waits for it
 }
 
@@ -48,6 +49,12 @@ func (b *bed) stall() (release func()) {
 // newBed starts a server of the domains d and e; more is further configuration.
 func newBed(t *testing.T, more string) *bed {
 	t.Helper()
+	return newBedOf(t, more, func(mods []server.Module) []server.Module { return mods })
+}
+
+// newBedOf is newBed with other modules.
+func newBedOf(t *testing.T, more string, change func([]server.Module) []server.Module) *bed {
+	t.Helper()
 	c, err := config.Parse("test.yaml", []byte("domains: [d, e]\n"+more))
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +63,8 @@ func newBed(t *testing.T, more string) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{t: t, spy: new(spy)}
+	mods = change(mods)
+	b := &bed{t: t, spy: new(spy), mods: mods}
 	st, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler), BeforeCommit: func() {
 		if gate := b.gate.Load(); gate != nil {
 			<-*gate

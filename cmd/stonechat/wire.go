@@ -8,14 +8,19 @@ import (
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/module/anonymous"
 	"github.com/stonechat-im/stonechat/module/caps"
+	"github.com/stonechat-im/stonechat/module/carbons"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
+	"github.com/stonechat-im/stonechat/module/mam"
 	"github.com/stonechat-im/stonechat/module/message"
 	"github.com/stonechat-im/stonechat/module/muc"
 	"github.com/stonechat-im/stonechat/module/offline"
+	"github.com/stonechat-im/stonechat/module/pep"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
+	"github.com/stonechat-im/stonechat/module/pubsub"
+	"github.com/stonechat-im/stonechat/module/private"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sm"
@@ -34,16 +39,21 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// contacts
 	ros := roster.New(settings[roster.Config](&w, "roster"))
-	pre := presence.New(settings[presence.Config](&w, "presence"), ros)
+	pre := presence.New(settings[presence.Config](&w, "presence"), c.Limits.PresenceBytes, ros)
 	ros.OnLost(pre.Lost)
 	w.add(ros, pre)
 
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
+	w.add(mam.New(settings[mam.Config](&w, "mam"), ros))
 
 	// rooms
 	w.add(muc.New(settings[muc.Config](&w, "muc")))
+	w.add(carbons.New())
+
+	// what accounts keep here
+	w.add(private.New(settings[private.Config](&w, "private")))
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
@@ -52,7 +62,19 @@ func modules(c *config.Config) ([]server.Module, error) {
 	dis := disco.New(pre.Sees)
 	w.add(dis)
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
-	w.add(caps.New(dis))
+	can := caps.New(settings[caps.Config](&w, "caps"), dis)
+	w.add(can)
+
+	// nodes: of the service, and of accounts
+	nodes := pubsub.New(settings[pubsub.Config](&w, "pubsub"))
+	w.add(nodes)
+	personal := pep.New(settings[pep.Config](&w, "pep"), ros, can, dis)
+	personal.Over(nodes)
+	if w.addOn(personal, nodes) {
+		nodes.Hear(personal)
+	}
+
+	// small things
 	w.add(ping.New())
 	w.add(version.New(buildVersion()))
 	w.add(entitytime.New())
@@ -79,6 +101,16 @@ func (w *wiring) add(ms ...server.Module) {
 			w.modules = append(w.modules, m)
 		}
 	}
+}
+
+// addOn adds a module that is nothing without another one, if both are on.
+func (w *wiring) addOn(m, base server.Module) bool {
+	if w.config.Modules.Off(base.Name()) {
+		w.names = append(w.names, m.Name())
+		return false
+	}
+	w.add(m)
+	return !w.config.Modules.Off(m.Name())
 }
 
 // settings are a module's own keys.

@@ -19,6 +19,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/caps"
+	"github.com/stonechat-im/stonechat/xmpp/disco"
 )
 
 // Session says what a session sets up after it has logged in.
@@ -26,6 +29,7 @@ type Session struct {
 	SM       bool          // stream management (XEP-0198), resumable
 	Roster   bool          // fetch the roster
 	Presence bool          // send initial presence
+	Notify   string        // nodes, separated by spaces, whose news are asked for with presence (XEP-0163), announced as capabilities
 	QoS      byte          // of an MQTT subscription and its messages, 0 or 1
 	Timeout  time.Duration // of connecting and logging in; 0 is 30 s
 }
@@ -40,6 +44,8 @@ type dialer struct {
 	target  Target
 	tag     string // resource, and part of client identifiers and topics: two runs on one server stay apart
 	session Session
+	hello   []byte // initial presence
+	info    []byte // what it announces, as a query's answer; nil: nothing
 	ring    *keyring
 	tls     *tls.Config
 }
@@ -58,7 +64,28 @@ func newDialer(t Target, s Session) *dialer {
 	if t.Kind == XMPP && t.Security == DirectTLS {
 		conf.NextProtos = []string{"xmpp-client"}
 	}
-	return &dialer{target: t, tag: strings.ToLower(rand.Text()[:3]), session: s, ring: new(keyring), tls: conf}
+	d := &dialer{target: t, tag: strings.ToLower(rand.Text()[:3]), session: s, ring: new(keyring), tls: conf}
+	d.hello, d.info = announce(s.Notify)
+	return d
+}
+
+// announce makes the presence of a client that asks for nodes, and what it says that it can do.
+func announce(notify string) (hello, info []byte) {
+	nodes := strings.Fields(notify)
+	if len(nodes) == 0 {
+		return []byte("<presence/>"), nil
+	}
+	what := &disco.Info{Identities: []disco.Identity{{Category: "client", Type: "bot"}}}
+	for _, node := range nodes {
+		what.Features = append(what.Features, node+"+notify")
+	}
+	c := &caps.Caps{Hash: caps.SHA1, Node: "https://stonechat.im/bench"}
+	var err error
+	if c.Ver, err = caps.Ver(c.Hash, what); err != nil {
+		panic(err) // the names of nodes are the program's own
+	}
+	what.Node = c.InfoNode()
+	return append(c.AppendXML([]byte("<presence>")), "</presence>"...), what.AppendXML(nil)
 }
 
 // login makes session number index, ready for a loop.
@@ -86,7 +113,7 @@ func (d *dialer) connect(ctx context.Context, index int) (*wire, error) {
 	if err := conn.SetDeadline(time.Now().Add(d.session.Timeout)); err != nil {
 		return nil, err
 	}
-	s := &session{sock: &sock{conn: conn, fd: -1}, kind: d.target.Kind, index: index}
+	s := &session{sock: &sock{conn: conn, fd: -1}, kind: d.target.Kind, index: index, info: d.info}
 	w := &wire{s: s}
 	if d.target.Security == DirectTLS {
 		if err := w.secure(d.tls); err != nil {
@@ -151,7 +178,7 @@ func (d *dialer) setUpXMPP(w *wire) error {
 	}
 	if d.session.Presence {
 		w.s.countSent(1)
-		return w.s.write([]byte("<presence/>"))
+		return w.s.write(d.hello)
 	}
 	return nil
 }

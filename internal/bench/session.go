@@ -35,6 +35,7 @@ type session struct {
 	index   int    // number of its account
 	address string // full JID or topic
 	pair    *pair  // relay only
+	info    []byte // what it can do, nil: it does not say
 
 	left    []byte // incomplete input
 	answers []byte // written at the end of the loop's turn
@@ -144,8 +145,8 @@ func (s *session) unit(u []byte, now time.Time, message func(*session, []byte, t
 	return nil
 }
 
-// answerIQ refuses what a server asks: pings and roster pushes want an answer,
-// not a particular one.
+// answerIQ answers what a server asks: pings and roster pushes want an answer,
+// not a particular one; what the client can do is told where it was announced.
 func (s *session) answerIQ(u []byte) {
 	switch string(attr(u, "type")) {
 	case "get", "set":
@@ -158,7 +159,13 @@ func (s *session) answerIQ(u []byte) {
 		s.answers = append(s.answers, "' to='"...)
 		s.answers = append(s.answers, from...)
 	}
-	s.answers = append(s.answers, "'/>"...)
+	if s.info != nil && bytes.Contains(u, []byte("/disco#info")) {
+		s.answers = append(s.answers, "'>"...)
+		s.answers = append(s.answers, s.info...)
+		s.answers = append(s.answers, "</iq>"...)
+	} else {
+		s.answers = append(s.answers, "'/>"...)
+	}
 	s.countSent(1)
 }
 

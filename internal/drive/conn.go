@@ -36,6 +36,7 @@ type conn struct {
 	shake   *shake      // the one under way
 	cipher  []byte      // read from the socket and not taken by TLS yet
 	over    bool        // the machine has been called for the last time
+	calls   bool        // TLS as the client
 
 	mu    sync.Mutex
 	plain *buffer   // queued and not sealed yet

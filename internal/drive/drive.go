@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-// Driver moves the bytes of accepted connections.
+// Driver moves the bytes of connections, accepted ones mostly.
 type Driver interface {
 	// Serve takes nc over and drives it until it ends. With direct set, the connection begins
 	// with a TLS handshake as the server. start makes the machine; it is called soon, on the
@@ -43,7 +43,7 @@ type Machine interface {
 	// Input takes plaintext. data is the driver's and changes after the return. After
 	// Conn.Resume, Input is called with what is at hand, or with nothing.
 	Input(b *Batch, data []byte)
-	// Secured says that TLS is up, after Conn.StartTLS or on a connection that began with it.
+	// Secured says that TLS is up, after Conn.StartTLS or ConnectTLS, or on a connection that began with it.
 	Secured(tls.ConnectionState)
 	// Expired says that the deadline of Conn.SetDeadline has passed; also while paused.
 	Expired(b *Batch)
@@ -76,7 +76,7 @@ func (b *Batch) End() {
 }
 
 // Conn is a connection as its machine sees it. All methods may be called from any goroutine,
-// except StartTLS, which belongs in Machine.Input.
+// except StartTLS and ConnectTLS, which belong in Machine.Input, or where the machine is made.
 type Conn interface {
 	// Queue copies p behind what is queued. Nothing is sent before Flush, nor during a
 	// handshake, and nothing is taken after Close.
@@ -90,6 +90,8 @@ type Conn interface {
 	// StartTLS begins a handshake as the server when Input has returned and what is queued
 	// has left. Machine.Secured or Machine.Gone follows. After Close it does nothing.
 	StartTLS(*tls.Config)
+	// ConnectTLS is StartTLS as the client, for a connection that was made from here.
+	ConnectTLS(*tls.Config)
 	// SetDeadline asks for Machine.Expired at t, give or take a fifth of a second; the zero
 	// time asks for nothing. A handshake that is under way at t fails instead.
 	SetDeadline(t time.Time)

@@ -35,7 +35,7 @@ const maxShake = 64 << 10
 
 var errSlowHandshake = fmt.Errorf("%w: it took too long", ErrHandshake)
 
-// handshake begins one as the server.
+// handshake begins one.
 func (c *conn) handshake(cfg *tls.Config) {
 	c.mu.Lock()
 	if c.shut || c.tls != nil {
@@ -51,6 +51,17 @@ func (c *conn) handshake(cfg *tls.Config) {
 	c.limit = c.now() + instant(c.times.handshake)
 	c.sock.watch()
 	c.wire.Unlock()
+	if c.calls { // the client speaks first
+		c.beginShake()
+	}
+}
+
+// beginShake starts the goroutine of a handshake, once.
+func (c *conn) beginShake() {
+	if s := c.shake; !s.begun {
+		s.begun = true
+		c.wg.Go(func() { c.shakeHands(s) })
+	}
 }
 
 // feed gives the handshake bytes.
@@ -63,10 +74,7 @@ func (c *conn) feed(data []byte) {
 	}
 	s.mu.Unlock()
 	s.more.Signal()
-	if !s.begun {
-		s.begun = true
-		c.wg.Go(func() { c.shakeHands(s) })
-	}
+	c.beginShake()
 }
 
 // starve says that nothing more comes, from the peer's side.
@@ -93,6 +101,9 @@ func (c *conn) choke(on bool) {
 func (c *conn) shakeHands(s *shake) {
 	c.slots.acquire()
 	t := tls.Server(under{c}, s.config)
+	if c.calls {
+		t = tls.Client(under{c}, s.config)
+	}
 	err := t.Handshake()
 	c.slots.release()
 	c.post(func(w *work) { c.shaken(w, t, err) })

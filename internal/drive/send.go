@@ -75,6 +75,9 @@ func (c *conn) Queued() int {
 // StartTLS implements Conn.
 func (c *conn) StartTLS(cfg *tls.Config) { c.wantTLS = cfg }
 
+// ConnectTLS implements Conn.
+func (c *conn) ConnectTLS(cfg *tls.Config) { c.wantTLS, c.calls = cfg, true }
+
 // SetDeadline implements Conn.
 func (c *conn) SetDeadline(t time.Time) {
 	c.wire.Lock()

@@ -7,6 +7,8 @@
 package disco
 
 import (
+	"context"
+
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/form"
@@ -16,10 +18,18 @@ import (
 
 // Module is service discovery.
 type Module struct {
-	sees   func(u *server.User, viewer jid.JID) bool
-	alias  func(node string) bool
-	forms  []*form.Form
-	server *server.Server
+	sees       func(u *server.User, viewer jid.JID) bool
+	alias      func(node string) bool
+	forms      []*form.Form
+	identities []identity
+	info       func(context.Context, *server.Query, string) (*disco.Info, error)
+	items      func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)
+	server     *server.Server
+}
+
+type identity struct {
+	at server.Where
+	disco.Identity
 }
 
 // New makes the module. sees says who besides its owner may ask about an account: who sees its
@@ -36,6 +46,19 @@ func (m *Module) Alias(is func(node string) bool) { m.alias = is }
 // modules.
 func (m *Module) Extend(f *form.Form) { m.forms = append(m.forms, f) }
 
+// Identify adds to what the server, or each account, says that it is. It is for the Init of other
+// modules.
+func (m *Module) Identify(at server.Where, id disco.Identity) {
+	m.identities = append(m.identities, identity{at, id})
+}
+
+// Nodes sets, for the Init of another module, who answers for the nodes of accounts: info describes one;
+// items lists what is asked for: the account's nodes, or what belongs to one. They decide who may know
+// what, and refuse strangers as if there were no such account.
+func (m *Module) Nodes(info func(context.Context, *server.Query, string) (*disco.Info, error), items func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)) {
+	m.info, m.items = info, items
+}
+
 // Name implements server.Module.
 func (*Module) Name() string { return "disco" }
 
@@ -48,18 +71,29 @@ func (m *Module) Init(h *server.Host) error {
 	info, items := (*disco.Info)(nil).XMLName(), (*disco.Items)(nil).XMLName()
 	h.IQ(server.IQHandler{At: server.AtHost, Type: stanza.Get, Name: info, Do: m.hostInfo})
 	h.IQ(server.IQHandler{At: server.AtHost, Type: stanza.Get, Name: items, Do: m.hostItems})
-	h.IQ(server.IQHandler{At: server.AtAccount, Others: true, Type: stanza.Get, Name: info, Do: m.accountInfo})
-	h.IQ(server.IQHandler{At: server.AtAccount, Others: true, Type: stanza.Get, Name: items, Do: m.accountItems})
+	h.IQ(server.IQHandler{At: server.AtAccount, Others: true, Blocking: true, Type: stanza.Get, Name: info, Do: m.accountInfo})
+	h.IQ(server.IQHandler{At: server.AtAccount, Others: true, Blocking: true, Type: stanza.Get, Name: items, Do: m.accountItems})
 	return nil
 }
 
 // Host is what the server itself says it can do.
 func (m *Module) Host() *disco.Info {
 	return &disco.Info{
-		Identities: []disco.Identity{{Category: "server", Type: "im", Name: "Stonechat"}},
+		Identities: m.identified(server.AtHost, disco.Identity{Category: "server", Type: "im", Name: "Stonechat"}),
 		Features:   m.server.Features(server.AtHost),
 		Forms:      m.forms,
 	}
+}
+
+// identified is first, and what other modules have added.
+func (m *Module) identified(at server.Where, first disco.Identity) []disco.Identity {
+	all := []disco.Identity{first}
+	for _, id := range m.identities {
+		if id.at&at != 0 {
+			all = append(all, id.Identity)
+		}
+	}
+	return all
 }
 
 func (m *Module) hostInfo(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
@@ -95,15 +129,24 @@ func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
+	if ask.Node != "" && m.info != nil && !q.User.Guest() {
+		info, err := m.info(context.Background(), q, ask.Node)
+		if err != nil {
+			return nil, err
+		}
+		return info, nil
+	}
 	if err := m.admit(q, ask.Node); err != nil {
 		return nil, err
 	}
-	kind := "registered"
 	if q.User.Guest() {
-		kind = "anonymous" // XEP-0175 §4
+		return &disco.Info{ // XEP-0175 §4
+			Identities: []disco.Identity{{Category: "account", Type: "anonymous"}},
+			Features:   m.server.Features(server.AtAccount),
+		}, nil
 	}
 	return &disco.Info{
-		Identities: []disco.Identity{{Category: "account", Type: kind}},
+		Identities: m.identified(server.AtAccount, disco.Identity{Category: "account", Type: "registered"}),
 		Features:   m.server.Features(server.AtAccount),
 	}, nil
 }
@@ -112,6 +155,13 @@ func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 	var ask disco.Items
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
+	}
+	if m.items != nil && !q.User.Guest() {
+		items, err := m.items(context.Background(), q, &ask)
+		if err != nil {
+			return nil, err
+		}
+		return items, nil
 	}
 	if err := m.admit(q, ask.Node); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -59,15 +60,18 @@ type Config struct {
 // Module is presence.
 type Module struct {
 	config   atomic.Pointer[Config]
+	most     atomic.Int64 // bytes that one presence may have; 0: any number
 	roster   Roster
 	server   *server.Server
 	directed server.SessionSlot[directed]
+	tooBig   metrics.Counter
 }
 
-// New makes the module.
-func New(c Config, r Roster) *Module {
+// New makes the module. most is limits.presence_bytes.
+func New(c Config, most config.Bytes, r Roster) *Module {
 	m := &Module{roster: r}
 	m.config.Store(&c)
+	m.most.Store(int64(most))
 	return m
 }
 
@@ -75,12 +79,17 @@ func New(c Config, r Roster) *Module {
 func (*Module) Name() string { return "presence" }
 
 // Reload implements server.Reloader.
-func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
+func (m *Module) Reload(next server.Module) {
+	m.config.Store(next.(*Module).config.Load())
+	m.most.Store(next.(*Module).most.Load())
+}
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
 	m.server = h.Server
 	m.directed = server.NewSessionSlot[directed](h)
+	m.tooBig = h.Metrics.Counter("stonechat_presence_refused_total", "Presence that was refused because it was longer than limits.presence_bytes.")
+	h.OnSent(server.Guard, m.bound)
 	h.OnSent(server.Handle, m.sent)
 	h.OnArriving(server.Guard, m.guard)
 	h.OnArriving(server.Handle, m.arriving)
@@ -95,6 +104,16 @@ func features(dst []byte, st server.Stream) []byte {
 		return dst
 	}
 	return append(dst, "<sub xmlns='"+roster.NSPreApproval+"'/>"...)
+}
+
+// bound refuses presence that is too long: one stanza of it goes to every contact, and to all in a room.
+func (m *Module) bound(_ *server.Turn, s *stanza.Stanza) error {
+	most := m.most.Load()
+	if s.Kind != stanza.Presence || most <= 0 || int64(s.Size()) <= most {
+		return nil
+	}
+	m.tooBig.Inc()
+	return stanza.PolicyViolation.Err("presence may have " + strconv.FormatInt(most, 10) + " bytes")
 }
 
 // sent takes the presence that a session of ours sends.

@@ -54,11 +54,17 @@ type Module struct {
 	books  server.UserSlot[book]
 	asked  server.SessionSlot[struct{}] // sessions that asked for the roster (RFC 6121 §2.2)
 	lost   func(t *server.Turn, account, contact jid.JID)
+	change func(u *server.User, was, is store.RosterItem)
 }
 
 // OnLost sets who is told, before Init, that a contact does not see the account's presence any
 // more because it was removed from the roster.
 func (m *Module) OnLost(f func(t *server.Turn, account, contact jid.JID)) { m.lost = f }
+
+// OnChange sets who is told, before the server starts, of each change of a contact that is committed: behind the push of
+// it, and in the order of an account's changes. An item that is gone, or was not there, is Hidden. f
+// must not wait, nor ask this module.
+func (m *Module) OnChange(f func(u *server.User, was, is store.RosterItem)) { m.change = f }
 
 // New makes the module.
 func New(c Config) *Module {
@@ -141,6 +147,23 @@ func (m *Module) Each(u *server.User) []store.RosterItem {
 	return all
 }
 
+// Contacts appends the addresses of contacts with that subscription, to or from. It may wait for the
+// store unless Ready.
+func (m *Module) Contacts(u *server.User, dst []jid.JID, with store.Subscription) ([]jid.JID, error) {
+	b, err := m.book(context.Background(), u)
+	if err != nil {
+		return dst, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for contact, it := range b.items {
+		if it.Subscription&with != 0 {
+			dst = append(dst, contact)
+		}
+	}
+	return dst, nil
+}
+
 // Asking lets one change of a subscription that the account makes be told to the contact before the
 // next one is made, until done is called: of two resources, one of which asks and one takes it
 // back, the contact hears in the order in which the roster was changed. It may wait for the store.
@@ -209,6 +232,9 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 	p.OnDone(func(err error) {
 		if err == nil && (told || !looksLike(was, it)) {
 			m.push(u, it)
+		}
+		if err == nil && m.change != nil {
+			m.change(u, was, it)
 		}
 		if b.end(it.Version, err) { // behind the push: V1
 			go func() { _ = m.restore(u, b) }() // one of a book at a time, as long as one read

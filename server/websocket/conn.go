@@ -124,6 +124,9 @@ func (c *conn) Queued() int {
 // does not ask for it.
 func (c *conn) StartTLS(*tls.Config) { c.Abort() }
 
+// ConnectTLS implements drive.Conn, as StartTLS does.
+func (c *conn) ConnectTLS(*tls.Config) { c.Abort() }
+
 // SetDeadline implements drive.Conn.
 func (c *conn) SetDeadline(t time.Time) {
 	c.mu.Lock()

@@ -252,3 +252,25 @@ func (s *Store) RosterItem(ctx context.Context, user, contact jid.JID) (store.Ro
 	}
 	return item, nil
 }
+
+// SeenBy implements [store.Rosters].
+func (s *Store) SeenBy(ctx context.Context, contact, after jid.JID, limit int) (list []jid.JID, err error) {
+	const page = `SELECT a.local, a.domain FROM roster_item i JOIN account a ON a.id = i.account
+		WHERE i.contact = ` + addressID + ` AND i.account > ifnull(` + accountID + `, 0) AND i.subscription & ? ORDER BY i.account LIMIT ?`
+	args := []any{contact.String(), after.Domain(), after.Local(), int(store.SubscriptionFrom), store.PageLimit(limit)}
+	err = s.read(ctx, "accounts seen by "+contact.String(), func(c *conn) error {
+		return c.each(page, args, func(scan func(...any) error) (bool, error) {
+			var local, domain string
+			if err := scan(&local, &domain); err != nil {
+				return false, err
+			}
+			account, err := jid.New(local, domain, "")
+			list = append(list, account)
+			return true, err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}

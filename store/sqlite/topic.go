@@ -34,8 +34,12 @@ var topics = []topic{
 	accounts,
 	roster,
 	spool,
+	outgoing,
 	settings,
+	archive,
 	rooms,
+	pubsub,
+	private,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

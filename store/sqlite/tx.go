@@ -19,11 +19,12 @@ type tx struct {
 	releaseSQL string
 	users      *ids // accounts by their addresses
 	addresses  *ids
-	writes     int // statements that have changed something
+	names      *ids // of what topics name by themselves, the topic's name in front
+	writes     int  // statements that have changed something
 }
 
 func newTx(c *conn, releaseSQL string) *tx {
-	t := &tx{conn: c, releaseSQL: releaseSQL, users: newIDs(), addresses: newIDs(), topics: map[string]topic{}}
+	t := &tx{conn: c, releaseSQL: releaseSQL, users: newIDs(), addresses: newIDs(), names: newIDs(), topics: map[string]topic{}}
 	for _, topic := range topics {
 		t.topics[topic.name] = topic
 	}
@@ -82,6 +83,7 @@ func (t *tx) commit() error {
 	if err == nil {
 		t.users.settle()
 		t.addresses.settle()
+		t.names.settle()
 	}
 	return err
 }
@@ -92,20 +94,22 @@ func (t *tx) rollback() {
 	t.conn.exec(`ROLLBACK`)
 	t.users.unlearn(0)
 	t.addresses.unlearn(0)
+	t.names.unlearn(0)
 }
 
 // savepoint is a place in the transaction to which it can be undone.
-type savepoint struct{ users, addresses int }
+type savepoint struct{ users, addresses, names int }
 
 func (t *tx) save() (savepoint, error) {
 	_, err := t.conn.exec(`SAVEPOINT call`)
-	return savepoint{len(t.users.learned), len(t.addresses.learned)}, err
+	return savepoint{len(t.users.learned), len(t.addresses.learned), len(t.names.learned)}, err
 }
 
 // undo goes back to p, which stays until it is dropped.
 func (t *tx) undo(p savepoint) error {
 	t.users.unlearn(p.users)
 	t.addresses.unlearn(p.addresses)
+	t.names.unlearn(p.names)
 	_, err := t.conn.exec(`ROLLBACK TO call`)
 	return err
 }

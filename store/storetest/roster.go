@@ -123,6 +123,41 @@ func testRoster(t *testing.T, e Engine) {
 			t.Errorf("after a restart: %+v", r)
 		}
 	})
+	t.Run("seen by", func(t *testing.T) {
+		s := e.open(t, "juliet", "nurse", "peter", "gregory", "paris")
+		romeo := contact("romeo")
+		for i, sub := range []store.Subscription{store.SubscriptionFrom, store.SubscriptionBoth, store.SubscriptionTo, store.SubscriptionNone, store.SubscriptionFrom} {
+			who := user([]string{"juliet", "nurse", "peter", "gregory", "paris"}[i])
+			commit(t, s, store.SetRosterItem{User: who, Item: store.RosterItem{Contact: romeo, Subscription: sub, Version: 1}},
+				store.SetRosterItem{User: who, Item: store.RosterItem{Contact: contact("nobody"), Subscription: store.SubscriptionBoth &^ sub, Version: 2}})
+		}
+		seen := func(by jid.JID, want ...string) {
+			t.Helper()
+			for limit := range 4 {
+				var got []string
+				for after, page := (jid.JID{}), []jid.JID{{}}; len(page) > 0; {
+					page = must[[]jid.JID](t)(s.SeenBy(t.Context(), by, after, limit))
+					for _, j := range page {
+						got = append(got, j.Local())
+						after = j
+					}
+					if limit > 0 && len(page) > limit {
+						t.Errorf("a page of %d for %d", len(page), limit)
+					}
+				}
+				slices.Sort(got)
+				if !slices.Equal(got, want) {
+					t.Errorf("by %s, in pages of %d: %q, want %q", by, limit, got, want)
+				}
+			}
+		}
+		seen(romeo, "juliet", "nurse", "paris")
+		seen(contact("nobody"), "gregory", "peter")
+		seen(contact("stranger"))
+		seen(jid.MustParse("romeo@montague.example/orchard"))
+		commit(t, s, store.DeleteRosterItem{User: user("nurse"), Contact: romeo, Version: 3}, store.DeleteAccount{User: user("juliet")})
+		seen(romeo, "paris")
+	})
 	t.Run("of a deleted account", func(t *testing.T) {
 		s := e.open(t, "juliet", "nurse", "peter", "gregory")
 		juliet := user("juliet")

@@ -45,8 +45,12 @@ var topics = []topic{
 	accounts,
 	roster,
 	spool,
+	outgoing,
 	settings,
+	archive,
 	rooms,
+	pubsub,
+	private,
 }
 
 // Run runs the whole suite.

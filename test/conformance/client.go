@@ -24,8 +24,12 @@ type client struct {
 	dec       *xml.Decoder
 	readErr   error
 	inbox     []*node
-	features  *node  // the last that were offered
-	jid       string // full, once bound
+	features  *node             // the last that were offered
+	jid       string            // full, once bound
+	last      *node             // the last stanza that the script let it send
+	rooms     map[string]string // that it is in, and its nickname there
+
+	asked int // how often somebody wanted to know its capabilities
 
 	smID    string // of the session that can be resumed
 	sm      bool   // stream management is on
@@ -136,7 +140,7 @@ func (c *client) next() *node {
 		return n
 	}
 	for {
-		if n := c.receive(); !c.acknowledgement(n) {
+		if n := c.receive(); !c.acknowledgement(n) && !c.disclosure(n) {
 			return n
 		}
 	}
@@ -226,6 +230,7 @@ func (c *client) observe(n *node) {
 		c.sm, c.acked = true, n.number("h")
 	case n.isStanza():
 		c.in++
+		c.observeRoom(n)
 	}
 }
 

@@ -15,7 +15,9 @@
 // allowed.txt lists what a target may fail, and why; an allowed failure that passes is an error.
 //
 // How to read it: script.go turns a file into steps, steps.go says what each sentence does, client.go is the XMPP
-// client, websocket.go what is different where each element is a frame, login.go how it comes in, match.go compares a stanza with its pattern. The tests start the servers.
+// client, websocket.go what is different where each element is a frame, login.go how it
+// comes in, ask.go its requests, rooms.go how it gets into a room, pubsub.go how it gets a node, archive.go how it reads an
+// archive, caps.go how it tells what it can, match.go compares a stanza with its pattern. The tests start the servers.
 package conformance
 
 import (
@@ -29,10 +31,26 @@ import (
 type Server struct {
 	Domain  string
 	Second  string                                         // another domain of the server; empty: it has none
+	Rooms   string                                         // its service of rooms; empty: conference.DOMAIN
+	Nodes   string                                         // its publish-subscribe service; empty: pubsub.DOMAIN
 	Address map[string]string                              // transport's name to host:port
 	Roots   *x509.CertPool                                 // nil: certificates are not verified
 	AddUser func(localpart, domain, password string) error // nil: accounts register themselves (XEP-0077)
 	Timeout time.Duration                                  // how long an expected stanza may take
+}
+
+func (s *Server) rooms() string {
+	if s.Rooms != "" {
+		return s.Rooms
+	}
+	return "conference." + s.Domain
+}
+
+func (s *Server) nodes() string {
+	if s.Nodes != "" {
+		return s.Nodes
+	}
+	return "pubsub." + s.Domain
 }
 
 // A Transport is a way for streams to reach a server. A further one brings its own dial and, where it frames every

@@ -85,7 +85,9 @@ func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map
 						server = started.get(t, s.Variant)
 					}
 					reason, expected := allowed[name+" "+s.Name]
-					if expected { // it need not wait long for what does not come
+					group, _, _ := strings.Cut(s.Name, "-")
+					until, unfinished := allowed[name+" "+group+"-*"]
+					if expected || unfinished { // it need not wait long for what does not come
 						impatient := *server
 						impatient.Timeout = min(impatient.Timeout, 2*time.Second)
 						server = &impatient
@@ -95,6 +97,8 @@ func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map
 						t.Log("\n" + strings.Join(dialogue, "\n"))
 					}
 					switch {
+					case err != nil && unfinished:
+						t.Logf("allowed to fail until the whole group passes: %s\n%v", until, err)
 					case err != nil && !expected:
 						t.Error(err)
 					case err != nil:
@@ -108,7 +112,8 @@ func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map
 	}
 }
 
-// readAllowed reads lines of the form "target script: reason".
+// readAllowed reads lines of the form "target script: reason", or "target group-*: reason" where scripts of the group
+// may fail, and may pass.
 func readAllowed(t *testing.T) map[string]string {
 	data, err := os.ReadFile("allowed.txt")
 	if err != nil {
@@ -122,8 +127,8 @@ func readAllowed(t *testing.T) map[string]string {
 		key, reason, ok := strings.Cut(line, ": ")
 		if target, script, two := strings.Cut(key, " "); !ok || !two || targets[target].config == "" {
 			t.Fatalf("allowed.txt: %q is not of the form \"target script: reason\"", line)
-		} else if _, err := os.Stat(filepath.Join("scripts", script+".txt")); err != nil {
-			t.Fatalf("allowed.txt: %v", err)
+		} else if found, _ := filepath.Glob(filepath.Join("scripts", script+".txt")); found == nil {
+			t.Fatalf("allowed.txt: there is no script %s", script)
 		}
 		allowed[key] = reason
 	}

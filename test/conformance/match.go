@@ -23,6 +23,7 @@ const (
 	nsBind    = "urn:ietf:params:xml:ns:xmpp-bind"
 	nsErrors  = "urn:ietf:params:xml:ns:xmpp-streams"
 	nsSM      = "urn:xmpp:sm:3"
+	nsStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
 	nsXML     = "http://www.w3.org/XML/1998/namespace"
 )
 
@@ -168,7 +169,7 @@ func (m matching) element(path string, want, got *node) (_ matching, differences
 			differ("@%s: want none, got %q", g.Name.Local, g.Value)
 		}
 	}
-	more, anyOrder := strings.Contains(want.Text, "{more}"), strings.Contains(want.Text, "{any order}")
+	more, anyOrder := strings.Contains(want.Text, "{more}"), strings.Contains(want.Text, "{any order}") || isSet(want)
 	text, gotText := strings.NewReplacer("{more}", "", "{any order}", "").Replace(want.Text), got.Text
 	if more || len(want.Children) > 0 {
 		text, gotText = strings.TrimSpace(text), strings.TrimSpace(gotText) // only indentation
@@ -176,14 +177,35 @@ func (m matching) element(path string, want, got *node) (_ matching, differences
 	if m, ok = m.value(text, gotText); !ok && !(more && text == "") {
 		differ(": want text %q, got %q", text, shorten(gotText))
 	}
+	absent, present := split(want.Children)
 	children := slices.DeleteFunc(slices.Clone(got.Children), func(c *node) bool {
-		return want.child(c.XMLName.Space, c.XMLName.Local).XMLName.Local == "" && toleratedChild(got, c)
+		mentioned := slices.ContainsFunc(present, func(p *node) bool { return p.XMLName == c.XMLName })
+		return !mentioned && toleratedChild(got, c) || c.is(nsForm, "field") && c.get("type") == "fixed"
 	})
-	next, ok := m.list(want.Children, children, anyOrder, more)
+	for _, a := range absent {
+		if i := slices.IndexFunc(got.Children, func(c *node) bool { _, d := m.element("", a, c); return d == nil }); i >= 0 {
+			differ(": must not have %s", got.Children[i])
+		}
+	}
+	next, ok := m.list(present, children, anyOrder, more)
 	if !ok {
-		differences = append(differences, m.explain(path, want.Children, children, more)...)
+		differences = append(differences, m.explain(path, present, children, more)...)
 	}
 	return next, differences
+}
+
+// split takes the patterns that say {absent} from the others.
+func split(patterns []*node) (absent, present []*node) {
+	for _, p := range patterns {
+		if strings.Contains(p.Text, "{absent}") {
+			a := *p
+			a.Text = "{more}"
+			absent = append(absent, &a)
+		} else {
+			present = append(present, p)
+		}
+	}
+	return absent, present
 }
 
 // pick finds the pattern that got fits, or says why none does.
@@ -251,11 +273,21 @@ func isDeclaration(a xml.Attr) bool { return a.Name.Space == "xmlns" || a.Name.L
 // toleratedAttr and toleratedChild are what any server may add, so that patterns need not mention it: xml:lang; the
 // id of a stanza; who made an error; an error's text and application conditions (RFC 6120 §4.9.2, §6.5, §8.3.2);
 // the stanza that an error answers (§8.3.1); the id that an archive gives to a message (XEP-0359); since when a
-// presence has been as it is (XEP-0203 §4).
+// presence has been as it is (XEP-0203 §4); the id of an occupant (XEP-0421 §4); what a form says for people
+// (XEP-0004 §3); of which type a notification is, who published the item, and when, if it
+// is the last one (XEP-0060 §6.1.7, §7.1.2, §8.2.2; XEP-0163 §4.3.1).
 func toleratedAttr(n *node, a xml.Attr) bool {
-	return a.Name.Space == nsXML || n.isStanza() && a.Name.Local == "id" ||
-		n.XMLName.Local == "error" && (a.Name.Local == "by" || a.Name.Local == "code")
+	if a.Name.Local == "type" && isNotification(n) {
+		return a.Value == "headline" || a.Value == "normal"
+	}
+	return a.Name.Space == nsXML || n.XMLName.Local == "item" && a.Name.Local == "publisher" || n.isStanza() && a.Name.Local == "id" ||
+		n.XMLName.Local == "error" && (a.Name.Local == "by" || a.Name.Local == "code") ||
+		n.is(nsForm, "field") && (a.Name.Local == "type" || a.Name.Local == "label")
 }
+
+// isSet tells where the order of children means nothing: the fields of a form (XEP-0004 §3.2), and what a room says of
+// an occupant (XEP-0045 §15).
+func isSet(n *node) bool { return n.is(nsForm, "x") || n.is(nsMUCUser, "x") }
 
 func toleratedChild(n, c *node) bool {
 	switch local := n.XMLName.Local; {
@@ -263,6 +295,14 @@ func toleratedChild(n, c *node) bool {
 		return c.XMLName.Local == "text" || !strings.HasPrefix(c.XMLName.Space, "urn:ietf:params:xml:ns:xmpp-")
 	case n.isStanza() && n.get("type") == "error":
 		return c.XMLName.Local != "error"
+	case n.is(nsForm, "x"):
+		return c.is(nsForm, "title") || c.is(nsForm, "instructions")
+	case n.is(nsForm, "field"):
+		return !c.is(nsForm, "value")
+	case isNotification(n) && (c.is(nsDelay, "delay") || c.is("http://jabber.org/protocol/address", "addresses")):
+		return true
+	case (local == "message" || local == "presence") && c.XMLName.Space == "urn:xmpp:occupant-id:0":
+		return true
 	default:
 		return local == "message" && c.XMLName.Space == "urn:xmpp:sid:0" || local == "presence" && c.XMLName.Space == "urn:xmpp:delay"
 	}

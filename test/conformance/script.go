@@ -36,9 +36,10 @@ const (
 type declaration struct {
 	name, account, resource string
 	stage                   stage
-	unregistered            bool // the account must not be made
-	second                  bool // the account is one of the server's second domain
-	resumable               bool // enables stream management with resumption
+	unregistered            bool     // the account must not be made
+	second                  bool     // the account is one of the server's second domain
+	capabilities            []string // what it tells that it can (XEP-0115); nil: it tells nothing
+	resumable               bool     // enables stream management with resumption
 }
 
 type step struct {
@@ -51,7 +52,7 @@ type step struct {
 }
 
 var (
-	sectionPattern = regexp.MustCompile(`(?:RFC|XEP)[ -]\d+(?: §[\w.]+)?`)
+	sectionPattern = regexp.MustCompile(`((?:RFC|XEP)[ -]\d+)?(?: ?§([\w.]*\w))?`)
 	subjectPattern = regexp.MustCompile(`^([A-Z]\w*(?:(?:, | and )[A-Z]\w*)*)(?:'s)? (.+)$`)
 	subjectJoint   = regexp.MustCompile(`, | and `)
 )
@@ -84,7 +85,7 @@ func (s *Script) parse(number int, line string) error {
 		return nil
 	}
 	if line[0] == '#' {
-		s.Sections = append(s.Sections, sectionPattern.FindAllString(line, -1)...)
+		s.cite(line)
 		return nil
 	}
 	if line[0] == ' ' || line[0] == '\t' || line == "or:" {
@@ -100,7 +101,7 @@ func (s *Script) parse(number int, line string) error {
 		}
 		return nil
 	}
-	head, block, colon := strings.Cut(line, ":")
+	head, block, colon := cutColon(line)
 	if colon && !strings.Contains(head, " ") {
 		return s.declare(head, strings.TrimSpace(block))
 	}
@@ -128,6 +129,32 @@ func (s *Script) parse(number int, line string) error {
 	return fmt.Errorf("no verb for %q; README.md lists them", sentence[2])
 }
 
+// cutColon cuts at a colon that ends a word, unlike those of a namespace or a time.
+func cutColon(line string) (head, block string, found bool) {
+	if head, found = strings.CutSuffix(line, ":"); found && !strings.Contains(head, ": ") {
+		return head, "", true
+	}
+	return strings.Cut(line, ": ")
+}
+
+// cite takes "RFC 6121 §4.2, §4.4, XEP-0198" for what it names: three sections, of which the second is of RFC 6121, too.
+func (s *Script) cite(line string) {
+	document := ""
+	for _, m := range sectionPattern.FindAllStringSubmatch(line, -1) {
+		if m[1] != "" {
+			document = m[1]
+		}
+		if document == "" || m[1] == "" && m[2] == "" {
+			continue
+		}
+		section := document
+		if m[2] != "" {
+			section += " §" + m[2]
+		}
+		s.Sections = append(s.Sections, section)
+	}
+}
+
 // declare takes "Romeo: account romeo, resource orchard, sm".
 func (s *Script) declare(name, text string) error {
 	switch name {
@@ -146,6 +173,8 @@ func (s *Script) declare(name, text string) error {
 			d.stage = at
 		} else if word == "account" {
 			d.account = value
+		} else if word == "features" {
+			d.capabilities = strings.Fields(value)
 		} else if word == "resource" {
 			d.resource = value
 		} else if option == "sm" {

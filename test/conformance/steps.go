@@ -56,7 +56,20 @@ var verbs = []struct {
 	{sentence(`sends( binary)? frame:`), (*client).sendsFrame},
 	{sentence(`sends in fragments:`), (*client).sendsFragments},
 	{sentence(`pings`), plain((*client).pings)},
-	{sentence(`is refused with subprotocol '(.*)'`), (*client).refused},
+	{sentence(`is refused with subprotocol '(.*)'`), (*client).refusedSubprotocol},
+	{sentence(`asks(?: (.+))?:`), asking("get")},
+	{sentence(`tells(?: (.+))?:`), asking("set")},
+	{sentence(`is answered:?`), (*client).answered},
+	{sentence(`is refused with (.+ .+)`), (*client).refused},
+	{sentence(`creates (.+)`), (*client).creates},
+	{sentence(`configures (.+)`), (*client).configures},
+	{sentence(`enters? (.+)`), (*client).enters},
+	{sentence(`(?:is|are) known`), plain((*client).introduce)},
+	{sentence(`makes node (.+)`), (*client).makesNode},
+	{sentence(`publishes (.+ to .+)`), (*client).publishes},
+	{sentence(`subscribes? to (.+)`), (*client).subscribes},
+	{sentence(`queries the archive(.*)`), (*client).queries},
+	{sentence(`finds:|finds nothing`), (*client).finds},
 	{sentence(`receives?( in any order)?:`), (*client).receives},
 	{sentence(`may receive(?: from (\w+))?:|receives? nothing(?: from (\w+))?`), (*client).mayReceive},
 	{sentence(`receives (anything) more|settle`), (*client).settle},
@@ -111,7 +124,7 @@ func (s *Script) Play(server *Server, transport Transport) (dialogue []string, e
 }
 
 func (r *run) add(d declaration) *client {
-	c := &client{declaration: d, r: r, transport: r.transport}
+	c := &client{declaration: d, r: r, transport: r.transport, rooms: map[string]string{}}
 	r.clients[d.name] = c
 	r.order = append(r.order, c)
 	return c
@@ -179,19 +192,31 @@ func (r *run) known(text string) string {
 	return text
 }
 
+var shortNamespace = regexp.MustCompile(`^(muc|pubsub|(muc|disco|pubsub)#.+)$`)
+
 func (r *run) variable(name string) (value string, ok bool) {
 	owner, property, _ := strings.Cut(name, ".")
 	word, rest, _ := strings.Cut(name, " ")
 	if a := r.accounts[owner]; a != nil {
 		value, ok = map[string]string{"": r.bare(owner), "local": a.localpart, "password": a.password, "suffix": "-" + r.suffix}[property]
 	} else if c := r.clients[owner]; c != nil {
-		value, ok = map[string]string{"": escape(c.jid), "in": fmt.Sprint(c.in), "out": fmt.Sprint(c.out), "sm": escape(c.smID)}[property]
+		value, ok = map[string]string{"": escape(c.jid), "in": fmt.Sprint(c.in), "out": fmt.Sprint(c.out), "sm": escape(c.smID), "caps": c.caps()}[property]
 	} else if n, err := strconv.Atoi(word); err == nil {
 		value, ok = strings.Repeat(strings.TrimPrefix(rest, "times "), n), true
 	} else if name == "domain" {
 		value, ok = r.server.Domain, true
 	} else if name == "domain2" {
 		value, ok = r.server.Second, true
+	} else if name == "rooms" {
+		value, ok = r.server.rooms(), true
+	} else if strings.HasPrefix(name, "room") && len(name) <= len("room2") {
+		value, ok = name+"-"+r.suffix+"@"+r.server.rooms(), true
+	} else if name == "nodes" {
+		value, ok = r.server.nodes(), true
+	} else if strings.HasPrefix(name, "node") && len(name) <= len("node2") {
+		value, ok = name+"-"+r.suffix, true
+	} else if shortNamespace.MatchString(name) {
+		value, ok = "http://jabber.org/protocol/"+name, true
 	} else if word == "base64" {
 		value, ok = encode(strings.ReplaceAll(rest, `\0`, "\x00")), true
 	} else if word == "bytes" {
@@ -227,6 +252,7 @@ func (c *client) sends(raw string, blocks []string) {
 		c.write(text)
 	} else {
 		c.send("%s", text)
+		c.remember(text)
 	}
 }
 
@@ -345,12 +371,12 @@ func (all *client) settle(anything string, _ []string) {
 // available sends initial presence and waits for it to come back (RFC 6121 §4.2.2).
 func (c *client) available(priority string, _ []string) {
 	c.r.sender = c
-	if priority == "" {
-		c.send("<presence/>")
-	} else {
-		c.send("<presence><priority>%s</priority></presence>", priority)
+	if priority != "" {
+		priority = "<priority>" + priority + "</priority>"
 	}
+	c.send("<presence>%s%s</presence>", priority, c.caps())
 	c.find(func(n *node) bool { return n.is(nsClient, "presence") && n.get("from") == c.jid && n.get("type") == "" })
+	c.disclose()
 }
 
 // befriend subscribes two accounts to each other's presence, by sessions of their own that are gone afterwards.

@@ -63,7 +63,11 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]string{"Dir": dir, "Host": host, "TCP": tcp, "TLS": tls, "WS": ws, "Domain": domain, "Second": second, "Variant": variant}
+	targetsDir, err := filepath.Abs("targets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{"Dir": dir, "Host": host, "TCP": tcp, "TLS": tls, "WS": ws, "Domain": domain, "Second": second, "Variant": variant, "Targets": targetsDir}
 	if err := template.Must(template.ParseFiles(filepath.Join("targets", tg.config))).Execute(f, values); err != nil {
 		t.Fatal(err)
 	}

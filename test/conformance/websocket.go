@@ -214,8 +214,8 @@ func (c *client) pings() {
 	}
 }
 
-// refused wants no WebSocket for that subprotocol, nor for none.
-func (c *client) refused(subprotocol string, _ []string) {
+// refusedSubprotocol wants no WebSocket for that subprotocol, nor for none.
+func (c *client) refusedSubprotocol(subprotocol string, _ []string) {
 	conn, err := upgrade(c.r.server.Address[c.transport.Name], c.tlsConfig(), subprotocol)
 	if err == nil {
 		conn.Close()

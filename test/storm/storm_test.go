@@ -28,7 +28,10 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
 
-var sessions = flag.Int("storm.sessions", 10_000, "sessions that come back at once")
+var (
+	sessions = flag.Int("storm.sessions", 10_000, "sessions that come back at once")
+	contacts = flag.Int("storm.contacts", 0, "contacts of each, an even number; then they send presence, and ask for what their contacts publish")
+)
 
 const (
 	domain   = "storm.test"
@@ -61,6 +64,10 @@ func TestStorm(t *testing.T) {
 		Name: "stonechat", Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.address, Domain: domain, PID: s.cmd.Process.Pid,
 		Accounts: bench.Accounts{Pattern: "thing%d", Password: password},
 	}
+	session := bench.Session{SM: true, Roster: true}
+	if *contacts > 0 {
+		session.Presence, session.Notify = true, "urn:xmpp:avatar:metadata http://jabber.org/protocol/nick urn:xmpp:bookmarks:1"
+	}
 	run := &bench.Run{Rounds: 1, Self: []string{os.Args[0]}, Log: t.Logf, Restart: func(_ context.Context, to *bench.Target) error {
 		s.kill()
 		s.start()
@@ -68,7 +75,7 @@ func TestStorm(t *testing.T) {
 		return nil
 	}}
 	rep, err := run.Storm(t.Context(), []bench.Target{target}, bench.StormOptions{
-		Sessions: *sessions, Session: bench.Session{SM: true, Roster: true}, Patience: 3 * within,
+		Sessions: *sessions, Session: session, Patience: 3 * within,
 		Live: bench.RelayOptions{Pairs: pairs, Rate: 200, Body: 150, Duration: time.Second},
 	})
 	if err != nil {
@@ -115,11 +122,32 @@ func (s *server) makeAccounts(n int) {
 		s.t.Fatal(err)
 	}
 	var last *store.Pending
+	name := func(i int) jid.JID { return jid.MustParse(fmt.Sprintf("thing%d@%s", i, domain)) }
 	for i := range n {
-		account := jid.MustParse(fmt.Sprintf("thing%d@%s", i, domain))
-		last = st.Commit(store.CreateAccount{Account: store.Account{JID: account, Keys: keys, Created: time.Now()}})
+		last = st.Commit(store.CreateAccount{Account: store.Account{JID: name(i), Keys: keys, Created: time.Now()}})
+		if i%1000 == 0 {
+			s.wait(last)
+		}
+	}
+	// Everybody's contacts are those who come before and after him in a ring.
+	for i := range *sessions {
+		var ops []store.Op
+		for k := range *contacts {
+			at := (i + *sessions - *contacts/2 + k + k/(*contacts/2)) % *sessions
+			it := store.RosterItem{Contact: name(2*pairs + at), Subscription: store.SubscriptionBoth, Version: int64(k + 1)}
+			ops = append(ops, store.SetRosterItem{User: name(2*pairs + i), Item: it})
+		}
+		if last = st.Commit(ops...); i%100 == 0 {
+			s.wait(last)
+		}
 	}
 	if err := errors.Join(last.Wait(s.t.Context()), st.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) wait(p *store.Pending) {
+	if err := p.Wait(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -6,7 +6,7 @@
 // A copy is to be believed only if it comes from one's own account: anybody else could make up
 // whole conversations. Package client checks that.
 //
-// XEP-0280 (partial, 1.0.1): clients ask for copies and take them; the server makes none yet
+// XEP-0280 (complete, 1.0.1)
 package carbons
 
 import (

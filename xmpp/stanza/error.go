@@ -5,6 +5,7 @@ package stanza
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -81,6 +82,7 @@ type Error struct {
 	Text      string  // for people; may be empty
 	By        jid.JID // who found the error; may be zero
 	App       Payload // application-specific condition, or nil
+	URI       string  // of Gone and Redirect: where it is now; may be empty. RFC 6120 §8.3.3.5
 }
 
 // Error makes *Error a Go error.
@@ -103,7 +105,13 @@ func (e *Error) AppendXML(dst []byte) []byte {
 	dst = xmlstream.AppendAttr(dst, "by", e.By.String())
 	dst = append(dst, "><"...)
 	dst = append(dst, e.Condition...)
-	dst = append(dst, " xmlns='"+NSStanzas+"'/>"...)
+	dst = append(dst, " xmlns='"+NSStanzas+"'"...)
+	if e.URI == "" {
+		dst = append(dst, "/>"...)
+	} else {
+		dst = xmlstream.AppendEscaped(append(dst, '>'), e.URI)
+		dst = append(append(append(dst, "</"...), e.Condition...), '>')
+	}
 	if e.Text != "" {
 		dst = append(dst, "<text xmlns='"+NSStanzas+"' xml:lang='en'>"...)
 		dst = xmlstream.AppendEscaped(dst, e.Text)
@@ -128,6 +136,9 @@ func (e *Error) DecodeXML(r *xmlstream.Reader) error {
 			e.Text = r.Text()
 		default:
 			e.Condition = Condition(n.Local)
+			if e.Condition == Gone || e.Condition == Redirect {
+				e.URI = strings.TrimSpace(r.Text())
+			}
 		}
 	}
 	if e.Type == "" {

@@ -6,8 +6,10 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
-	"user_account_management"; "server_contact_info";{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+	"user_account_management"; "server_contact_info"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
+	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
+plugin_paths = { "{{.Targets}}" }
 allow_registration = true
 c2s_require_encryption = true
 allow_unencrypted_plain_auth = false
@@ -30,5 +32,14 @@ https_ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 ssl = { key = "{{.Dir}}/key.pem", certificate = "{{.Dir}}/cert.pem" }
 VirtualHost "{{.Domain}}"
 VirtualHost "{{.Second}}"
+Component "conference.{{.Domain}}" "muc"
+	modules_enabled = { "muc_mam" }
+	muc_tombstones = false
+	muc_room_cache_size = 10000
+	muc_registration_include_form = true
+	allow_unaffiliated_register = true
+	restrict_room_creation = {{if eq .Variant "rooms by nobody"}}true{{else}}false{{end}}
+Component "pubsub.{{.Domain}}" "pubsub"
+	modules_enabled = { "pubsub_anyone" } -- in this folder
 Component "away.{{.Domain}}"
 	component_secret = "nobody has it"

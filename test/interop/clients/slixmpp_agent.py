@@ -185,8 +185,8 @@ class Agent(slixmpp.ClientXMPP):
         tell("disco", jid)
 
 
-async def main():
-    agent = Agent(*sys.argv[1:5], *(sys.argv[5:] or ["starttls"]))
+async def main(make):
+    agent = make(*sys.argv[1:5], *(sys.argv[5:] or ["starttls"]))
     tell("slixmpp", slixmpp.__version__)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
@@ -203,5 +203,11 @@ async def main():
             tell("error", word, e.iq["error"]["condition"] if e.iq is not None else "timeout")
 
 
-logging.basicConfig(level=logging.WARNING)
-asyncio.run(main())
+def run(make):
+    """Runs the client that make makes of the arguments."""
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(main(make))
+
+
+if __name__ == "__main__":
+    run(Agent)

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// eventBed is a bed with the nodes of module pubsub, whose clients ask for everything.
+type eventBed struct {
+	*pepBed
+	caps string // of such a client that asks for tune and mood
+}
+
+func newEventBed(t *testing.T) *eventBed {
+	t.Helper()
+	b := newBed(t, "")
+	b.account("teacher@d")
+	e := &eventBed{pepBed: &pepBed{bed: b, learner: newLearner(b)}}
+	e.caps = e.teach("tune", "mood")
+	return e
+}
+
+// eager binds a client that is available and asks for tune and mood; what it is sent is forgotten.
+func (b *eventBed) eager(address string) *peer {
+	b.t.Helper()
+	p := b.bind(address)
+	p.send("<presence>" + b.caps + "</presence>")
+	p.got()
+	return p
+}
+
+// publish publishes an item, with options as pairs, and takes the answer.
+func (p *peer) publish(node, id, text string, options ...string) string {
+	p.b.t.Helper()
+	var with strings.Builder
+	if len(options) > 0 {
+		with.WriteString("<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>")
+		for i := 0; i < len(options); i += 2 {
+			fmt.Fprintf(&with, "<field var='pubsub#%s'><value>%s</value></field>", options[i], options[i+1])
+		}
+		with.WriteString("</x></publish-options>")
+	}
+	p.send(fmt.Sprintf("<iq type='set' id='pub'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='%s'><item id='%s'><x xmlns='urn:x'>%s</x></item></publish>%s</pubsub></iq>", node, id, text, with.String()))
+	return p.answer("pub")
+}
+
+// answer takes the answer to a request out of what the client was sent; the rest stays.
+func (p *peer) answer(id string) (answer string) {
+	p.b.t.Helper()
+	var rest []string
+	for _, xml := range p.got() {
+		if strings.HasPrefix(xml, "<iq ") && strings.Contains(xml, "id='"+id+"'") {
+			answer = xml
+		} else {
+			rest = append(rest, xml)
+		}
+	}
+	p.st.mu.Lock()
+	p.st.out = append([]byte(strings.Join(rest, "")), p.st.out...)
+	p.st.mu.Unlock()
+	return answer
+}
+
+func event(node, id, text string) string {
+	return fmt.Sprintf("<message type='headline' from='alice@d' pubsub#event <items <item node='%s' id='%s' >%s", node, id, text)
+}
+
+// TestPersonalEvents: what somebody publishes comes to his own clients and to contacts who see his presence, as
+// it is published and when they come, and to nobody else (XEP-0163).
+func TestPersonalEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEventBed(t)
+		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth, "Friends"), rosterItem("carol@d", store.SubscriptionBoth),
+			rosterItem("to@d", store.SubscriptionTo))
+		for name, sub := range map[string]store.Subscription{"bob@e": store.SubscriptionBoth, "carol@d": store.SubscriptionBoth, "to@d": store.SubscriptionFrom, "stranger@d": store.SubscriptionNone} {
+			b.account(name, rosterItem("alice@d", sub))
+		}
+		a, bob, carol, to, stranger := b.eager("alice@d/1"), b.eager("bob@e/1"), b.eager("carol@d/1"), b.eager("to@d/1"), b.eager("stranger@d/1")
+		all := []*peer{a, bob, carol, to, stranger}
+		settle := func() {
+			for _, p := range all {
+				p.got()
+			}
+		}
+		settle()
+		none := func(who ...*peer) {
+			t.Helper()
+			for _, p := range who {
+				p.gets()
+			}
+		}
+		if answer := a.publish("tune", "1", "one"); !matches(answer, "type='result'") {
+			t.Fatal(answer)
+		}
+		for _, p := range []*peer{a, bob, carol} {
+			p.gets(event("tune", "1", "one") + " to='" + p.se.JID.String() + "'")
+		}
+		none(to, stranger)
+		a.publish("weather", "1", "nobody asks for it")
+		none(all...)
+
+		// A whitelist is for oneself; a group for its members.
+		a.publish("mood", "1", "secret", "access_model", "whitelist")
+		a.gets(event("mood", "1", "secret"))
+		none(bob, carol, to, stranger)
+		a.send("<iq type='set' id='c'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='mood'><x xmlns='jabber:x:data' type='submit'>" +
+			"<field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#node_config</value></field><field var='pubsub#access_model'><value>roster</value></field>" +
+			"<field var='pubsub#roster_groups_allowed'><value>Friends</value></field></x></configure></pubsub></iq>")
+		if answer := a.answer("c"); !matches(answer, "type='result'") {
+			t.Fatal(answer)
+		}
+		settle()
+		a.publish("mood", "2", "for friends")
+		a.gets(event("mood", "2", "for friends"))
+		bob.gets(event("mood", "2", "for friends"))
+		none(carol, to, stranger)
+
+		// Who comes is told the last of what he may see.
+		for _, name := range []string{"alice@d/2", "bob@e/2", "carol@d/2", "to@d/2", "stranger@d/2"} {
+			p := b.bind(name)
+			p.send("<presence>" + b.caps + "</presence>")
+			var events []string
+			for _, xml := range p.got() {
+				if strings.HasPrefix(xml, "<message") {
+					events = append(events, xml)
+				}
+			}
+			want := map[string]int{"alice@d": 2, "bob@e": 2, "carol@d": 1}[p.se.User.JID.String()]
+			if len(events) != want {
+				t.Errorf("%s is told %q", name, events)
+			}
+			for _, xml := range events {
+				if !matches(xml, "<delay xmlns='urn:xmpp:delay'") || !matches(xml, event("tune", "1", "one")) && !matches(xml, event("mood", "2", "for friends")) {
+					t.Errorf("%s is told %s", name, xml)
+				}
+			}
+			p.end()
+		}
+		settle()
+
+		// The subscription ends: nothing more, neither by itself nor for the asking.
+		a.send("<presence type='unsubscribed' to='carol@d'/><iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@e'/></query></iq>")
+		settle()
+		a.publish("tune", "2", "two")
+		a.publish("mood", "3", "three")
+		a.gets(event("tune", "2", "two"), event("mood", "3", "three"))
+		bob.gets(event("tune", "2", "two")) // he is no friend any more
+		none(carol, to, stranger)
+		for _, x := range []struct {
+			p    *peer
+			node string
+			want string
+		}{
+			{bob, "tune", "type='result'"}, {bob, "mood", "<not-authorized <not-in-roster-group"},
+			{carol, "tune", "<not-authorized <presence-subscription-required"}, {carol, "none", "<service-unavailable"},
+			{stranger, "tune", "<not-authorized <presence-subscription-required"}, {to, "mood", "<not-authorized <not-in-roster-group"},
+		} {
+			x.p.send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='" + x.node + "'/></pubsub></iq>")
+			x.p.gets(x.want)
+			x.p.send("<iq type='set' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='" + x.node + "'><item/></publish></pubsub></iq>")
+			if got := x.p.answer("i"); matches(got, "type='result'") {
+				t.Errorf("%s publishes at %s", x.p.se.JID, x.node)
+			}
+			settle()
+		}
+
+		// Alice goes; what she has published stays.
+		a.end()
+		settle()
+		again := b.bind("bob@e/3")
+		again.send("<presence>" + b.caps + "</presence>")
+		if got := again.got(); !matches(got[len(got)-1], event("tune", "2", "two")) {
+			t.Errorf("of somebody who is away: %q", got)
+		}
+		// So does her account: nothing remains.
+		if err := b.DeleteAccount(t.Context(), jid.MustParse("alice@d"), nil); err != nil {
+			t.Fatal(err)
+		}
+		b.account("alice@d", rosterItem("bob@e", store.SubscriptionFrom))
+		again.send("<presence type='unavailable'/><presence>" + b.caps + "</presence>")
+		for _, xml := range again.got() {
+			if strings.HasPrefix(xml, "<message") {
+				t.Errorf("of an account that was deleted: %s", xml)
+			}
+		}
+	})
+}
+
+// TestPersistentData: XEP-0222 and XEP-0223 as clients do it, by publish-options.
+func TestPersistentData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEventBed(t)
+		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		a, second, bob := b.eager("alice@d/1"), b.eager("alice@d/2"), b.eager("bob@e/1")
+		for _, p := range []*peer{a, second, bob} {
+			p.got()
+		}
+		// XEP-0222: kept, told when it changes, and not when somebody comes.
+		public := []string{"persist_items", "true", "max_items", "max", "send_last_published_item", "never", "access_model", "presence"}
+		for _, id := range []string{"1", "2"} {
+			if got := a.publish("tune", id, "key "+id, public...); !matches(got, "type='result'") {
+				t.Fatal(got)
+			}
+		}
+		bob.gets(event("tune", "1", "key"), event("tune", "2", "key"))
+		second.got()
+		a.got()
+		comes := b.bind("bob@e/2")
+		comes.send("<presence>" + b.caps + "</presence>")
+		for _, xml := range comes.got() {
+			if strings.HasPrefix(xml, "<message") {
+				t.Errorf("told who comes: %s", xml)
+			}
+		}
+		bob.got()
+		bob.send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='tune'/></pubsub></iq>")
+		bob.gets("type='result' <item id='1' id='2'")
+
+		// XEP-0223: kept for oneself, told to one's own clients.
+		private := []string{"persist_items", "true", "access_model", "whitelist"}
+		if got := a.publish("mood", "current", "bookmarks", private...); !matches(got, "type='result'") {
+			t.Fatal(got)
+		}
+		if got := second.got(); !matches(got[len(got)-1], event("mood", "current", "bookmarks")) {
+			t.Errorf("%q", got)
+		}
+		bob.gets()
+		bob.send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='mood'/></pubsub></iq>")
+		bob.gets("type='error' <not-allowed <closed-node")
+		bob.send("<iq type='get' id='i' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
+		if got := bob.answer("i"); !matches(got, "node='tune'") || matches(got, "node='mood'") {
+			t.Errorf("nodes that bob may see: %s", got)
+		}
+		a.got()
+		// A node that is otherwise is not published to.
+		if got := a.publish("tune", "3", "x", private...); !matches(got, "type='error' <conflict <precondition-not-met") {
+			t.Error(got)
+		}
+		bob.gets()
+		// Who asks the server is told (§5 of both).
+		a.send("<iq type='get' id='i' to='d'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+		if got := a.answer("i"); !matches(got, "category='pubsub' type='pep' pubsub#publish-options'") {
+			t.Error(got)
+		}
+	})
+}

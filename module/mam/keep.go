@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mam
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stanzaid"
+)
+
+// How to read this file: the way of a message between two accounts of ours, in one turn.
+//
+//	sending    the sender's own marks are cut; refused if too much waits for the disk
+//	sentOne    the sender's row gets its number; number and bytes are remembered in the session (sent)
+//	arriving   the receiver's row gets its number, and the message bears it as <stanza-id/>
+//	arrived    nobody has refused it: the row counts. It shares the message with the sender's
+//	Flush      the turn ends: all rows of the batch are committed at once, and the senders' acks wait for it
+//
+// Where the receiver is away a worker goes on in a turn of its own: then the row is committed alone, and shares the message
+// all the same.
+
+// batch is what one turn is to have archived.
+type batch struct {
+	m      *Module
+	list   []entry
+	period int  // of the fence
+	inside bool // the fence
+}
+
+// entry is a row to be.
+type entry struct {
+	arriving *stanza.Stanza // nil: it counts
+	message  int64
+	bytes    []byte
+	row      store.ArchiveRow
+	receipt  server.Receipt
+}
+
+// sent is what a session's stream has sent last.
+type sent struct {
+	mu      sync.Mutex
+	to      jid.JID
+	message int64 // 0: it is not archived
+	bytes   []byte
+}
+
+// batch returns the turn's.
+func (m *Module) batch(t *server.Turn) *batch {
+	b := m.batches.Of(t)
+	if b == nil {
+		b = &batch{m: m}
+		m.batches.Set(t, b)
+	}
+	if !b.inside {
+		b.period, b.inside = m.fence.enter(), true
+		t.Later(b)
+	}
+	return b
+}
+
+// full reports whether more would be too much.
+func (m *Module) full() bool {
+	most := m.config.Load().QueueBytes
+	return most > 0 && m.queued.Load() >= int64(most)
+}
+
+func (m *Module) refuse() error {
+	m.metrics.refused.Inc()
+	return stanza.ResourceConstraint.Err("too much waits to be archived")
+}
+
+// sending is the hook on what sessions send, before it is handled.
+func (m *Module) sending(t *server.Turn, s *stanza.Stanza) error {
+	if s.Kind != stanza.Message {
+		return nil
+	}
+	stanzaid.Cut(s, t.Origin.User.JID)
+	if m.full() && worth(s) {
+		return m.refuse()
+	}
+	return nil
+}
+
+// sentOne is the hook on what sessions have sent, when nobody has refused it.
+func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
+	if s.Kind != stanza.Message {
+		return nil
+	}
+	u := t.Origin.User
+	last := m.sent.Of(t.Origin)
+	if last == nil {
+		last = m.sent.SetOnce(t.Origin, new(sent))
+	}
+	last.set(jid.JID{}, 0, nil)
+	if u.Guest() || !worth(s) || s.To.IsZero() || s.To.Bare() == u.JID {
+		return nil // what an account sends to itself is archived when it arrives
+	}
+	p, err := m.preferences(nil, u)
+	if err != nil || !m.wanted(u, p, s.To) {
+		return err
+	}
+	seq := m.numbers.next(t.Now)
+	b := s.Append(make([]byte, 0, s.Size()+32), stanza.NSClient)
+	m.batch(t).add(t, entry{message: seq, bytes: b, row: store.ArchiveRow{
+		Archive: store.ArchiveName{JID: u.JID}, Account: true, Seq: seq, With: s.To.Bare(),
+	}})
+	last.set(s.To, seq, b)
+	m.retracts(s, store.ArchiveName{JID: u.JID}, s.To.Bare())
+	return nil
+}
+
+func (x *sent) set(to jid.JID, message int64, b []byte) {
+	x.mu.Lock()
+	x.to, x.message, x.bytes = to, message, b
+	x.mu.Unlock()
+}
+
+// SentID is the id in its sender's archive of the message that the turn handles, "" where it is not archived: what copies of it
+// for the sender's other sessions bear. XEP-0313 §3.3
+func (m *Module) SentID(t *server.Turn, s *stanza.Stanza) string {
+	message, _ := m.sentAs(t, s)
+	if message == 0 {
+		return ""
+	}
+	return m.ids.id(store.ArchiveName{JID: t.Origin.User.JID}, message)
+}
+
+// sentAs finds a message that the turn's session has sent, 0 if this is another.
+func (m *Module) sentAs(t *server.Turn, s *stanza.Stanza) (message int64, b []byte) {
+	if t.Origin == nil || s.From != t.Origin.JID {
+		return 0, nil
+	}
+	last := m.sent.Of(t.Origin)
+	if last == nil {
+		return 0, nil
+	}
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	if last.message == 0 || last.to != s.To {
+		return 0, nil
+	}
+	return last.message, last.bytes
+}
+
+// arriving is the hook on what comes for an account, before it is handled.
+func (m *Module) arriving(t *server.Turn, u *server.User, s *stanza.Stanza) error {
+	if s.Kind != stanza.Message {
+		return nil
+	}
+	stanzaid.Cut(s, u.JID)
+	if u.Guest() || !u.Exists() || !worth(s) {
+		return nil
+	}
+	p := m.prefs.Of(u)
+	if p == nil || m.roster != nil && !m.roster.Ready(u) {
+		// An account that is away: this turn may wait, since it had to find out whether there is such an account.
+		var err error
+		t.OffLoop(u, s, func(*server.Turn, *stanza.Stanza) { p, err = m.preferences(nil, u) })
+		if err != nil {
+			return err
+		}
+	}
+	if p == nil || !m.wanted(u, p, s.From) {
+		return nil
+	}
+	if m.full() {
+		return m.refuse()
+	}
+	name := store.ArchiveName{JID: u.JID}
+	seq := m.numbers.next(t.Now)
+	e := entry{arriving: s, message: seq, row: store.ArchiveRow{Archive: name, Account: true, Seq: seq, With: s.From.Bare()}}
+	if message, b := m.sentAs(t, s); message != 0 && seq-message < store.MaxArchiveSpan && same(s, b) {
+		e.message, e.bytes = message, b
+	} else {
+		e.bytes = s.Append(make([]byte, 0, s.Size()+32), stanza.NSClient)
+	}
+	m.batch(t).add(t, e)
+	s.Add(&stanzaid.ID{By: u.JID, ID: m.ids.id(name, seq)})
+	return nil
+}
+
+// same reports whether s is written as b.
+func same(s *stanza.Stanza, b []byte) bool {
+	return bytes.Equal(s.Append(make([]byte, 0, len(b)+64), stanza.NSClient), b)
+}
+
+// keepUndelivered takes a message that nobody has taken and that the archive has: its account finds it there.
+func (m *Module) keepUndelivered(t *server.Turn, _ *server.User, s *stanza.Stanza) error {
+	if b := m.batches.Of(t); b != nil && b.find(s) != nil {
+		return server.Handled
+	}
+	return nil
+}
+
+// arrived is the hook on what has come, when nobody has refused it.
+func (m *Module) arrived(t *server.Turn, u *server.User, s *stanza.Stanza) error {
+	b := m.batches.Of(t)
+	if b == nil {
+		return nil
+	}
+	e := b.find(s)
+	if e == nil {
+		return nil
+	}
+	e.arriving = nil
+	e.receipt = t.Receipt()
+	e.receipt.Hold()
+	m.batch(t) // if the turn has been flushed meanwhile
+	m.retracts(s, store.ArchiveName{JID: u.JID}, s.From.Bare())
+	return nil
+}
+
+// add adds a row; one that counts already holds the sender's ack.
+func (b *batch) add(t *server.Turn, e entry) {
+	if e.arriving == nil {
+		e.receipt = t.Receipt()
+		e.receipt.Hold()
+	}
+	b.list = append(b.list, e)
+}
+
+// find is the row of a message that arrives.
+func (b *batch) find(s *stanza.Stanza) *entry {
+	for i := len(b.list) - 1; i >= 0; i-- {
+		if b.list[i].arriving == s {
+			return &b.list[i]
+		}
+	}
+	return nil
+}
+
+// Flush implements server.Flusher.
+func (b *batch) Flush(t *server.Turn) {
+	m := b.m
+	var rows, rest []entry
+	for _, e := range b.list {
+		if e.arriving == nil {
+			rows = append(rows, e)
+		} else {
+			rest = append(rest, e) // still being handled, or refused
+		}
+	}
+	b.list = rest
+	for len(rows) > 0 {
+		n, size := 0, 0
+		for n < len(rows) && n < maxRows && size < maxBytes {
+			size += len(rows[n].bytes)
+			n++
+		}
+		m.commit(rows[:n:n])
+		rows = rows[n:]
+	}
+	m.fence.leave(b.period)
+	b.inside = false
+}
+
+// What is committed at once at most.
+const (
+	maxRows  = 500
+	maxBytes = 1 << 20
+)
+
+// commit has rows committed, together if nothing is wrong with one of them.
+func (m *Module) commit(rows []entry) {
+	size := int64(0)
+	ops := make([]store.Op, 0, len(rows))
+	for i := range rows {
+		e := &rows[i]
+		size += int64(len(e.bytes)) + rowBytes
+		if n := len(ops); n > 0 {
+			last := ops[n-1].(store.AddArchived)
+			if last.Message == e.message && len(last.Rows) == 1 && last.Rows[0].Archive != e.row.Archive {
+				last.Rows = append(last.Rows, e.row)
+				ops[n-1] = last
+				continue
+			}
+		}
+		ops = append(ops, store.AddArchived{Message: e.message, Stanza: e.bytes, Rows: append(make([]store.ArchiveRow, 0, 2), e.row)})
+	}
+	m.queued.Add(size)
+	m.server.After(m.store.Commit(ops...), func(t *server.Turn, err error) {
+		m.queued.Add(-size)
+		if len(rows) > 1 && (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists)) {
+			// An account that went meanwhile: the others' rows have to be kept all the same.
+			for i := range rows {
+				m.commit(rows[i : i+1])
+			}
+			return
+		}
+		switch {
+		case err == nil:
+			m.metrics.archived.Add(float64(len(rows)))
+		case errors.Is(err, store.ErrNotFound): // nobody will ask for it
+		default:
+			m.metrics.failed.Add(float64(len(rows)))
+			m.log.Error("messages were delivered and are not archived", "err", err)
+		}
+		for i := range rows {
+			rows[i].receipt.Release(t)
+		}
+	})
+}
+
+// rowBytes is what a row costs in memory beside its message.
+const rowBytes = 256

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mam
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stonechat-im/stonechat/store"
+)
+
+// stamp is what a message bears that is in the archive of that account.
+func stamp(account string) string {
+	return `<stanza-id xmlns='urn:xmpp:sid:0' by='` + account + `' id='[A-Za-z0-9_-]{22}'/>`
+}
+
+func TestBothSides(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b c")
+		x, y := b.online("a/1"), b.online("b/1")
+		x.send(chat("b@d", "1") + chat("b@d/1", "2") + "<message to='b@d' id='3'><body>text</body></message>")
+		y.gets(stamp("b@d"), stamp("b@d"), stamp("b@d"))
+		x.gets()
+		y.send(chat("a@d/1", "4"))
+		x.gets(stamp("a@d"))
+		for _, p := range []*peer{x, y} {
+			p.wants("", "1 2 3 4")
+			p.wants(set("<before/><max>2</max>"), "3 4")
+		}
+		b.online("c/1").wants("", "")
+		// What is shared is there once.
+		if rows, err := b.store.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 4 {
+			t.Errorf("%d messages, %v; want 4", len(rows), err)
+		}
+	})
+}
+
+func TestWhileAway(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x := b.managed("a/1")
+		x.send(chat("b@d", "1") + chat("b@d", "2") + ask)
+		x.acked("3")
+		x.wants("", "1 2")
+		if rows, err := b.store.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 2 {
+			t.Errorf("%d messages, %v; want 2, each shared", len(rows), err)
+		}
+		b.online("b/1").gets(`(?s)text 1.*`+stamp("b@d"), "text 2")
+	})
+}
+
+func TestWhatIsKept(t *testing.T) {
+	const retract = "<retract id='0' xmlns='urn:xmpp:message-retract:1'/>"
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		for i, c := range []struct {
+			attrs, inside string
+			kept          bool
+		}{
+			{"type='chat'", "<body>x</body>", true},
+			{"", "<body/>", true},
+			{"type='headline'", "<body>x</body>", false},
+			{"type='groupchat'", "<body>x</body>", false},
+			{"type='error'", "<body>x</body>", false},
+			{"type='chat'", "", false},
+			{"type='chat'", "<subject>x</subject>", false},
+			{"type='chat'", "<composing xmlns='http://jabber.org/protocol/chatstates'/>", false},
+			{"type='chat'", "<body>x</body><no-store xmlns='urn:xmpp:hints'/>", false},
+			{"type='chat'", "<no-permanent-store xmlns='urn:xmpp:hints'/><store xmlns='urn:xmpp:hints'/><body>x</body>", false},
+			{"type='chat'", "<body>x</body><no-copy xmlns='urn:xmpp:hints'/>", true},
+			{"type='chat'", "<x xmlns='urn:example:x'/><store xmlns='urn:xmpp:hints'/>", true},
+			{"type='error'", "<store xmlns='urn:xmpp:hints'/>", false},
+			{"type='chat'", retract, true},
+			{"type='chat'", "<received xmlns='urn:xmpp:receipts' id='1'/>", true},
+			{"type='chat'", "<request xmlns='urn:xmpp:receipts'/>", false},
+			{"type='chat'", "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>", true},
+			{"type='chat'", "<markable xmlns='urn:xmpp:chat-markers:0'/>", false},
+			{"type='chat'", "<encrypted xmlns='urn:xmpp:omemo:2'/>", true},
+			{"", "<x xmlns='jabber:x:conference' jid='room@x'/>", true},
+			{"", "<event xmlns='http://jabber.org/protocol/pubsub#event'/>", false},
+		} {
+			before, _, _ := y.page("")
+			x.send("<message to='b@d' id='m' " + c.attrs + ">" + c.inside + "</message>")
+			y.got()
+			after, _, _ := y.page("")
+			if kept := len(after) > len(before); kept != c.kept {
+				t.Errorf("%d, %s %s: kept %v, want %v", i, c.attrs, c.inside, kept, c.kept)
+			}
+			theirs, _, _ := x.page("")
+			if len(theirs) != len(after) {
+				t.Errorf("%d, %s %s: its sender has %d, its receiver %d", i, c.attrs, c.inside, len(theirs), len(after))
+			}
+		}
+	})
+}
+
+// TestForged: what a sender writes in the name of an archive is gone, also where nothing is archived.
+func TestForged(t *testing.T) {
+	const forged = "<stanza-id xmlns='urn:xmpp:sid:0' by='a@d' id='forged'/><stanza-id xmlns='urn:xmpp:sid:0' by='b@d' id='forged'/>" +
+		"<stanza-id xmlns='urn:xmpp:sid:0' by='B@d' id='forged'/><stanza-id xmlns='urn:xmpp:sid:0' by='c@d' id='other'/>"
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		for _, m := range []string{
+			"<message to='b@d' type='chat'><body>x</body>" + forged + "</message>",
+			"<message to='b@d' type='headline'>" + forged + "</message>",
+			"<message to='b@d' type='groupchat'><body>x</body>" + forged + "</message>",
+		} {
+			x.send(m)
+			if got := y.gets("other")[0]; strings.Contains(got, "forged") || strings.Contains(got, "by='a@d'") {
+				t.Errorf("it got %s", got)
+			}
+		}
+		y.send(query("1", ""))
+		if got := strings.Join(y.got(), ""); strings.Contains(got, "forged") || !strings.Contains(got, "other") {
+			t.Errorf("the archive has %s", got)
+		}
+	})
+}
+
+func TestToOneself(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x := b.online("a/1")
+		x.send(chat("a@d", "1") + chat("a@d/1", "2") + chat("b@d", "3"))
+		x.gets(stamp("a@d"), stamp("a@d"))
+		x.wants("", "1 2 3")
+		x.wants(fields("with", "a@d"), "1 2")
+	})
+}
+
+// TestRefused: what an account does not take is not in its archive.
+func TestRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		x.send("<message to='b@d/gone' id='1'><body>x</body></message>" + chat("b@d", "2") + chat("nobody@d", "3"))
+		x.gets("service-unavailable", "service-unavailable")
+		y.gets("text 2")
+		y.wants("", "2")
+		x.wants("", "1 2 3")
+	})
+}
+
+// TestSlowDisk: nobody waits for the disk but the acks.
+func TestSlowDisk(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.managed("a/1"), b.online("b/1")
+		release := b.store.stall()
+		x.send(chat("b@d", "1") + ask)
+		y.gets("text 1")
+		x.gets(`h='1'`) // the presence
+		release()
+		x.gets(`h='2'`)
+		y.wants("", "1")
+	})
+}
+
+// TestFailingDisk: what was delivered stays delivered, and it is counted that it is not archived.
+func TestFailingDisk(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.managed("a/1"), b.online("b/1")
+		b.store.failing.Store(true)
+		x.send(chat("b@d", "1") + ask)
+		x.acked("2")
+		y.gets("text 1")
+		if !b.counts("stonechat_archive_lost_total 2") {
+			t.Error("not counted")
+		}
+		b.store.failing.Store(false)
+		x.send(chat("b@d", "2"))
+		y.gets("text 2")
+		y.wants("", "2")
+	})
+}
+
+// TestFull: where too much waits for the disk, messages are refused before anybody has them.
+func TestFull(t *testing.T) {
+	c := usual()
+	c.QueueBytes = 1000
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		release := b.store.stall()
+		x.send(chat("b@d", "1"))
+		x.send(chat("b@d", "2"))
+		y.gets("text 1", "text 2")
+		x.send(chat("b@d", "3") + "<message to='b@d' type='headline' id='4'><body>news</body></message>")
+		x.gets(`id='3'.*<error type='wait'><resource-constraint`)
+		y.gets("news")
+		if id, p := b.m.Add(b.NewTurn(), store.ArchiveName{JID: account("room")}, account("a"), nil); id != "" || !p.Done() {
+			t.Error("a room's message was taken")
+		}
+		if !b.counts("stonechat_archive_refused_total 2") {
+			t.Error("not counted")
+		}
+		release()
+		synctest.Wait()
+		x.send(chat("b@d", "5"))
+		y.gets("text 5")
+		y.wants("", "1 2 5")
+	})
+}
+
+// TestDeleted: an account that goes does not take what others have with it.
+func TestDeleted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		x.send(chat("b@d", "1"))
+		y.gets("text 1")
+		release := b.store.stall()
+		gone := b.store.Commit(store.DeleteAccount{User: account("b")})
+		x.send(chat("b@d", "2") + chat("a@d", "3"))
+		x.gets("text 3")
+		release()
+		if err := gone.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.wants("", "1 2 3")
+	})
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mam
+
+import (
+	"context"
+	"time"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/retract"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// retraction is a message of an account's archive that its sender takes back.
+type retraction struct {
+	archive store.ArchiveName
+	with    jid.JID // the other side
+	from    jid.JID // who takes it back, bare: only what he has sent
+	id      string  // of the message
+	by      string  // id of the message that takes it back
+	at      time.Time
+}
+
+// maxRetractions wait at most; what is taken back beyond that is archived as it was.
+const maxRetractions = 1024
+
+// retracts notes a message that takes another one back.
+func (m *Module) retracts(s *stanza.Stanza, a store.ArchiveName, with jid.JID) {
+	if !s.Has(retract.NS, "retract") {
+		return
+	}
+	var x retract.Retract
+	if _, err := s.Decode(&x); err != nil || x.Moderated != nil {
+		return // XEP-0425 is for rooms
+	}
+	job := retraction{archive: a, with: with, from: s.From.Bare(), id: x.ID, by: string(s.ID), at: time.Now()}
+	select {
+	case m.retractions <- job:
+	default:
+		m.metrics.retractions.Inc()
+	}
+}
+
+// buryAll buries what is taken back, until ctx ends and nothing is left.
+func (m *Module) buryAll(ctx context.Context) {
+	for {
+		var x retraction
+		select {
+		case x = <-m.retractions:
+		case <-ctx.Done():
+			select {
+			case x = <-m.retractions:
+			default:
+				return
+			}
+		}
+		if err := m.bury(context.WithoutCancel(ctx), x); err != nil {
+			m.metrics.retractions.Inc()
+			m.log.Error("tombstone not written", "jid", x.archive.JID.String(), "err", err)
+		}
+	}
+}
+
+// bury puts a tombstone in the place of what was taken back. XEP-0424 §4
+func (m *Module) bury(ctx context.Context, x retraction) error {
+	if err := m.settle(ctx, nil); err != nil {
+		return err
+	}
+	q := store.ArchiveQuery{With: x.with, Backward: true}
+	for left := m.config.Load().RetractWithin; left > 0; {
+		q.Limit = min(left, 200)
+		rows, whole, err := m.store.Archived(ctx, x.archive, q)
+		if err != nil {
+			return err
+		}
+		for i := len(rows) - 1; i >= 0; i-- {
+			s, err := stanza.Parse(rows[i].Stanza)
+			if err != nil || string(s.ID) != x.id || s.From.Bare() != x.from || s.Has(retract.NS, "retract") {
+				continue
+			}
+			return m.store.Commit(store.ReplaceArchived{Archive: x.archive, Seq: rows[i].Seq, Stanza: tombstone(s, x)}).Wait(ctx)
+		}
+		if whole || len(rows) == 0 {
+			break
+		}
+		left -= len(rows)
+		q.Before = rows[0].Seq
+	}
+	m.metrics.retractions.Inc()
+	return nil
+}
+
+// tombstone is the message without what it said.
+func tombstone(s *stanza.Stanza, x retraction) []byte {
+	tomb := stanza.New(s.Kind, s.Type, s.To, &retract.Retracted{ID: x.by, Stamp: x.at})
+	tomb.From, tomb.ID = s.From, s.ID
+	return tomb.Append(nil, stanza.NSClient)
+}

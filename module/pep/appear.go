@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pep
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// queue is who is to be told what was published last: each client once, so that it is no longer than the list of
+// clients, however many come at once and whatever they say.
+type queue struct {
+	mu   sync.Mutex
+	list []*interest
+	wake chan struct{}
+}
+
+func (q *queue) push(x *interest) {
+	q.mu.Lock()
+	q.list = append(q.list, x)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all that wait.
+func (q *queue) take() []*interest {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := q.list
+	q.list = nil
+	return list
+}
+
+// come says that a client asks for something that it may not have been told.
+//
+// Deviation: XEP-0163 §4.3.4 has the last item sent when a client comes, and not again with its later
+// presence. A client that asks for a node later is told of that node then, for it has nothing yet.
+func (m *Module) come(x *interest) {
+	x.mu.Lock()
+	push := x.available && more(x.features, x.served) && !x.queued
+	x.queued = x.queued || push
+	x.mu.Unlock()
+	if push {
+		m.coming.push(x)
+	}
+}
+
+// comeTo says that a client, nil for none, has come to see an owner's presence.
+func (m *Module) comeTo(x *interest, owner jid.JID) {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	if !x.available || x.features == nil || slices.Contains(x.new, owner) {
+		x.mu.Unlock()
+		return
+	}
+	x.new = append(x.new, owner)
+	push := !x.queued
+	x.queued = true
+	x.mu.Unlock()
+	if push {
+		m.coming.push(x)
+	}
+}
+
+// more reports whether features ask for a node that served do not ask for.
+func more(features, served []string) bool {
+	for _, f := range features {
+		if node, ok := strings.CutSuffix(f, notify); ok && !asks(served, node) {
+			return true
+		}
+	}
+	return false
+}
+
+// Run implements server.Runner: it sends those who come what was published last. One at a time: that
+// many log in at once is no reason to ask the store for all at once.
+func (m *Module) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.coming.wake:
+		}
+		for _, x := range m.coming.take() {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			m.serve(ctx, x)
+		}
+	}
+}
+
+// serve sends one client what it has not been told.
+func (m *Module) serve(ctx context.Context, x *interest) {
+	x.mu.Lock()
+	features, served, gained, available := x.features, x.served, x.new, x.available
+	x.queued, x.served, x.new = false, features, nil
+	x.mu.Unlock()
+	if !available {
+		return
+	}
+	if x.owner.IsZero() {
+		m.sights.expect(x.who.Bare())
+	}
+	if more(features, served) {
+		wants := func(node string) bool { return asks(features, node) && !asks(served, node) && x.wants(node) }
+		m.engine.Appeared(ctx, m.owners(x), x.who, wants)
+	}
+	if len(gained) > 0 && served != nil { // else all there are have been told of just now
+		m.engine.Appeared(ctx, gained, x.who, func(node string) bool { return asks(served, node) && x.wants(node) })
+	}
+}
+
+// owners are the accounts of ours whose presence a client sees, its own first.
+func (m *Module) owners(x *interest) []jid.JID {
+	if !x.owner.IsZero() {
+		return []jid.JID{x.owner}
+	}
+	account := x.who.Bare()
+	u, release, ok := m.server.Lookup(account)
+	if !ok {
+		return nil // gone already
+	}
+	defer release()
+	list, err := m.roster.Contacts(u, []jid.JID{account}, store.SubscriptionTo)
+	if err != nil {
+		m.log.Error("contacts not read, and what they published not sent", "jid", account.String(), "err", err)
+	}
+	ours := list[:1]
+	for _, contact := range list[1:] {
+		if m.server.Serves(contact.Domain()) {
+			ours = append(ours, contact)
+		}
+	}
+	return ours
+}

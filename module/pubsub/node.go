@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+// How to read this file: the table of nodes, how one is read from the store, and the changes of
+// its fields. N1 says in which order things happen.
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/form"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// node is one in memory, or the knowledge that there is none of the name.
+type node struct {
+	name store.NodeName
+
+	refs    int           // of table.mu
+	idle    *list.Element // of table.mu; in the list of those without refs
+	dropped bool          // of table.mu: out of the table
+
+	work sync.Mutex // N1
+	out  server.Outbox
+
+	mu            sync.Mutex // never held while anything waits or is routed
+	loaded        bool
+	exists        bool
+	moved         string
+	created       time.Time
+	creator       jid.JID
+	config        *pubsub.Config // replaced whole
+	affiliations  map[jid.JID]store.Affiliation
+	subscriptions map[jid.JID]*subscription
+	resources     map[jid.JID]int // how many subscriptions full addresses below a bare one have
+	list          []*subscription // of subscriptions, replaced whole; nil: to be made
+	items         int             // at least so many are kept, when what is pending is done
+	last          *store.Item
+	lastAt        time.Time      // of the last item ever
+	pending       *store.Pending // the last change, or nil
+}
+
+// subscription is one. It is not changed but for gone.
+type subscription struct {
+	jid     jid.JID
+	pending bool
+	options pubsub.SubscribeOptions
+	kept    []byte       // options as the store has them, nil: none were given
+	gone    *atomic.Bool // nothing more is sent; shared with what takes its place
+}
+
+// table is the nodes in memory: those in use, and up to modules.pubsub.cached_nodes that are not.
+type table struct {
+	m    *Module
+	mu   sync.Mutex
+	by   map[store.NodeName]*node
+	idle list.List // *node, the one used last first
+}
+
+func (t *table) init(m *Module) { t.m, t.by = m, make(map[store.NodeName]*node) }
+
+func (t *table) size() float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return float64(len(t.by))
+}
+
+func (t *table) all() (list []*node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.by {
+		list = append(list, n)
+	}
+	return list
+}
+
+// hold returns the node of that name, not to be thrown out until it is let go.
+func (t *table) hold(name store.NodeName) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.by[name]
+	if n == nil {
+		n = &node{name: name}
+		t.by[name] = n
+	}
+	if n.idle != nil {
+		t.idle.Remove(n.idle)
+		n.idle = nil
+	}
+	n.refs++
+	return n
+}
+
+// loaded returns the node of that name if it is in memory, held.
+func (t *table) loaded(name store.NodeName) *node {
+	t.mu.Lock()
+	known := t.by[name] != nil
+	t.mu.Unlock()
+	if !known {
+		return nil
+	}
+	return t.hold(name)
+}
+
+func (t *table) let(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.refs--; n.refs > 0 || n.dropped {
+		return
+	}
+	n.mu.Lock()
+	exists := n.exists || n.moved != ""
+	n.mu.Unlock()
+	if !exists && n.settled() {
+		delete(t.by, n.name)
+		n.dropped = true
+		return
+	}
+	n.idle = t.idle.PushFront(n)
+	t.evict()
+}
+
+// evict keeps the number of idle nodes; a node that still sends or commits stays until it is looked at again.
+func (t *table) evict() {
+	over := t.idle.Len() - t.m.config.Load().CachedNodes
+	for e := t.idle.Back(); e != nil && over > 0; over-- {
+		n, before := e.Value.(*node), e.Prev()
+		if n.settled() {
+			t.idle.Remove(e)
+			n.idle, n.dropped = nil, true
+			delete(t.by, n.name)
+		}
+		e = before
+	}
+}
+
+func (t *table) trim() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.evict()
+}
+
+// drop throws a node out: what is in memory may not be true. Who holds it now is the last to see it.
+func (t *table) drop(n *node) {
+	t.mu.Lock()
+	if !n.dropped && t.by[n.name] == n {
+		delete(t.by, n.name)
+		n.dropped = true
+		if n.idle != nil {
+			t.idle.Remove(n.idle)
+			n.idle = nil
+		}
+	}
+	t.mu.Unlock()
+	n.mu.Lock()
+	for _, s := range n.subscriptions {
+		s.gone.Store(true)
+	}
+	n.mu.Unlock()
+}
+
+// settled reports whether nothing is under way.
+func (n *node) settled() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return (n.pending == nil || n.pending.Done()) && n.out.Empty()
+}
+
+// load reads the node if it is not at hand. n.work is held.
+func (m *Module) load(ctx context.Context, n *node) error {
+	n.mu.Lock()
+	loaded := n.loaded
+	n.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	state, err := m.store.Node(ctx, n.name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	missing := err != nil
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loaded = true
+	if missing {
+		return nil
+	}
+	return n.take(&state)
+}
+
+// take fills the fields. n.mu is held.
+func (n *node) take(state *store.NodeState) error {
+	n.created, n.creator, n.moved, n.items, n.last = state.Created, state.Creator, state.Moved, state.Items, state.Last
+	if n.moved != "" {
+		return nil
+	}
+	config, err := parseConfig(state.Config)
+	if err != nil {
+		return err
+	}
+	n.exists, n.config = true, config
+	if n.last != nil {
+		n.lastAt = n.last.At
+	}
+	n.affiliations = make(map[jid.JID]store.Affiliation, len(state.Affiliations))
+	for _, a := range state.Affiliations {
+		n.affiliations[a.JID] = a.Affiliation
+	}
+	n.subscriptions = make(map[jid.JID]*subscription, len(state.Subscriptions))
+	n.resources = make(map[jid.JID]int)
+	for _, s := range state.Subscriptions {
+		sub := &subscription{jid: s.JID, pending: s.Pending, kept: s.Options, gone: new(atomic.Bool)}
+		if sub.options, err = parseOptions(s.Options); err != nil {
+			return err
+		}
+		n.put(sub)
+	}
+	return nil
+}
+
+// put makes or replaces a subscription. n.mu is held.
+func (n *node) put(s *subscription) {
+	if old := n.subscriptions[s.jid]; old != nil {
+		s.gone = old.gone
+	} else if s.jid.IsFull() {
+		n.resources[s.jid.Bare()]++
+	}
+	n.subscriptions[s.jid] = s
+	n.list = nil
+}
+
+// remove ends a subscription. n.mu is held.
+func (n *node) remove(j jid.JID) *subscription {
+	s := n.subscriptions[j]
+	if s == nil {
+		return nil
+	}
+	s.gone.Store(true)
+	delete(n.subscriptions, j)
+	if bare := j.Bare(); j.IsFull() {
+		if n.resources[bare]--; n.resources[bare] == 0 {
+			delete(n.resources, bare)
+		}
+	}
+	n.list = nil
+	return s
+}
+
+// subscribers are the subscriptions that are not pending, not to be changed. n.mu is held.
+func (n *node) subscribers() []*subscription {
+	if n.list == nil && len(n.subscriptions) > 0 {
+		n.list = make([]*subscription, 0, len(n.subscriptions)+1)
+		for _, s := range n.subscriptions {
+			if !s.pending {
+				n.list = append(n.list, s)
+			}
+		}
+	}
+	return n.list
+}
+
+// of are the subscriptions of a bare address. n.mu is held.
+func (n *node) of(bare jid.JID) (list []*subscription) {
+	if s := n.subscriptions[bare]; s != nil {
+		list = append(list, s)
+	}
+	if n.resources[bare] == 0 {
+		return list
+	}
+	for j, s := range n.subscriptions {
+		if j.IsFull() && j.Bare() == bare {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// next is the time of the next item. n.mu is held.
+func (n *node) next(now time.Time) time.Time {
+	at := now.UTC().Truncate(time.Microsecond)
+	if !at.After(n.lastAt) {
+		at = n.lastAt.Add(time.Microsecond)
+	}
+	n.lastAt = at
+	return at
+}
+
+// commit stores a change of the node that is in its fields already; then is called when it is stored, on the store's
+// goroutine: it must be quick, and n.mu is held. Nodes that are made were counted already. n.work is held.
+func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *store.Pending {
+	var made int64
+	for _, op := range ops {
+		switch op.(type) {
+		case store.CreateNode:
+			made++
+		case store.DeleteNode:
+			made--
+		}
+	}
+	p := m.store.Commit(ops...)
+	n.mu.Lock()
+	n.pending = p
+	n.mu.Unlock()
+	p.OnDone(func(err error) {
+		if made != 0 {
+			m.names.forget(n.name.JID)
+			m.sizes.changed(n.name.JID, made, err == nil)
+		}
+		if err != nil {
+			m.nodes.drop(n)
+			return
+		}
+		if then == nil {
+			return
+		}
+		t := m.server.NewTurn()
+		n.mu.Lock()
+		then(t)
+		n.mu.Unlock()
+		t.End()
+	})
+	return p
+}
+
+// settle waits until what was changed can be read in the store.
+func (n *node) settle(ctx context.Context) error {
+	n.mu.Lock()
+	p := n.pending
+	n.mu.Unlock()
+	if p == nil || p.Done() {
+		return nil
+	}
+	return p.Wait(ctx)
+}
+
+// running sends what a node's outbox has at the end of a turn, behind the answer to whoever caused it.
+type running struct{ n *node }
+
+// Flush implements server.Flusher.
+func (r running) Flush(t *server.Turn) { r.n.out.Run(t) }
+
+// parseConfig reads what formatConfig has written.
+func parseConfig(b []byte) (*pubsub.Config, error) {
+	f, err := parseForm(b)
+	if err != nil {
+		return nil, err
+	}
+	c := &pubsub.Config{}
+	defaults(c)
+	return c, c.Apply(f, false)
+}
+
+func formatConfig(c *pubsub.Config) []byte { return c.Form(form.Submit).AppendXML(nil) }
+
+func parseOptions(b []byte) (pubsub.SubscribeOptions, error) {
+	o := pubsub.DefaultOptions()
+	if b == nil {
+		return o, nil
+	}
+	f, err := parseForm(b)
+	if err != nil {
+		return o, err
+	}
+	return o, o.Apply(f)
+}
+
+func parseForm(b []byte) (*form.Form, error) {
+	f := new(form.Form)
+	r := xmlstream.NewReader(b, stanza.NSClient)
+	return f, f.DecodeXML(r)
+}
+
+// sortedJIDs are the keys, sorted.
+func sortedJIDs[V any](s map[jid.JID]V) []jid.JID {
+	out := make([]jid.JID, 0, len(s))
+	for j := range s {
+		out = append(out, j)
+	}
+	slices.SortFunc(out, func(a, b jid.JID) int { return strings.Compare(a.String(), b.String()) })
+	return out
+}

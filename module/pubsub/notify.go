@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+// How to read this file: receivers finds who is to be told, and may wait; tell queues the same message for all of them.
+// The message is made once; copies differ in their address.
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/delay"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// receivers are who is told of an event.
+type receivers struct {
+	subscribed []*subscription // not to be changed
+	interested []jid.JID       // full addresses that have no subscription
+}
+
+// receivers finds who hears of what happens at a node now. n.work is held.
+func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
+	n.mu.Lock()
+	c := n.config
+	list := n.subscribers()
+	n.mu.Unlock()
+	if !c.DeliverNotifications {
+		return r
+	}
+	r.subscribed = m.hearing(ctx, n, c, list)
+	if m.audience == nil || n.name.JID.IsDomain() {
+		return r
+	}
+	all := m.audience.Interested(nil, n.name.JID, n.name.Node)
+	for _, j := range all {
+		n.mu.Lock()
+		s := n.standing(j.Bare())
+		twice := n.subscriptions[j] != nil || n.subscriptions[j.Bare()] != nil
+		n.mu.Unlock()
+		if !twice && m.mayHear(ctx, &s) {
+			r.interested = append(r.interested, j)
+		}
+	}
+	return r
+}
+
+// hearing leaves out those of list who may not hear of the node now, or do not want to.
+func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []*subscription) []*subscription {
+	dynamic := c.PresenceBased || c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster
+	for _, s := range list {
+		if dynamic || s.kept != nil {
+			dynamic = true
+			break
+		}
+	}
+	if !dynamic {
+		return list // others were removed when they lost the right
+	}
+	var out []*subscription
+	now := time.Now()
+	for _, s := range list {
+		o := &s.options
+		if !o.Deliver || !o.Expire.IsZero() && now.After(o.Expire) {
+			continue
+		}
+		if (c.PresenceBased || len(o.Show) > 0) && !m.available(s.jid, o.Show) {
+			continue
+		}
+		if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
+			st := n.standingOf(s.jid.Bare())
+			if !m.mayHear(ctx, &st) {
+				continue
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// message makes the message of an event, without its receiver.
+func (m *Module) message(n *node, c *pubsub.Config, e *pubsub.Event) *stanza.Stanza {
+	typ := stanza.Normal
+	if c.Notification == pubsub.NotifyHeadline {
+		typ = stanza.Headline
+	}
+	s := stanza.New(stanza.Message, typ, jid.JID{}, e)
+	s.From, s.ID = n.name.JID, m.id()
+	return s
+}
+
+// id is that of one notification. §13.4
+func (m *Module) id() []byte { return strconv.AppendUint([]byte("ps"), m.lastID.Add(1), 36) }
+
+// tell queues s for all of r. n.mu is held; the outbox is run when it is not.
+func (m *Module) tell(t *server.Turn, n *node, r receivers, s *stanza.Stanza) {
+	if k := len(r.subscribed); k > 0 {
+		m.metrics.notifications.Add(float64(k))
+		n.out.Add(t, k, func(i int) *stanza.Stanza {
+			sub := r.subscribed[i]
+			if sub.gone.Load() {
+				return nil
+			}
+			s.From, s.To = n.name.JID, sub.jid
+			return s
+		})
+	}
+	if k := len(r.interested); k > 0 {
+		m.metrics.notifications.Add(float64(k))
+		n.out.Add(t, k, func(i int) *stanza.Stanza {
+			s.From, s.To = n.name.JID, r.interested[i]
+			return s
+		})
+	}
+}
+
+// tellOne queues s for one address. n.mu is held.
+func (m *Module) tellOne(t *server.Turn, n *node, to jid.JID, s *stanza.Stanza) {
+	m.metrics.notifications.Inc()
+	s.To = to
+	n.out.Add(t, 1, func(int) *stanza.Stanza { return s })
+}
+
+// event is what is told of items; payloads are left out where the node does not deliver them.
+func (n *node) event(c *pubsub.Config, items ...store.Item) *pubsub.Event {
+	e := &pubsub.EventItems{Node: n.name.Node}
+	for i := range items {
+		if !c.DeliverPayloads && !c.Persist {
+			break // there was no item, only an event. §4.3
+		}
+		x := n.item(c, &items[i])
+		if !c.DeliverPayloads {
+			x.Payload = nil
+		}
+		e.Items = append(e.Items, x)
+	}
+	return &pubsub.Event{Items: e}
+}
+
+// item writes one, with the address that the node wants there (§13.17).
+func (n *node) item(c *pubsub.Config, i *store.Item) pubsub.Item {
+	x := pubsub.Item{ID: i.ID, Payload: i.Payload}
+	switch c.ItemReply {
+	case pubsub.ReplyPublisher:
+		x.Publisher = i.Publisher.String()
+	case pubsub.ReplyOwner:
+		x.Publisher = n.creator.String()
+	}
+	return x
+}
+
+// expired reports whether an item is older than the node allows.
+func expired(c *pubsub.Config, i *store.Item, now time.Time) bool {
+	return c.Expire > 0 && now.Sub(i.At) > time.Duration(c.Expire)*time.Second
+}
+
+// lastItem is the message with the last item, or nil where there is none (§6.1.7). n.mu is held.
+func (m *Module) lastItem(n *node) *stanza.Stanza {
+	c := n.config
+	if n.last == nil || expired(c, n.last, time.Now()) || !c.DeliverNotifications {
+		return nil
+	}
+	s := m.message(n, c, n.event(c, *n.last))
+	s.Add(&delay.Delay{From: n.name.JID, Stamp: n.last.At})
+	return s
+}
+
+// told is the message about the state of a subscription (§13.14).
+func (m *Module) told(n *node, j jid.JID, state pubsub.State) *stanza.Stanza {
+	s := stanza.New(stanza.Message, stanza.Headline, j, &pubsub.Event{
+		Subscription: &pubsub.Subscription{Node: n.name.Node, JID: j, State: state},
+	})
+	s.From, s.ID = n.name.JID, m.id()
+	return s
+}

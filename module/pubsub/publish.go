@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+// How to read this file: a publication is checked (check), the node made if it is an account's (§7.1.4), room is made
+// (room), and then it is stored, or not, and told (put). Retractions are below.
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/form"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// publish handles §7.1.
+func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, error) {
+	if x.Node == "" {
+		return nil, pubsub.Err(stanza.BadRequest, pubsub.NodeIDRequired, "")
+	}
+	if options != nil && (options.Type != form.Submit || options.FormType() != pubsub.FormPublish) {
+		return nil, stanza.BadRequest.Err("publish-options hold a form of that type")
+	}
+	n, release, err := r.hold(r.ctx, store.NodeName{JID: r.at, Node: x.Node}, true)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var ops []store.Op
+	switch err := n.there(); {
+	case err == nil:
+		if err := n.meets(options); err != nil {
+			return nil, err
+		}
+	case r.at.IsDomain() || r.at != r.bare:
+		return nil, err
+	default:
+		if ops, err = r.autoCreate(n, options); err != nil {
+			return nil, err
+		}
+		// What is wrong with the items is found before anything is stored: the node is made with them or not at all.
+		defer func() {
+			if ops != nil {
+				n.unmake()
+				r.count(-1)
+			}
+		}()
+	}
+	s := n.standingOf(r.bare)
+	if err := s.mayPublish(); err != nil {
+		return nil, err
+	}
+	items, named, err := r.check(s.config, x.Items)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.put(r.ctx, r.t, n, ops, items)
+	if err != nil {
+		return nil, err
+	}
+	ops = nil
+	var answer stanza.Payload
+	if !named && len(items) > 0 {
+		answer = &pubsub.Request{Publish: &pubsub.Items{Node: x.Node, Items: ids(items)}}
+	}
+	if p == nil {
+		r.t.Later(running{n})
+		return answer, nil
+	}
+	return r.after(n, p, answer)
+}
+
+func ids(items []store.Item) (list []pubsub.Item) {
+	for _, i := range items {
+		list = append(list, pubsub.Item{ID: i.ID})
+	}
+	return list
+}
+
+// meets compares the configuration with what a publisher wants it to be (§7.1.5).
+func (n *node) meets(options *form.Form) error {
+	if options == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	want := *n.config
+	if err := want.Apply(options, true); err != nil || !want.Equal(n.config) {
+		return pubsub.Err(stanza.Conflict, pubsub.PreconditionNotMet, "")
+	}
+	return nil
+}
+
+// check makes items of what was sent, and says what is wrong with it (§7.1.3). named says that all had an id.
+func (r *request) check(c *pubsub.Config, sent []pubsub.Item) (items []store.Item, named bool, err error) {
+	bad := func(condition string) error { return pubsub.Err(stanza.BadRequest, condition, "") }
+	switch {
+	case !c.Persist && !c.DeliverPayloads && len(sent) > 0:
+		return nil, false, bad(pubsub.ItemForbidden)
+	case !c.Persist && !c.DeliverPayloads:
+		return []store.Item{{ID: newID(), Publisher: r.bare}}, true, nil // an event and no more
+	case len(sent) == 0:
+		return nil, false, bad(pubsub.ItemRequired)
+	case c.Persist && len(sent) > r.most(c):
+		return nil, false, pubsub.Err(stanza.NotAllowed, pubsub.MaxItemsExceeded, "")
+	}
+	named = true
+	for _, x := range sent {
+		if err := r.checkPayload(c, &x); err != nil {
+			return nil, false, err
+		}
+		if x.ID == "" {
+			x.ID, named = newID(), false
+		}
+		items = append(items, store.Item{ID: x.ID, Publisher: r.bare, Payload: x.Payload})
+	}
+	return items, named, nil
+}
+
+func (m *Module) checkPayload(c *pubsub.Config, x *pubsub.Item) error {
+	most := m.config.Load().ItemBytes
+	if c.MaxPayload != pubsub.Max {
+		most = min(most, c.MaxPayload)
+	}
+	switch {
+	case x.Elements > 1:
+		return pubsub.Err(stanza.BadRequest, pubsub.InvalidPayload, "")
+	case x.Elements == 0 && c.DeliverPayloads:
+		return pubsub.Err(stanza.BadRequest, pubsub.PayloadRequired, "")
+	case len(x.Payload) > most:
+		return m.limited(pubsub.Err(stanza.NotAcceptable, pubsub.PayloadTooBig, ""))
+	case len(x.ID) > maxID:
+		return stanza.NotAcceptable.Err("the id of the item is too long")
+	}
+	return nil
+}
+
+// maxID bounds names of nodes and ids of items.
+const maxID = 1023
+
+// most is how many items a node keeps.
+func (m *Module) most(c *pubsub.Config) int {
+	most := m.config.Load().Items
+	if c.MaxItems != pubsub.Max {
+		most = min(most, c.MaxItems)
+	}
+	return max(most, 1)
+}
+
+func newID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// put publishes items that were checked: it stores them, after ops, and has them told when they are stored. The Pending
+// is nil where nothing is stored. n.work is held.
+func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.Op, items []store.Item) (*store.Pending, error) {
+	n.mu.Lock()
+	c := n.config
+	n.mu.Unlock()
+	var old []string
+	if c.Persist && len(ops) == 0 {
+		var err error
+		if old, err = m.room(ctx, n, c, items); err != nil {
+			return nil, err
+		}
+	}
+	who := m.receivers(ctx, n)
+	n.mu.Lock()
+	for i := range items {
+		items[i].At = n.next(time.Now())
+	}
+	n.mu.Unlock()
+	event := m.message(n, c, n.event(c, items...))
+	var retract *stanza.Stanza
+	if len(old) > 0 {
+		retract = m.message(n, c, &pubsub.Event{Items: &pubsub.EventItems{Node: n.name.Node, Retract: old}})
+	}
+	m.keep(t, n, c, event)
+	m.metrics.items.Add(float64(len(items)))
+	told := func(t *server.Turn) {
+		if retract != nil {
+			m.tell(t, n, who, retract)
+		}
+		m.tell(t, n, who, event)
+		for _, f := range m.watchers {
+			for _, i := range items {
+				f(t, n.name.JID, n.name.Node, i)
+			}
+		}
+	}
+	n.mu.Lock()
+	n.last = &items[len(items)-1]
+	if !c.Persist && len(ops) == 0 {
+		told(t)
+		n.mu.Unlock()
+		return nil, nil
+	}
+	if c.Persist {
+		n.items += len(items)
+	}
+	n.mu.Unlock()
+	if c.Persist {
+		for _, i := range items {
+			ops = append(ops, store.PublishItem{Name: n.name, Item: i, Keep: m.most(c)})
+		}
+	}
+	return m.commit(n, told, ops...), nil
+}
+
+// keep puts an event into the node's archive, if it has one, and its id there into the message. XEP-0442
+func (m *Module) keep(t *server.Turn, n *node, c *pubsub.Config, event *stanza.Stanza) {
+	if m.archive == nil || !c.Archive {
+		return
+	}
+	id, p := m.archive.Add(t, n.name, event)
+	if p != nil {
+		t.Keep(p)
+	}
+	if id == "" {
+		return
+	}
+	b := xmlstream.AppendAttr([]byte("<stanza-id xmlns='"+spaceStanzaID+"'"), "by", n.name.JID.String())
+	b = xmlstream.AppendAttr(b, "id", id)
+	event.Add(&stanza.Raw{Name: xmlstream.Name{Space: spaceStanzaID, Local: "stanza-id"}, Bytes: append(b, "/>"...)})
+}
+
+// spaceStanzaID qualifies the id of a message in an archive. XEP-0359
+const spaceStanzaID = "urn:xmpp:sid:0"
+
+// room returns the ids of the items that have to go so that items can be kept and whose going is told, or refuses where
+// the node is to stay as it is when it is full (§7.1.2.5). The store removes them by itself.
+func (m *Module) room(ctx context.Context, n *node, c *pubsub.Config, items []store.Item) ([]string, error) {
+	most := m.most(c)
+	n.mu.Lock()
+	held, last := n.items, n.last
+	n.mu.Unlock()
+	if held+len(items) <= most || c.NodeFull == pubsub.DiscardOldest || c.NodeFull == pubsub.RetractOldest && !c.NotifyRetract {
+		return nil, nil
+	}
+	if most == 1 && c.NodeFull == pubsub.RetractOldest {
+		if last != nil && last.ID != items[0].ID {
+			return []string{last.ID}, nil
+		}
+		return nil, nil
+	}
+	if err := n.settle(ctx); err != nil {
+		return nil, err
+	}
+	held, err := m.store.ItemCount(ctx, n.name)
+	if err != nil {
+		return nil, err
+	}
+	q := store.ItemQuery{IDs: []string{}, Bare: true}
+	for _, i := range items {
+		q.IDs = append(q.IDs, i.ID)
+	}
+	same, err := m.store.Items(ctx, n.name, q)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	n.items = held - len(same)
+	n.mu.Unlock()
+	over := held - len(same) + len(items) - most
+	switch {
+	case over <= 0:
+		return nil, nil
+	case c.NodeFull == pubsub.Reject:
+		return nil, pubsub.Err(stanza.Conflict, pubsub.NodeIsFull, "")
+	}
+	replaced := make(map[string]bool)
+	for _, i := range items {
+		replaced[i.ID] = true
+	}
+	list, err := m.store.Items(ctx, n.name, store.ItemQuery{Limit: over + len(same), Bare: true})
+	var ids []string
+	for _, i := range list {
+		if !replaced[i.ID] && len(ids) < over {
+			ids = append(ids, i.ID)
+		}
+	}
+	return ids, err
+}
+
+// retract handles §7.2.
+func (r *request) retract(x *pubsub.Items) (stanza.Payload, error) {
+	n, release, err := r.look(x.Node, true)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	s := n.standingOf(r.bare)
+	switch {
+	case s.affiliation == store.AffiliationOutcast:
+		return nil, stanza.Forbidden.Err("")
+	case len(x.Items) == 0 || x.Items[0].ID == "":
+		return nil, pubsub.Err(stanza.BadRequest, pubsub.ItemRequired, "")
+	case !s.config.Persist:
+		return nil, pubsub.ErrUnsupported("persistent-items")
+	case len(x.Items) > r.config.Load().Page:
+		return nil, stanza.NotAcceptable.Err("too many items at once")
+	}
+	var ids []string
+	for _, i := range x.Items {
+		ids = append(ids, i.ID)
+	}
+	if err := n.settle(r.ctx); err != nil {
+		return nil, err
+	}
+	list, err := r.store.Items(r.ctx, n.name, store.ItemQuery{IDs: ids, Bare: true})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if err := s.mayRemove(&list[i]); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case s.affiliation != store.AffiliationOwner && s.mayPublish() != nil:
+		return nil, stanza.Forbidden.Err("")
+	case len(list) < len(ids):
+		return nil, stanza.ItemNotFound.Err("")
+	}
+	p, err := r.remove(r.ctx, n, ids, x.Notify)
+	if err != nil {
+		return nil, err
+	}
+	return r.after(n, p, nil)
+}
+
+// remove takes items out of a node. n.work is held.
+func (m *Module) remove(ctx context.Context, n *node, ids []string, notify bool) (*store.Pending, error) {
+	n.mu.Lock()
+	c, last := n.config, n.last
+	n.mu.Unlock()
+	var who receivers
+	if notify || c.NotifyRetract {
+		who = m.receivers(ctx, n)
+	}
+	if last != nil && slices.Contains(ids, last.ID) { // the one before is the last now
+		list, err := m.store.Items(ctx, n.name, store.ItemQuery{Newest: true, Limit: len(ids) + 1})
+		if err != nil {
+			return nil, err
+		}
+		last = nil
+		for i := range list {
+			if !slices.Contains(ids, list[i].ID) {
+				last = &list[i]
+				break
+			}
+		}
+	}
+	event := m.message(n, c, &pubsub.Event{Items: &pubsub.EventItems{Node: n.name.Node, Retract: ids}})
+	n.mu.Lock()
+	n.last = last
+	n.mu.Unlock()
+	return m.commit(n, func(t *server.Turn) { m.tell(t, n, who, event) }, store.RetractItems{Name: n.name, IDs: ids}), nil
+}
+
+// autoCreate makes the node of an account to which it publishes (§7.1.4), in memory; the operations store it.
+func (r *request) autoCreate(n *node, options *form.Form) ([]store.Op, error) {
+	c := r.newConfig()
+	if options != nil {
+		if err := c.Apply(options, true); err != nil {
+			return nil, err
+		}
+	}
+	return r.make(n, c, r.bare)
+}

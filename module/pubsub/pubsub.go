@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pubsub keeps nodes: entities publish to them, others subscribe and are told. One engine serves the nodes of
+// the service pubsub.DOMAIN and those of accounts, which module pep offers; a policy says what differs.
+//
+// XEP-0060 (partial, 1.30.0): no collections (XEP-0248), several subscriptions of one address, or leases
+//
+// How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
+// (request.go) and is handled in one of: entity.go (what everybody may ask), subscribe.go, publish.go, owner.go, members.go.
+// access.go says who may do what, notify.go who is told. disco.go is service discovery, account.go what other modules
+// of this server use, service.go the address of the service.
+//
+// N1: changes of a node are made one after the other, under node.work, which may be held while the store is read.
+// What was changed is in node.mu's fields at once and in the store by a commit; subscribers are told when that is done,
+// in the order of the commits. A change that cannot be stored throws the node out of memory, so that the next who comes
+// reads what is true.
+package pubsub
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// Config is the key modules.pubsub.
+type Config struct {
+	// The service is at HOST.DOMAIN, for each of the domains.
+	Host string `yaml:"host" default:"pubsub"`
+	// Who may make nodes at the service: accounts (of this server), everybody, or nobody.
+	Create Creators `yaml:"create" default:"accounts" live:"yes"`
+	// Nodes of the service of one domain. One more is refused with resource-constraint.
+	Nodes int `yaml:"nodes" default:"100000" live:"yes"`
+	// NodesPerOwner is how many nodes one address may own at the service, and how many an account may have itself. One
+	// more is refused with resource-constraint.
+	NodesPerOwner int `yaml:"nodes_per_owner" default:"1000" live:"yes"`
+	// Subscriptions to all nodes of one service or account. One more is refused with policy-violation.
+	Subscriptions int `yaml:"subscriptions" default:"1000000" live:"yes"`
+	// SubscriptionsPerNode is how many one node may have. One more is refused with policy-violation.
+	SubscriptionsPerNode int `yaml:"subscriptions_per_node" default:"20000" live:"yes"`
+	// Affiliations that one node may have. One more is refused with resource-constraint.
+	Affiliations int `yaml:"affiliations" default:"5000" live:"yes"`
+	// Items that one node may keep: the meaning of max in pubsub#max_items.
+	Items int `yaml:"items" default:"10000" live:"yes"`
+	// ItemBytes that the payload of one item may have. A larger one is refused with not-acceptable.
+	ItemBytes int `yaml:"item_bytes" default:"196608" live:"yes"`
+	// Page is how many items, nodes or subscriptions one answer holds at most; the rest is asked for by pages (XEP-0059).
+	Page int `yaml:"page" default:"200" live:"yes"`
+	// CachedNodes are held in memory when nobody is using them.
+	CachedNodes int `yaml:"cached_nodes" default:"20000" live:"yes"`
+	// CachedAccounts are those of which the names of their nodes are held in memory, to know what their contacts
+	// are to be told when they come.
+	CachedAccounts int `yaml:"cached_accounts" default:"50000" live:"yes"`
+	// ExpireEvery is how often items are looked for that are older than their nodes allow.
+	ExpireEvery time.Duration `yaml:"expire_every" default:"1m" live:"yes"`
+}
+
+// Creators says who may make nodes.
+type Creators string
+
+// Who may.
+const (
+	Accounts  Creators = "accounts"
+	Everybody Creators = "everybody"
+	Nobody    Creators = "nobody"
+)
+
+// UnmarshalText refuses what is none of them.
+func (c *Creators) UnmarshalText(text []byte) error {
+	switch *c = Creators(text); *c {
+	case Accounts, Everybody, Nobody:
+		return nil
+	}
+	return fmt.Errorf("%q is none of accounts, everybody, nobody", text)
+}
+
+// Audience knows who of an account's contacts may hear of its nodes. Module pep is one.
+type Audience interface {
+	// Sees reports whether viewer sees the presence of owner (access model presence). It may wait for the store.
+	Sees(ctx context.Context, owner, viewer jid.JID) (bool, error)
+	// Groups are the groups of owner's roster that viewer is in (access model roster). It may wait for the store.
+	Groups(ctx context.Context, owner, viewer jid.JID) ([]string, error)
+	// Interested appends the full addresses of available resources, the owner's own and those of contacts that see the
+	// owner's presence, whose client asks for the notifications of node.
+	Interested(dst []jid.JID, owner jid.JID, node string) []jid.JID
+}
+
+// Archive keeps what is published (XEP-0442). Module mam is one.
+type Archive interface {
+	// Add keeps s in the archive of a node, and returns its id there.
+	Add(t *server.Turn, a store.NodeName, s *stanza.Stanza) (id string, p *store.Pending)
+	// Answer answers q, a query of that archive, from those allowed to read it.
+	Answer(t *server.Turn, q *server.Query, a store.NodeName) (stanza.Payload, error)
+	// Forget drops the archive of a node that is deleted.
+	Forget(a store.NodeName) *store.Pending
+}
+
+// Module is publish-subscribe.
+type Module struct {
+	config   atomic.Pointer[Config]
+	audience Audience // nil: accounts have no nodes
+	archive  Archive  // nil: none
+	server   *server.Server
+	store    store.Store
+	log      *slog.Logger
+	nodes    table
+	desk     *server.Desk
+	services map[jid.JID]*service
+	sizes    sizes
+	names    names
+	lastID   atomic.Uint64 // of notifications
+	watchers []func(t *server.Turn, owner jid.JID, node string, item store.Item)
+	metrics  struct {
+		notifications, items, limited metrics.Counter
+	}
+}
+
+// New makes the module.
+func New(c Config) *Module {
+	m := new(Module)
+	m.config.Store(&c)
+	return m
+}
+
+// Hear sets who may hear of accounts' nodes, before Init.
+func (m *Module) Hear(a Audience) { m.audience = a }
+
+// Keep sets where archives are, before Init.
+func (m *Module) Keep(a Archive) { m.archive = a }
+
+// OnPublish has f called, before Init, for each item that was published, on goroutines that must not wait.
+func (m *Module) OnPublish(f func(t *server.Turn, owner jid.JID, node string, item store.Item)) {
+	m.watchers = append(m.watchers, f)
+}
+
+// Name implements server.Module.
+func (*Module) Name() string { return "pubsub" }
+
+// Reload implements server.Reloader.
+func (m *Module) Reload(next server.Module) {
+	m.config.Store(next.(*Module).config.Load())
+	m.nodes.trim()
+}
+
+// Init implements server.Module.
+func (m *Module) Init(h *server.Host) error {
+	m.server, m.store, m.log = h.Server, h.Store, h.Log
+	m.nodes.init(m)
+	m.sizes.of = make(map[jid.JID]*size)
+	m.lastID.Store(uint64(time.Now().UnixNano()))
+	m.metrics.notifications = h.Metrics.Counter("stonechat_pubsub_notifications_total", "Notifications sent to subscribers of nodes.")
+	m.metrics.items = h.Metrics.Counter("stonechat_pubsub_items_total", "Items published.")
+	m.metrics.limited = h.Metrics.Counter("stonechat_pubsub_limited_total",
+		"Requests refused for a bound of modules.pubsub: nodes, nodes_per_owner, subscriptions, subscriptions_per_node, affiliations, items, item_bytes.")
+	h.Metrics.GaugeFunc("stonechat_pubsub_nodes_loaded", "Nodes held in memory (modules.pubsub.cached_nodes).", m.nodes.size)
+	h.Deleted = m.deleted
+	return m.serveHosts(h)
+}
+
+// Run removes items that are too old.
+func (m *Module) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(max(m.config.Load().ExpireEvery, time.Second)):
+		}
+		if err := m.store.Commit(store.ExpireItems{Now: time.Now(), Limit: expireSlice}).Wait(ctx); err != nil && ctx.Err() == nil {
+			m.log.Error("items not expired", "err", err)
+		}
+	}
+}
+
+// expireSlice is how many items of a node, of how many nodes, one commit removes.
+const expireSlice = 100
+
+// deleted forgets what an account was to nodes. The store has done so.
+func (m *Module) deleted(_ *server.Turn, u *server.User) {
+	m.sizes.forget(u.JID)
+	m.names.forget(u.JID)
+	for _, n := range m.nodes.all() {
+		if n.name.JID == u.JID {
+			m.nodes.drop(n)
+			continue
+		}
+		n.mu.Lock()
+		delete(n.affiliations, u.JID)
+		for _, s := range n.of(u.JID) {
+			n.remove(s.jid)
+		}
+		n.mu.Unlock()
+	}
+}
+
+// size counts what an address has, for its bounds.
+type size struct{ nodes, subscriptions atomic.Int64 }
+
+type sizes struct {
+	mu sync.Mutex
+	of map[jid.JID]*size
+}
+
+func (s *sizes) forget(at jid.JID) {
+	s.mu.Lock()
+	delete(s.of, at)
+	s.mu.Unlock()
+}
+
+// changed says that nodes were made, or deleted where made is negative, or that this could not be stored.
+func (s *sizes) changed(at jid.JID, made int64, stored bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.of[at]
+	if x == nil {
+		return
+	}
+	if stored == (made < 0) { // what was made has been counted before, what is deleted has not
+		x.nodes.Add(min(made, -made))
+	}
+}
+
+// sizeOf is the count of an address, read at first. Accounts that nobody has counted are not kept for ever: when there
+// are many, all are counted anew.
+func (m *Module) sizeOf(ctx context.Context, at jid.JID) (*size, error) {
+	s := &m.sizes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.of[at]; x != nil {
+		return x, nil
+	}
+	nodes, subscriptions, err := m.store.NodeCount(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	x := new(size)
+	x.nodes.Store(int64(nodes))
+	x.subscriptions.Store(int64(subscriptions))
+	if len(s.of) > maxSizes {
+		clear(s.of)
+	}
+	s.of[at] = x
+	return x, nil
+}
+
+const maxSizes = 100_000

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+// How to read this file: the place pubsub.DOMAIN, what it takes besides requests, and who of its subscribers is there.
+
+import (
+	"fmt"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/disco"
+	"github.com/stonechat-im/stonechat/xmpp/form"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// service is the place of one domain.
+type service struct {
+	*Module
+	at jid.JID
+}
+
+// serveHosts attaches the service of each domain.
+func (m *Module) serveHosts(h *server.Host) error {
+	m.services = make(map[jid.JID]*service)
+	m.desk = h.NewDesk()
+	for _, space := range []string{pubsub.NS, pubsub.NSOwner} {
+		name := xmlstream.Name{Space: space, Local: "pubsub"}
+		for _, typ := range []stanza.Type{stanza.Get, stanza.Set} {
+			m.desk.IQ(server.IQHandler{Type: typ, Name: name, Blocking: true, Do: m.toService})
+		}
+	}
+	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.serviceInfo})
+	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Items)(nil).XMLName(), Blocking: true, Do: m.serviceItems})
+	for _, domain := range h.Server.Domains() {
+		at, err := jid.New("", m.config.Load().Host+"."+domain, "")
+		if err != nil {
+			return fmt.Errorf("modules.pubsub.host: %w", err)
+		}
+		s := &service{m, at}
+		if _, err := h.Server.Attach(at.Domain(), s); err != nil {
+			return err
+		}
+		m.services[at] = s
+	}
+	return nil
+}
+
+// Present implements server.Place.
+func (*service) Present() bool { return true }
+
+// Take implements server.Place.
+func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
+	switch {
+	case !st.To.IsDomain():
+		return stanza.ItemNotFound.Err("") // errors of errors are not sent
+	case st.Kind == stanza.IQ:
+		s.desk.Answer(t, st)
+	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Has(form.NS, "x"):
+		t.OffLoop(nil, st, s.message)
+	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Type != stanza.Headline:
+		return stanza.ServiceUnavailable.Err("")
+	}
+	return nil
+}
+
+// message takes the answers of owners to those who ask to subscribe.
+func (s *service) message(t *server.Turn, st *stanza.Stanza) {
+	f := new(form.Form)
+	if _, err := st.Decode(f); err == nil {
+		s.decide(t, s.at, st.From, f)
+	}
+}
+
+func (m *Module) toService(t *server.Turn, q *server.Query) (stanza.Payload, error) {
+	return m.serve(t, q, q.To.Bare().Clone())
+}
+
+// available reports whether an address, or any resource of it, is available in one of the states named, or at all.
+func (m *Module) available(j jid.JID, shows []string) bool {
+	u, release, ok := m.server.Lookup(j)
+	if !ok {
+		return false
+	}
+	defer release()
+	for _, se := range u.Sessions(nil) {
+		p := se.Presence()
+		if !p.Available || j.IsFull() && se.JID != j {
+			continue
+		}
+		if len(shows) == 0 || showIn(p.Stanza, shows) {
+			return true
+		}
+	}
+	return false
+}
+
+// showIn reports whether presence is in one of the states; "online" is that of one that says nothing.
+func showIn(presence []byte, shows []string) bool {
+	s, err := stanza.Parse(presence)
+	if err != nil {
+		return false
+	}
+	show := "online"
+	if i := s.Find(stanza.NSClient, "show"); i >= 0 {
+		show = s.Reader(i).Text()
+	}
+	for _, x := range shows {
+		if x == show {
+			return true
+		}
+	}
+	return false
+}
