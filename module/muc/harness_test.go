@@ -91,7 +91,7 @@ func (b *bench) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config)
+	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, nil)
 	b.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: b.store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: b.registry,
