@@ -25,6 +25,10 @@ type Bench struct {
 	Login  BenchLogin  `cmd:"" help:"CPU time per login."`
 	Growth BenchGrowth `cmd:"" help:"CPU time per message beside many silent sessions, over that without them."`
 	Storm  BenchStorm  `cmd:"" help:"All sessions lose their connection and come back at once."`
+	Fan    BenchFan    `cmd:"" help:"CPU time per copy when a message goes to many, through a room or nodes."`
+	Join   BenchJoin   `cmd:"" help:"Many join one room at once."`
+	Page   BenchPage   `cmd:"" help:"Filling an archive and reading pages of it."`
+	Rest   BenchRest   `cmd:"" help:"Resident bytes per room or node that nobody uses."`
 
 	RawRelay BenchRawRelay `cmd:"" hidden:"" help:"The raw relay, a child of a run."`
 	Worker   BenchWorker   `cmd:"" hidden:"" help:"Holds sessions, a child of a run."`
@@ -32,7 +36,7 @@ type Bench struct {
 
 // benchRun is what all workloads take.
 type benchRun struct {
-	Targets   []string `arg:"" name:"target" help:"xmpp://HOST:PORT/DOMAIN (STARTTLS), xmpps:// (direct TLS), xmpp+plain://, mqtt://, mqtts://, each with ?pid=N for the server's process and &name=…; or the word raw, the yardstick that only moves bytes."`
+	Targets   []string `arg:"" name:"target" help:"xmpp://HOST:PORT/DOMAIN (STARTTLS), xmpps:// (direct TLS), xmpp+plain://, mqtt://, mqtts://, each with ?pid=N for the server's process, &name=…, &rooms= and &nodes= for the domains of its rooms and nodes, &share=N for the Nth part of the occupants, nodes and messages; or the word raw, the yardstick that only moves bytes."`
 	User      string   `default:"bench%d" help:"Accounts; %d is their number, from 0 on."`
 	Password  string   `default:"bench-secret" help:"Password of all accounts."`
 	Register  bool     `help:"Make the accounts by in-band registration (XEP-0077) first."`

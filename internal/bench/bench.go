@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bench loads XMPP servers, ours or another, and says what the load
-// cost them: CPU time per message, resident bytes per session, CPU time per
-// login. It is for whoever works on the server's speed and for operators who
+// cost them: CPU time per message, per copy in a room, per login, per page of an
+// archive; resident bytes per session. It is for whoever works on the server's speed and for operators who
 // compare servers; `stonechat bench` and `make bench` are thin shells around it.
 //
 // How to read it, from the socket upwards:
@@ -12,7 +12,9 @@
 //	session.go         a logged-in connection: what it answers, what it counts
 //	dial.go, scram.go  how a connection becomes a session; accounts
 //	relay*.go          the relay workload; check.go proves each message came once and in order
-//	idle.go, login.go, growth.go, storm.go   the other workloads
+//	idle.go, login.go, growth.go, storm.go   the other workloads of sessions
+//	crowd.go, place.go, channel.go           sessions that share rooms and nodes
+//	fan.go, join.go, page.go, rest.go        the workloads of rooms, nodes and archives
 //	worker.go, fleet.go  many sessions held by child processes
 //	rawrelay*.go       the yardstick: bytes moved by a process that reads none of them
 //	proc.go, hist.go, report.go, table.go    measuring, and saying it
@@ -30,7 +32,7 @@
 // stanza ends. Certificates are not verified. It measures on Linux only.
 //
 // Of the protocols it speaks what a client that sends messages needs: streams,
-// SCRAM, stream management, and MQTT 3.1.1.
+// SCRAM, stream management, rooms, nodes, archives, and MQTT 3.1.1.
 package bench
 
 import (

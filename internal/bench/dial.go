@@ -48,6 +48,7 @@ type dialer struct {
 	info    []byte // what it announces, as a query's answer; nil: nothing
 	ring    *keyring
 	tls     *tls.Config
+	prepare func(w *wire) error // what else a session does before a loop takes it; nil: nothing
 }
 
 func newDialer(t Target, s Session) *dialer {
@@ -92,7 +93,10 @@ func announce(notify string) (hello, info []byte) {
 func (d *dialer) login(ctx context.Context, index int) (*session, error) {
 	w, err := d.connect(ctx, index)
 	if err == nil {
-		if err = d.setUp(w); err == nil {
+		if err = d.setUp(w); err == nil && d.prepare != nil {
+			err = d.prepare(w)
+		}
+		if err == nil {
 			w.s.left = bytes.Clone(w.buf)
 			return w.s, nil
 		}

@@ -39,6 +39,9 @@ type fakeXMPP struct {
 	// deaf leaves every <r/> unanswered.
 	deaf bool
 
+	// places, where there are any, take what is for rooms, nodes and archives.
+	places *fakePlaces
+
 	mu       sync.Mutex
 	accounts map[string]string
 	sessions map[string]*fakeSession
@@ -207,6 +210,9 @@ func (f *fakeXMPP) account(user string) string {
 func (f *fakeXMPP) stanza(s *fakeSession, user, name string, u []byte) {
 	if name == "message" || name == "presence" || name == "iq" {
 		s.h++
+	}
+	if f.places != nil && s.jid != "" && f.places.take(f, s, name, u) {
+		return
 	}
 	switch name {
 	case "iq":

@@ -168,6 +168,9 @@ func (w *relay) close() {
 	_ = w.raw.stop() // nothing is measured any more
 }
 
+// errNothing says that in the measured time no message arrived; it may have come after.
+var errNothing = errors.New("no message arrived")
+
 // round loads the target for the warm-up and the measured time, and then waits
 // for all that is still under way.
 func (w *relay) round(ctx context.Context) (Sample, error) {
@@ -190,7 +193,7 @@ func (w *relay) round(ctx context.Context) (Sample, error) {
 	sample.Faults = bad.list()
 	err := errors.Join(errs...)
 	if err == nil && got.messages == 0 {
-		err = errors.New("no message arrived")
+		err = errNothing
 	}
 	if err != nil {
 		return sample, fmt.Errorf("bench: %s: %w", w.target, err)

@@ -2,6 +2,9 @@
 
 package bench
 
+// How to read this file: a session and how it is made; then what its loop does with what has come, and
+// with what is to be sent.
+
 import (
 	"bytes"
 	"crypto/tls"
@@ -36,6 +39,9 @@ type session struct {
 	address string // full JID or topic
 	pair    *pair  // relay only
 	info    []byte // what it can do, nil: it does not say
+	member  *member
+	// watch, when set, takes each stanza that arrives in the place of message; what is asked is answered before.
+	watch func(unit []byte, now time.Time)
 
 	left    []byte // incomplete input
 	answers []byte // written at the end of the loop's turn
@@ -116,14 +122,22 @@ func (s *session) unit(u []byte, now time.Time, message func(*session, []byte, t
 	switch string(localName(u)) {
 	case "message":
 		s.received++
-		if body := inner(u, "body"); body != nil {
+		if s.watch != nil {
+			s.watch(u, now)
+		} else if body := inner(u, "body"); body != nil {
 			message(s, body, now)
 		}
 	case "presence":
 		s.received++
+		if s.watch != nil {
+			s.watch(u, now)
+		}
 	case "iq":
 		s.received++
 		s.answerIQ(u)
+		if s.watch != nil {
+			s.watch(u, now)
+		}
 	case "r":
 		s.answers = append(s.answers, "<a xmlns='"+nsSM+"' h='"...)
 		s.answers = strconv.AppendUint(s.answers, uint64(s.received), 10)

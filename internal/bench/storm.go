@@ -119,7 +119,7 @@ func (w *storm) round(ctx context.Context) (sample Sample, err error) {
 		defer close(back)
 		a, failed = w.fleet.connect(w.width(), w.o.Patience)
 	}()
-	felt := w.watch(ctx, live, back)
+	felt := live.watch(ctx, back)
 	<-back
 	span := time.Since(began)
 	if err := errors.Join(failed, settle(ctx, w.target.PID, calm)); err != nil {
@@ -161,20 +161,21 @@ func (w *storm) cut(ctx context.Context) error {
 }
 
 // watch has the live traffic go on until all are back. Its figures are those of the worst slice.
-func (w *storm) watch(ctx context.Context, live *relay, back <-chan struct{}) (felt Sample) {
-	if w.o.Live.Pairs == 0 {
+func (r *relay) watch(ctx context.Context, back <-chan struct{}) (felt Sample) {
+	if r.o.Pairs == 0 {
 		return felt
 	}
 	worst := make(map[string]float64)
 	for {
 		select {
 		case <-back:
+			felt.set(BystanderP50, "ms", worst[LatencyP50], false)
 			felt.set(BystanderP99, "ms", worst[LatencyP99], false)
 			felt.set(BystanderMax, "ms", worst[LatencyMax], false)
 			return felt
 		default:
 		}
-		s, err := live.round(ctx)
+		s, err := r.slice(ctx)
 		felt.Faults = append(felt.Faults, s.Faults...)
 		if err != nil {
 			felt.Faults = append(felt.Faults, err.Error())
@@ -185,4 +186,16 @@ func (w *storm) watch(ctx context.Context, live *relay, back <-chan struct{}) (f
 			worst[v.Name] = max(worst[v.Name], v.Value)
 		}
 	}
+}
+
+// slice is a round in which it may be that nothing arrives: what was under way took longer than it.
+func (r *relay) slice(ctx context.Context) (Sample, error) {
+	s, err := r.round(ctx)
+	if errors.Is(err, errNothing) {
+		for _, name := range []string{LatencyP50, LatencyP99, LatencyMax} {
+			s.set(name, "ms", micros(r.o.Duration)/1000, false)
+		}
+		err = nil
+	}
+	return s, err
 }

@@ -40,6 +40,26 @@ type Target struct {
 	PID      int    // of the server, 0 when unknown: no CPU and memory figures then
 	Version  string // filled from the server where it tells it (XEP-0092, $SYS/broker/version)
 	Accounts Accounts
+	Rooms    string // the domain of its rooms; empty: conference.DOMAIN
+	Nodes    string // the domain of its publish-subscribe service; empty: pubsub.DOMAIN
+	Share    int    // loads that a slow server would take hours for are divided by so much; the report says what was left
+}
+
+// share is what of a number is the target's.
+func (t *Target) share(n int) int { return max(1, n/max(1, t.Share)) }
+
+func (t *Target) rooms() string {
+	if t.Rooms == "" {
+		return "conference." + t.Domain
+	}
+	return t.Rooms
+}
+
+func (t *Target) nodes() string {
+	if t.Nodes == "" {
+		return "pubsub." + t.Domain
+	}
+	return t.Nodes
 }
 
 // Accounts says which accounts the sessions use, and whether they must be made.
@@ -73,8 +93,10 @@ func (t Target) String() string {
 //	xmpp+plain://HOST:PORT/DOMAIN        XMPP without encryption
 //	mqtt://HOST:PORT, mqtts://HOST:PORT  MQTT 3.1.1, plain or TLS
 //
-// with ?pid=N for the server's process and &name=… for the report. Accounts
-// are not part of it.
+// with ?pid=N for the server's process and &name=… for the report; &rooms= and
+// &nodes= are the domains of its rooms and nodes where they are not conference.
+// and pubsub.DOMAIN, and with &share=N it has only the Nth part of the
+// occupants, subscribers, nodes and messages. Accounts are not part of it.
 func ParseTarget(s string) (Target, error) {
 	if s == "raw" {
 		return Target{Name: "raw", Kind: Raw, Security: Plain}, nil
@@ -114,8 +136,16 @@ func ParseTarget(s string) (Target, error) {
 			}
 		case "name":
 			t.Name = v
+		case "rooms":
+			t.Rooms = v
+		case "nodes":
+			t.Nodes = v
+		case "share":
+			if t.Share, err = strconv.Atoi(v); err != nil || t.Share < 1 {
+				return Target{}, fmt.Errorf("bench: target %q: share %q is no number above 0", s, v)
+			}
 		default:
-			return Target{}, fmt.Errorf("bench: target %q: unknown key %q; pid or name", s, key)
+			return Target{}, fmt.Errorf("bench: target %q: unknown key %q; one of pid, name, rooms, nodes, share", s, key)
 		}
 	}
 	return t, nil

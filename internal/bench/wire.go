@@ -3,10 +3,12 @@
 package bench
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -116,28 +118,69 @@ func (w *wire) auth(mechanism string, initial []byte) error {
 func (w *wire) ask(id, typ, payload string) ([]byte, error) { return w.askTo("", id, typ, payload) }
 
 func (w *wire) askTo(to, id, typ, payload string) ([]byte, error) {
+	if err := w.request(to, id, typ, payload); err != nil {
+		return nil, err
+	}
+	unit, err := w.await(func(unit []byte) bool {
+		return string(localName(unit)) == "iq" && string(attr(unit, "id")) == id
+	})
+	if err != nil {
+		return nil, fmt.Errorf("waiting for the answer to %s: %w", id, err)
+	}
+	if string(attr(unit, "type")) != "result" {
+		return nil, fmt.Errorf("%s refused: %.300s", id, unit)
+	}
+	return unit, nil
+}
+
+func (w *wire) request(to, id, typ, payload string) error {
 	request := "<iq type='" + typ + "' id='" + id + "'"
 	if to != "" {
 		request += " to='" + to + "'"
 	}
 	if err := w.s.write([]byte(request + ">" + payload + "</iq>")); err != nil {
-		return nil, err
+		return err
 	}
 	w.s.countSent(1)
+	return nil
+}
+
+// await handles what arrives until a unit is the one.
+func (w *wire) await(is func(unit []byte) bool) ([]byte, error) {
 	for {
 		unit, err := w.next()
 		if err != nil {
-			return nil, fmt.Errorf("waiting for the answer to %s: %w", id, err)
+			return nil, err
 		}
 		if err := w.s.unit(unit, time.Time{}, func(*session, []byte, time.Time) {}); err != nil {
 			return nil, err
 		}
-		if string(localName(unit)) != "iq" || string(attr(unit, "id")) != id {
-			continue
+		if is(unit) {
+			return unit, nil
+		}
+	}
+}
+
+const ahead = 32 // requests that askAll has under way
+
+// askAll sends n requests, some of them ahead of the answers. All must be granted.
+func (w *wire) askAll(to, typ string, n int, payload func(i int) string) error {
+	sent := 0
+	for answered := 0; answered < n; answered++ {
+		for ; sent < n && sent < answered+ahead; sent++ {
+			if err := w.request(to, "all"+strconv.Itoa(sent), typ, payload(sent)); err != nil {
+				return err
+			}
+		}
+		unit, err := w.await(func(unit []byte) bool {
+			return string(localName(unit)) == "iq" && bytes.HasPrefix(attr(unit, "id"), []byte("all"))
+		})
+		if err != nil {
+			return fmt.Errorf("waiting for answer %d of %d: %w", answered+1, n, err)
 		}
 		if string(attr(unit, "type")) != "result" {
-			return nil, fmt.Errorf("%s refused: %.300s", id, unit)
+			return fmt.Errorf("%s refused: %.300s", attr(unit, "id"), unit)
 		}
-		return unit, nil
 	}
+	return nil
 }

@@ -32,10 +32,11 @@ const (
 // server is one software in the bed, running or not.
 type server struct {
 	software
-	dir   string
-	ports map[string]int // by the software's own names
-	cmd   *exec.Cmd
-	ended chan error
+	dir     string
+	ports   map[string]int // by the software's own names
+	archive bool           // it keeps what accounts send and receive
+	cmd     *exec.Cmd
+	ended   chan error
 }
 
 type bed struct {
@@ -78,7 +79,7 @@ func (b *bed) prepare(ctx context.Context, s *server) error {
 		}
 		s.ports[name] = port
 	}
-	return s.software.prepare(ctx, s)
+	return s.install(ctx, s)
 }
 
 // freePort is a port that was free a moment ago, another one at each call. It
@@ -102,6 +103,9 @@ func (b *bed) freePort() (int, error) {
 
 // start runs the server and waits until it answers on all its ports.
 func (s *server) start(ctx context.Context) error {
+	if err := s.configure(s); err != nil {
+		return err
+	}
 	command, env := s.command(s)
 	// The shell raises the limit on open files and becomes the server.
 	s.cmd = exec.Command("/bin/sh", append([]string{"-c", `ulimit -n "$(ulimit -Hn)"; exec "$@"`, "sh"}, command...)...)
@@ -178,13 +182,15 @@ func (s *server) stop() error {
 	return nil
 }
 
-// fresh starts every server anew. One that does not start is left out.
-func (b *bed) fresh(ctx context.Context) error {
+// fresh starts every server anew, with an archive or without. One that does not
+// start is left out.
+func (b *bed) fresh(ctx context.Context, archive bool) error {
 	if err := b.stop(); err != nil {
 		return err
 	}
 	var running []*server
 	for _, s := range b.servers {
+		s.archive = archive
 		if err := s.start(ctx); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -230,15 +236,20 @@ func (b *bed) restart(ctx context.Context, t *bench.Target) error {
 	return fmt.Errorf("no server for %s", t)
 }
 
-// register makes the accounts bench0 … on every XMPP server.
-func (b *bed) register(ctx context.Context, count int) error {
-	if err := b.fresh(ctx); err != nil {
+// register makes the accounts bench0 … on every XMPP server: as many as the
+// greatest of the rows wants there.
+func (b *bed) register(ctx context.Context, chosen []row, o options) error {
+	if err := b.fresh(ctx, false); err != nil {
 		return err
 	}
 	for _, s := range b.servers {
 		t := s.targets(s)[0]
 		if t.Kind != bench.XMPP {
 			continue
+		}
+		count := 0
+		for _, r := range chosen {
+			count = max(count, r.accounts(o, r.shareOf(t, o)))
 		}
 		began := time.Now()
 		if err := bench.Register(ctx, t, 0, count); err != nil {
@@ -249,16 +260,19 @@ func (b *bed) register(ctx context.Context, count int) error {
 	return nil
 }
 
-// targets are the running servers as a row wants them, the raw relay last.
-func (b *bed) targets(r row) []bench.Target {
+// targets are the running servers as a row wants them, the raw relay last where it can take part.
+func (b *bed) targets(r row, o options) []bench.Target {
 	var out []bench.Target
 	for _, s := range b.servers {
 		for _, t := range s.targets(s) {
 			if r.takes(t) {
-				t.PID = s.cmd.Process.Pid
+				t.PID, t.Share = s.cmd.Process.Pid, r.shareOf(t, o)
 				out = append(out, t)
 			}
 		}
 	}
-	return append(out, bench.Target{Name: "raw", Kind: bench.Raw, Security: bench.Plain})
+	if r.lacks == "" {
+		out = append(out, bench.Target{Name: "raw", Kind: bench.Raw, Security: bench.Plain})
+	}
+	return out
 }

@@ -3,7 +3,8 @@
 package main
 
 // What is written about a run: the goals beside the figures, then every row
-// whole. What people wrote between the notes' marks of an earlier document is kept.
+// whole. What people wrote between the notes' marks of an earlier document is
+// kept, and so is what it says of rows that were not measured now.
 
 import (
 	"encoding/json"
@@ -26,7 +27,11 @@ type finding struct {
 	Report  *bench.Report `json:"report"`
 }
 
-type document struct{ findings []finding }
+type document struct {
+	rows     []row
+	findings []finding
+	before   string // the page as it was
+}
 
 // inOrder sorts findings as rows does; of two of one row the later one counts.
 func inOrder(found []finding) (sorted []finding) {
@@ -54,32 +59,90 @@ var others = []string{"prosody", "ejabberd", "mosquitto", "raw"}
 func (d *document) goals() string {
 	var b strings.Builder
 	b.WriteString("| work | goal | stonechat | met | " + strings.Join(others, " | ") + " |\n|---|--:|--:|:-:|" + strings.Repeat("--:|", len(others)) + "\n")
-	for _, f := range d.findings {
-		for _, g := range f.row.goals {
-			limit := "≤ " + number(g.limit)
-			if g.over != "" {
-				limit += " × " + referenceName(g.over)
+	for _, r := range d.rows {
+		f := d.finding(r.name)
+		for _, g := range r.goals {
+			if f != nil {
+				b.WriteString(f.goal(g))
+			} else {
+				b.WriteString(line(d.before, "| "+g.what+" | "))
 			}
-			value, text := g.read(f.Report, g.target)
-			verdict := "–"
-			if text != "–" {
-				verdict = "**no**"
-				if value <= g.limit {
-					verdict = "yes"
-				}
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |", g.what, limit, text, verdict)
-			for _, name := range others {
-				if strings.HasSuffix(g.target, " plain") && name != "raw" {
-					name += " plain"
-				}
-				_, text := g.read(f.Report, name)
-				fmt.Fprintf(&b, " %s |", text)
-			}
-			b.WriteByte('\n')
 		}
 	}
 	return b.String()
+}
+
+// finding is that of a row, nil when it was not measured.
+func (d *document) finding(name string) *finding {
+	for i := range d.findings {
+		if d.findings[i].row.name == name {
+			return &d.findings[i]
+		}
+	}
+	return nil
+}
+
+// goal is the line of one goal.
+func (f *finding) goal(g goal) string {
+	limit := "≤ " + number(g.limit)
+	if g.over != "" {
+		limit += " × " + referenceName(g.over)
+	}
+	value, text := g.read(f.Report, g.target)
+	verdict := "–"
+	if text != "–" {
+		verdict = "**no**"
+		if value <= g.limit {
+			verdict = "yes"
+		}
+	}
+	out := fmt.Sprintf("| %s | %s | %s | %s |", g.what, limit, text, verdict)
+	for _, name := range others {
+		if strings.HasSuffix(g.target, " plain") && name != "raw" {
+			name += " plain"
+		}
+		_, text := g.read(f.Report, name)
+		if text == "–" && f.row.lacks != "" && (name == "raw" || name == "mosquitto") {
+			text = f.row.lacks
+		}
+		if f.row.share != nil && text != "–" {
+			text += f.part(name)
+		}
+		out += " " + text + " |"
+	}
+	return out + "\n"
+}
+
+// part says how much of the load a target had.
+func (f *finding) part(target string) string {
+	for _, r := range f.Report.Results {
+		for _, name := range []string{bench.Subscriptions, bench.Receivers, bench.Occupants, bench.Stored} {
+			if figure := r.Figure(name); r.Target == target && figure != nil {
+				return fmt.Sprintf(" (%.0f %s)", figure.Median, name)
+			}
+		}
+	}
+	return ""
+}
+
+// line is the line of a page that begins so, with its end; empty when there is none.
+func line(page, begins string) string {
+	for l := range strings.Lines(page) {
+		if strings.HasPrefix(l, begins) {
+			return l
+		}
+	}
+	return ""
+}
+
+// section is a row's section of a page, empty when there is none.
+func section(page, title string) string {
+	_, rest, ok := strings.Cut(page, "\n## "+title+"\n")
+	if !ok {
+		return ""
+	}
+	text, _, _ := strings.Cut(rest, "\n## ")
+	return "\n## " + title + "\n" + strings.TrimRight(text, "\n") + "\n"
 }
 
 func referenceName(k bench.Kind) string {
@@ -140,15 +203,28 @@ Medians with [least–greatest round]. Absolute figures orient: they are this ma
 	for _, v := range d.versions() {
 		b.WriteString("* " + v + "\n")
 	}
+	if len(d.findings) < len(d.rows) {
+		b.WriteString("* A row whose tree and time differ was measured in an earlier run, on this machine or one like it.\n")
+	}
 	for _, m := range d.missing() {
 		b.WriteString("* Not measured: " + strings.ReplaceAll(m, "\n", " ") + "\n")
 	}
 	b.WriteString(method)
-	for _, f := range d.findings {
-		fmt.Fprintf(&b, "\n## %s\n\n%s. Tree %s, %s, %d rounds in %.0f minutes.\n\n    %s\n\n", f.row.title, capital(f.Report.Summary),
-			f.Tree, f.Report.Started.UTC().Format("2 January 2006 15:04"), f.Report.Rounds, f.Report.Seconds/60, f.Report.Command)
-		_ = f.Report.WriteMarkdown(&b) // a Builder takes everything
+	for _, r := range d.rows {
+		if f := d.finding(r.name); f != nil {
+			b.WriteString(f.section())
+		} else {
+			b.WriteString(section(d.before, r.title))
+		}
 	}
+	return b.String()
+}
+
+func (f *finding) section() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n## %s\n\n%s. Tree %s, %s, %d rounds in %.0f minutes.\n\n    %s\n\n", f.row.title, capital(f.Report.Summary),
+		f.Tree, f.Report.Started.UTC().Format("2 January 2006 15:04"), f.Report.Rounds, f.Report.Seconds/60, f.Report.Command)
+	_ = f.Report.WriteMarkdown(&b) // a Builder takes everything
 	return b.String()
 }
 
@@ -159,6 +235,12 @@ session (after a few warming logins, in a fresh process); a login is TCP, TLS wi
 of the stream. Targets take turns round by round. The generator is one epoll loop per core with byte templates; every
 message is its own write, carries pair, number and time, and is checked to arrive once, whole and in order. What did
 not is listed as FAULT under the table and makes the run fail. "generator" is the generator's own CPU time.
+
+Of a fan-out the CPU time is divided by the copies that arrived, or by the publishes; copies bear channel, number and time
+and are checked like messages. Subscribers have their notifications sent to the account. A page must hold messages that were sent
+one after the other, the next one those before. Bystanders are a pair that send each other one message after the other meanwhile,
+and the figure is that of the worst second. What would take the others hours is divided by ten or fifty for them: the tables say how
+many receivers, occupants, nodes and messages each had. The archive of Stonechat is committed (fsync) before the sender's ack.
 
 Any server can be measured like this. The number of its process gives the CPU and memory figures; the word raw adds the
 yardstick. Accounts are bench0, bench1, … with one password (--user, --password); --register makes them by in-band
@@ -209,7 +291,8 @@ func (d *document) writeFile(path string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return os.WriteFile(path, []byte(d.page(keptNotes(string(old)))), 0o644)
+	d.before = string(old)
+	return os.WriteFile(path, []byte(d.page(keptNotes(d.before))), 0o644)
 }
 
 // keptNotes is what stands between the marks, a line break where there are none.

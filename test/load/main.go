@@ -8,10 +8,9 @@
 //
 //	go run ./test/load                     the whole, about an hour
 //	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
-//	go run ./test/load -rows relay,sm      some rows, the document left alone
-//	go run ./test/load -rows idle,growth -json memory.json
-//	go run ./test/load -rows relay,sm,one,login,idle-plain -with memory.json    the document, of rows measured at two times
-//	go run ./test/load -rows none -peers "" -with all.json                     the document, of rows measured before
+//	go run ./test/load -rows relay,sm      some rows; what the document says of others stays
+//	go run ./test/load -rows places        the rows of rooms, nodes and archives, a quarter of an hour
+//	go run ./test/load -rows none -peers "" -with all.json    the document, of rows measured before
 //
 // Debian's packages are installed if it runs as root, without starting the
 // services that they bring; a server that is missing is left out, and said to be.
@@ -25,7 +24,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -70,9 +68,9 @@ func main() {
 func (o *options) flags() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of a row")
 	flag.IntVar(&o.memory, "memory-rounds", 2, "rounds of a row whose sessions log in anew in each, which takes minutes")
-	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma: "+strings.Join(rowNames(), ","))
+	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma, or the groups sessions and places: "+strings.Join(rowNames(), ","))
 	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay; stonechat-goroutine is ours on the portable driver")
-	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write, when no row is missing; empty: none")
+	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write; what it says of rows that are not measured stays; empty: none")
 	flag.StringVar(&o.json, "json", "", "file for all rows as JSON")
 	flag.StringVar(&o.with, "with", "", "file of rows measured before, written by -json, for the document")
 	flag.BoolVar(&o.quick, "quick", false, "few rounds and sessions: to see that it works, not to compare")
@@ -111,11 +109,7 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 	if err != nil {
 		return err
 	}
-	accounts := 0
-	for _, r := range chosen {
-		accounts = max(accounts, r.accounts(o))
-	}
-	if err := b.register(ctx, accounts); err != nil {
+	if err := b.register(ctx, chosen, o); err != nil {
 		return err
 	}
 	self, err := os.Executable()
@@ -126,17 +120,14 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 	var faulty error
 	for _, r := range chosen {
 		fmt.Printf("\n== %s\n", r.title)
-		if err := b.fresh(ctx); err != nil {
+		if err := b.fresh(ctx, r.archive); err != nil {
 			return err
 		}
-		run := &bench.Run{Rounds: o.rounds, Self: []string{self}, Command: r.command(o), Log: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+		run := &bench.Run{Rounds: r.rounds(o), Self: []string{self}, Command: r.command(o), Log: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
 		if r.memory {
 			run.Restart = b.restart
 		}
-		if r.anew {
-			run.Rounds = o.memory
-		}
-		rep, err := r.run(ctx, run, b.targets(r), o)
+		rep, err := r.run(ctx, run, b.targets(r, o), o)
 		if rep == nil {
 			return err
 		}
@@ -149,12 +140,12 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 	if err := b.stop(); err != nil {
 		return err
 	}
-	doc := document{findings: inOrder(found)}
+	doc := document{rows: rows(), findings: inOrder(found)}
 	fmt.Printf("\n%s", doc.goals())
 	if err := writeJSON(o.json, found); err != nil {
 		return err
 	}
-	if o.out != "" && len(doc.findings) == len(rows()) {
+	if o.out != "" && len(doc.findings) > 0 {
 		if err := doc.writeFile(o.out); err != nil {
 			return err
 		}
@@ -171,7 +162,7 @@ func commit(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// choose picks rows by name, all when none is named.
+// choose picks rows by name or group, all when none is named.
 func choose(names string) ([]row, error) {
 	switch names {
 	case "":
@@ -181,11 +172,15 @@ func choose(names string) ([]row, error) {
 	}
 	var out []row
 	for name := range strings.SplitSeq(names, ",") {
-		i := slices.IndexFunc(rows(), func(r row) bool { return r.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no row %q; rows are %s", name, strings.Join(rowNames(), ", "))
+		found := false
+		for _, r := range rows() {
+			if r.name == name || r.group == name {
+				out, found = append(out, r), true
+			}
 		}
-		out = append(out, rows()[i])
+		if !found {
+			return nil, fmt.Errorf("there is no row %q; rows are %s, and of groups sessions, places", name, strings.Join(rowNames(), ", "))
+		}
 	}
 	return out, nil
 }

@@ -17,11 +17,15 @@ import (
 // row is one workload.
 type row struct {
 	name, title string
-	memory      bool                    // wants fresh servers
-	anew        bool                    // all sessions log in anew in each round
-	takes       func(bench.Target) bool // the targets that take part
-	accounts    func(options) int       // that it uses
-	command     func(options) string    // with which anybody can repeat it
+	group       string                         // sessions or places
+	memory      bool                           // wants fresh servers
+	anew        bool                           // all sessions log in anew in each round
+	archive     bool                           // the servers keep what accounts send and receive
+	lacks       string                         // what the others have nothing like; the raw relay takes no part then
+	share       func(options) int              // what is divided for the others: they would take hours; nil: nothing
+	takes       func(bench.Target) bool        // the targets that take part
+	accounts    func(o options, share int) int // that it uses, where it is divided by share
+	command     func(options) string           // with which anybody can repeat it
 	run         func(context.Context, *bench.Run, []bench.Target, options) (*bench.Report, error)
 	goals       []goal
 }
@@ -41,6 +45,26 @@ const (
 	record = 16_300 // bytes of a message, which make a full TLS record with its envelope
 )
 
+// rounds is how often a row is measured.
+func (r *row) rounds(o options) int {
+	if r.anew {
+		return o.memory
+	}
+	return o.rounds
+}
+
+// shareOf is what the row is divided by for a target.
+func (r *row) shareOf(t bench.Target, o options) int {
+	if r.share == nil || strings.HasPrefix(t.Name, ours) {
+		return 1
+	}
+	return r.share(o)
+}
+
+const ours = "stonechat"
+
+func encrypted(t bench.Target) bool { return t.Security != bench.Plain }
+
 func rowNames() []string {
 	var names []string
 	for _, r := range rows() {
@@ -51,8 +75,12 @@ func rowNames() []string {
 
 // rows is THE list of what is measured, in order.
 func rows() []row {
-	const ours = "stonechat"
-	encrypted := func(t bench.Target) bool { return t.Security != bench.Plain }
+	all := append(relayRows(), placeRows()...)
+	return append(all, restRows()...)
+}
+
+// relayRows are about sessions and what they send each other.
+func relayRows() []row {
 	// The others have no plain sessions in earnest, and logging them in takes long.
 	plain := func(t bench.Target) bool {
 		return t.Security == bench.Plain && (strings.HasPrefix(t.Name, ours) || t.Kind == bench.MQTT)
@@ -63,7 +91,7 @@ func rows() []row {
 	}
 	return []row{
 		{
-			name: "relay", title: "Relay, 8 in flight", takes: relaying, accounts: relayAccounts,
+			name: "relay", group: "sessions", title: "Relay, 8 in flight", takes: relaying, accounts: relayAccounts,
 			command: func(o options) string { return relayCommand(relayOptions(o, 8, false)) },
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Relay(ctx, t, relayOptions(o, 8, false))
@@ -75,7 +103,7 @@ func rows() []row {
 			},
 		},
 		{
-			name: "sm", title: "Relay, 8 in flight, stream management on both sides", takes: relaying, accounts: relayAccounts,
+			name: "sm", group: "sessions", title: "Relay, 8 in flight, stream management on both sides", takes: relaying, accounts: relayAccounts,
 			command: func(o options) string { return relayCommand(relayOptions(o, 8, true)) },
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Relay(ctx, t, relayOptions(o, 8, true))
@@ -83,7 +111,7 @@ func rows() []row {
 			goals: []goal{{"relay, TLS, 8 in flight, stream management, `<r/>` every 8", ours, bench.CPUPerMessage, bench.Raw, 3.0}},
 		},
 		{
-			name: "one", title: "Relay, 1 in flight", takes: relaying, accounts: relayAccounts,
+			name: "one", group: "sessions", title: "Relay, 1 in flight", takes: relaying, accounts: relayAccounts,
 			command: func(o options) string { return relayCommand(relayOptions(o, 1, false)) },
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Relay(ctx, t, relayOptions(o, 1, false))
@@ -91,7 +119,7 @@ func rows() []row {
 			goals: []goal{{"relay, TLS, 1 in flight", ours, bench.CPUPerMessage, bench.Raw, 1.5}},
 		},
 		{
-			name: "login", title: "Login over a new TLS connection", takes: encrypted, accounts: func(options) int { return loginOptions(options{}).Accounts },
+			name: "login", group: "sessions", title: "Login over a new TLS connection", takes: encrypted, accounts: func(options, int) int { return loginOptions(options{}).Accounts },
 			command: func(o options) string {
 				l := loginOptions(o)
 				return fmt.Sprintf("stonechat bench login --parallel %d --accounts %d --duration %s", l.Parallel, l.Accounts, l.Duration)
@@ -102,7 +130,7 @@ func rows() []row {
 			goals: []goal{{"CPU ms per SCRAM login over a new TLS connection", ours, bench.CPUPerLogin, "", 1.2}},
 		},
 		{
-			name: "idle", title: "Idle sessions over TLS", memory: true, anew: true, takes: encrypted, accounts: idleAccounts,
+			name: "idle", group: "sessions", title: "Idle sessions over TLS", memory: true, anew: true, takes: encrypted, accounts: idleAccounts,
 			command: func(o options) string { return idleCommand(o) + fmt.Sprintf(" --record %d", record) },
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Idle(ctx, t, idleOptions(o, record))
@@ -113,7 +141,7 @@ func rows() []row {
 			},
 		},
 		{
-			name: "idle-plain", title: "Idle sessions without encryption", memory: true, anew: true, takes: plain, accounts: idleAccounts,
+			name: "idle-plain", group: "sessions", title: "Idle sessions without encryption", memory: true, anew: true, takes: plain, accounts: idleAccounts,
 			command: idleCommand,
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Idle(ctx, t, idleOptions(o, 0))
@@ -121,8 +149,8 @@ func rows() []row {
 			goals: []goal{{"resident bytes per idle plain session", ours + " plain", bench.BytesPerIdle, "", 3_000}},
 		},
 		{
-			name: "growth", title: "Growth to many sessions", memory: true, takes: encrypted,
-			accounts: func(o options) int { return 2*pairs + o.grow },
+			name: "growth", group: "sessions", title: "Growth to many sessions", memory: true, takes: encrypted,
+			accounts: func(o options, _ int) int { return 2*pairs + o.grow },
 			command: func(o options) string {
 				return fmt.Sprintf("stonechat bench growth --idle %d --rest %s", o.grow, o.rest)
 			},
@@ -137,8 +165,8 @@ func rows() []row {
 	}
 }
 
-func relayAccounts(options) int  { return 2 * pairs }
-func idleAccounts(o options) int { return o.idle }
+func relayAccounts(options, int) int    { return 2 * pairs }
+func idleAccounts(o options, _ int) int { return o.idle }
 
 func silent() bench.Session { return bench.Session{SM: true, Roster: true} }
 

@@ -3,8 +3,8 @@
 package main
 
 // The servers that are compared, each with what a service of its kind would
-// run with, no limits and no archive. The first target of each is the
-// encrypted one.
+// run with, no limits, and an archive in the rows that are about it. The first
+// target of each is the encrypted one.
 
 import (
 	"bytes"
@@ -31,8 +31,9 @@ import (
 type software struct {
 	name    string
 	listens []string // its ports, by names of its own
-	// prepare installs and configures it, once.
-	prepare func(ctx context.Context, s *server) error
+	// install makes sure that it is there, once; configure is called before each start.
+	install   func(ctx context.Context, s *server) error
+	configure func(s *server) error
 	// command is how it runs in the foreground, and what its environment has more.
 	command func(s *server) (command, env []string)
 	targets func(s *server) []bench.Target
@@ -40,13 +41,13 @@ type software struct {
 
 func known() []software {
 	return []software{
-		{"stonechat", []string{"client"}, prepareStonechat, serveStonechat("auto"), xmppTargets},
-		{"stonechat-goroutine", []string{"client"}, prepareStonechat, serveStonechat("goroutine"), xmppTargets},
-		{"prosody", []string{"client"}, prepareProsody, func(s *server) ([]string, []string) {
+		{"stonechat", []string{"client"}, buildStonechat, configureStonechat, serveStonechat("auto"), xmppTargets},
+		{"stonechat-goroutine", []string{"client"}, buildStonechat, configureStonechat, serveStonechat("goroutine"), xmppTargets},
+		{"prosody", []string{"client"}, debianOf("prosody", "lua-sec"), configureProsody, func(s *server) ([]string, []string) {
 			return []string{"prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F"}, nil
 		}, xmppTargets},
-		{"ejabberd", []string{"client"}, prepareEjabberd, ejabberdCommand, xmppTargets},
-		{"mosquitto", []string{"tls", "plain"}, prepareMosquitto, func(s *server) ([]string, []string) {
+		{"ejabberd", []string{"client"}, debianOf("ejabberd"), configureEjabberd, ejabberdCommand, xmppTargets},
+		{"mosquitto", []string{"tls", "plain"}, debianOf("mosquitto"), configureMosquitto, func(s *server) ([]string, []string) {
 			return []string{"mosquitto", "-c", filepath.Join(s.dir, "mosquitto.conf")}, nil
 		}, mqttTargets},
 	}
@@ -97,11 +98,19 @@ func debian(ctx context.Context, packages ...string) error {
 	return nil
 }
 
-func prepareStonechat(ctx context.Context, s *server) error {
+func debianOf(packages ...string) func(context.Context, *server) error {
+	return func(ctx context.Context, _ *server) error { return debian(ctx, packages...) }
+}
+
+func buildStonechat(ctx context.Context, s *server) error {
 	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(s.dir, "stonechat"), "./cmd/stonechat")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("does not build: %w: %.500s", err, out)
 	}
+	return nil
+}
+
+func configureStonechat(s *server) error {
 	return s.write("stonechat.yaml", "%s", stonechatConfig(s))
 }
 
@@ -132,16 +141,24 @@ limits:
   failed_logins_per_minute: none
   registrations_per_hour: none
   stanzas_per_second: none
-log: {level: warn}
-`, domain, s.dir, s.addr("client"))
+%[4]slog: {level: warn}
+`, domain, s.dir, s.addr("client"), stonechatModules(s.archive))
 }
 
-func prepareProsody(ctx context.Context, s *server) error {
-	if err := debian(ctx, "prosody", "lua-sec"); err != nil {
-		return err
-	}
+// stonechatModules has no limits of rooms either.
+func stonechatModules(archive bool) string {
+	return `modules:
+  muc: {max_rooms: 1000000, max_rooms_per_creator: 1000000}
+`
+}
+
+func configureProsody(s *server) error {
 	if err := os.MkdirAll(filepath.Join(s.dir, "data"), 0o755); err != nil {
 		return err
+	}
+	archive := ""
+	if s.archive {
+		archive = `, "mam"`
 	}
 	return s.write("prosody.cfg.lua", `daemonize = false
 run_as_root = true
@@ -149,7 +166,8 @@ pidfile = "%[1]s/prosody.pid"
 data_path = "%[1]s/data"
 network_backend = "epoll"
 modules_enabled = { "roster", "saslauth", "tls", "disco", "carbons", "pep", "private", "blocklist", "vcard4", "vcard_legacy",
-	"version", "uptime", "time", "ping", "register", "smacks", "csi_simple" }
+	"version", "uptime", "time", "ping", "register", "smacks", "csi_simple"%[4]s }
+default_archive_policy = true
 modules_disabled = { "s2s" }
 allow_registration = true
 c2s_require_encryption = false
@@ -162,17 +180,24 @@ c2s_ports = { %[2]d }
 s2s_ports = { }
 ssl = { key = "%[1]s/key.pem", certificate = "%[1]s/cert.pem" }
 VirtualHost "%[3]s"
-`, s.dir, s.ports["client"], domain)
+Component "conference.%[3]s" "muc"
+	muc_log_by_default = false
+	restrict_room_creation = false
+Component "pubsub.%[3]s" "pubsub"
+	admins = { "bench0@%[3]s", "bench2@%[3]s" }
+	default_admin_affiliation = "owner"
+`, s.dir, s.ports["client"], domain, archive)
 }
 
-func prepareEjabberd(ctx context.Context, s *server) error {
-	if err := debian(ctx, "ejabberd"); err != nil {
-		return err
-	}
+func configureEjabberd(s *server) error {
 	for _, sub := range []string{"db", "log"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
 		}
+	}
+	archive := ""
+	if s.archive {
+		archive = "  mod_mam: {assume_mam_usage: false, default: always}\n"
 	}
 	return s.write("ejabberd.yml", `hosts: [%[3]s]
 loglevel: warning
@@ -190,16 +215,17 @@ modules:
   mod_client_state: {}
   mod_disco: {}
   mod_last: {}
+%[4]s  mod_muc: {host: "conference.@HOST@", default_room_options: {mam: false, max_users: 5000}, max_users: 5000, history_size: 0, min_message_interval: 0}
   mod_offline: {}
   mod_ping: {}
   mod_privacy: {}
-  mod_pubsub: {plugins: [flat, pep], last_item_cache: false}
+  mod_pubsub: {plugins: [flat, pep], last_item_cache: false, access_createnode: all}
   mod_register: {ip_access: all}
   mod_roster: {versioning: true}
   mod_stream_mgmt: {}
   mod_vcard: {}
   mod_version: {}
-`, s.dir, s.ports["client"], domain)
+`, s.dir, s.ports["client"], domain, archive)
 }
 
 // ejabberdCommand starts ejabberd without distribution, and so without the
@@ -217,10 +243,7 @@ func ejabberdCommand(s *server) (command, env []string) {
 	return command, []string{"ERL_MAX_PORTS=200000", "HOME=" + s.dir}
 }
 
-func prepareMosquitto(ctx context.Context, s *server) error {
-	if err := debian(ctx, "mosquitto"); err != nil {
-		return err
-	}
+func configureMosquitto(s *server) error {
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root\n"
