@@ -2,6 +2,9 @@
 
 package bench
 
+// One logged-in connection: input cuts what arrives into units, unit answers
+// what a server may ask of any client and hands the rest on.
+
 import (
 	"bytes"
 	"crypto/tls"
