@@ -2,8 +2,8 @@
 
 package bench
 
-// One logged-in connection: input cuts what arrives into units, unit answers
-// what a server may ask of any client and hands the rest on.
+// How to read this file: input cuts what arrives into units, unit answers what a server may ask of any client
+// and hands the rest on.
 
 import (
 	"bytes"
