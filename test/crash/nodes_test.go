@@ -159,10 +159,14 @@ func (v *life) lookAtNode(name string, got map[string]string) error {
 	return nil
 }
 
+// bookmarkOptions is what has bookmarks kept for the account alone (XEP-0402 §3).
+func bookmarkOptions() string {
+	return "<publish-options>" + form(nsPubSub+"#publish-options", "pubsub#persist_items", "true", "pubsub#max_items", "max",
+		"pubsub#send_last_published_item", "never", "pubsub#access_model", "whitelist") + "</publish-options>"
+}
+
 // bookmarker changes bookmarks (XEP-0402), private XML (XEP-0049) and the preferences of its archive (XEP-0441).
 func bookmarker() *keeper {
-	options := "<publish-options>" + form(nsPubSub+"#publish-options", "pubsub#persist_items", "true", "pubsub#max_items", "max",
-		"pubsub#send_last_published_item", "never", "pubsub#access_model", "whitelist") + "</publish-options>"
 	return &keeper{
 		name: "collector",
 		prepare: func(v *life) error {
@@ -196,7 +200,7 @@ func bookmarker() *keeper {
 				})
 			}
 			return v.ledger.change(v.key("bookmark %s", room), value, func() error {
-				_, err := v.node("", "set", "<publish node='"+bookmark+"'><item id='"+room+"'><conference xmlns='"+bookmark+"' name='"+value+"'/></item></publish>"+options)
+				_, err := v.node("", "set", "<publish node='"+bookmark+"'><item id='"+room+"'><conference xmlns='"+bookmark+"' name='"+value+"'/></item></publish>"+bookmarkOptions())
 				return err
 			})
 		},
