@@ -75,6 +75,9 @@ func (m *Module) Answer(t *server.Turn, q *server.Query, a store.ArchiveName, se
 	if err := m.settle(ctx, t); err != nil {
 		return nil, err
 	}
+	if err := m.burials.wait(ctx, a); err != nil {
+		return nil, err
+	}
 	if x.countOnly {
 		return x.count(ctx)
 	}
