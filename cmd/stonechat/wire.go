@@ -53,11 +53,20 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.addOn(mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes}), "pubsub", "pep")
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
-	w.add(mam.New(settings[mam.Config](&w, "mam"), ros))
+	var known mam.Roster
+	if !c.Modules.Off(ros.Name()) {
+		known = ros
+	}
+	arc := mam.New(settings[mam.Config](&w, "mam"), known)
+	w.add(arc)
 
 	// rooms
 	w.add(muc.New(settings[muc.Config](&w, "muc")))
-	w.add(carbons.New())
+	copies := carbons.New()
+	if !c.Modules.Off(arc.Name()) {
+		copies.Archived(arc.SentID)
+	}
+	w.add(copies)
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))

@@ -310,6 +310,10 @@ func TestText(t *testing.T) {
 			p.wants(words(""), "1 2 3")
 		}
 		x.wants(fields("{urn:xmpp:fulltext:0}fulltext", "kiss", "with", "c@d"), "")
+		x.wants(words(strings.Repeat("kiss ", maxWords)), "1 2")
+		x.wants(words("kiss \" ( OR * -"), "")
+		x.send(query("1", words(strings.Repeat("kiss ", maxWords+1))))
+		x.gets("policy-violation")
 		x.end()
 		y.end()
 		c := usual()
