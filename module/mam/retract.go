@@ -32,8 +32,8 @@ func (m *Module) retracts(s *stanza.Stanza, a store.ArchiveName, with jid.JID) {
 		return
 	}
 	var x retract.Retract
-	if _, err := s.Decode(&x); err != nil || x.Moderated != nil {
-		return // XEP-0425 is for rooms
+	if _, err := s.Decode(&x); err != nil || x.Moderated != nil || len(s.ID) == 0 {
+		return // XEP-0425 is for rooms; and a tombstone names the message that took it back
 	}
 	job := retraction{archive: a, with: with, from: s.From.Bare(), id: x.ID, by: string(s.ID), at: time.Now()}
 	m.burials.begin(a)
