@@ -67,6 +67,16 @@ func modules(c *config.Config) ([]server.Module, error) {
 		copies.Archived(arc.SentID)
 	}
 	w.add(copies)
+	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
+	w.add(arc)
+
+	// rooms
+	var said muc.Archive
+	if !c.Modules.Off(arc.Name()) {
+		said = arc
+	}
+	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
+	w.add(carbons.New())
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
