@@ -60,23 +60,15 @@ func modules(c *config.Config) ([]server.Module, error) {
 	arc := mam.New(settings[mam.Config](&w, "mam"), known)
 	w.add(arc)
 
-	// rooms
-	w.add(muc.New(settings[muc.Config](&w, "muc")))
+	// rooms, and copies for a person's other devices
+	var said muc.Archive
 	copies := carbons.New()
 	if !c.Modules.Off(arc.Name()) {
+		said = arc
 		copies.Archived(arc.SentID)
 	}
-	w.add(copies)
-	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
-	w.add(arc)
-
-	// rooms
-	var said muc.Archive
-	if !c.Modules.Off(arc.Name()) {
-		said = arc
-	}
 	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
-	w.add(carbons.New())
+	w.add(copies)
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
