@@ -53,16 +53,22 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.addOn(mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes}), "pubsub", "pep")
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
-	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
+	var known mam.Roster
+	if !c.Modules.Off(ros.Name()) {
+		known = ros
+	}
+	arc := mam.New(settings[mam.Config](&w, "mam"), known)
 	w.add(arc)
 
-	// rooms
+	// rooms, and copies for a person's other devices
 	var said muc.Archive
+	copies := carbons.New()
 	if !c.Modules.Off(arc.Name()) {
 		said = arc
+		copies.Archived(arc.SentID)
 	}
 	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
-	w.add(carbons.New())
+	w.add(copies)
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
