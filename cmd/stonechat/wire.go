@@ -26,6 +26,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/module/version"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // modules is THE list of what the server is made of. Within a phase hooks run in this order: a
@@ -46,7 +47,8 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// messages: who takes one, and where it waits if nobody does
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
-	w.add(mam.New(settings[mam.Config](&w, "mam"), ros))
+	archive := mam.New(settings[mam.Config](&w, "mam"), ros)
+	w.add(archive)
 
 	// rooms
 	w.add(muc.New(settings[muc.Config](&w, "muc")))
@@ -68,6 +70,12 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// nodes: of the service, and of accounts
 	nodes := pubsub.New(settings[pubsub.Config](&w, "pubsub"))
 	w.add(nodes)
+	if w.on(archive) && w.on(nodes) {
+		nodes.Keep(archive)
+		archive.OnNode(func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error) {
+			return nodes.ReadArchive(t, q, q.User.JID, node)
+		})
+	}
 	personal := pep.New(settings[pep.Config](&w, "pep"), ros, can, dis)
 	personal.Over(nodes)
 	if w.addOn(personal, nodes) {
@@ -102,6 +110,9 @@ func (w *wiring) add(ms ...server.Module) {
 		}
 	}
 }
+
+// on reports whether a module is part of the server.
+func (w *wiring) on(m server.Module) bool { return !w.config.Modules.Off(m.Name()) }
 
 // addOn adds a module that is nothing without another one, if both are on.
 func (w *wiring) addOn(m, base server.Module) bool {

@@ -56,7 +56,7 @@ func (m *Module) serviceInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	}
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "pubsub", Type: "service", Name: "Publish-subscribe"}},
-		Features:   append(features("access-open"), disco.NSInfo, disco.NSItems),
+		Features:   append(append(features("access-open"), disco.NSInfo, disco.NSItems), m.archiveFeatures()...),
 	}, nil
 }
 

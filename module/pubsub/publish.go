@@ -17,7 +17,6 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // publish handles §7.1.
@@ -184,7 +183,9 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 	if len(old) > 0 {
 		retract = m.message(n, c, &pubsub.Event{Items: &pubsub.EventItems{Node: n.name.Node, Retract: old}})
 	}
-	m.keep(t, n, c, event)
+	if err := m.keep(t, n, c, event); err != nil {
+		return nil, err
+	}
 	m.metrics.items.Add(float64(len(items)))
 	told := func(t *server.Turn) {
 		if retract != nil {
@@ -215,26 +216,6 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 	}
 	return m.commit(n, told, ops...), nil
 }
-
-// keep puts an event into the node's archive, if it has one, and its id there into the message. XEP-0442
-func (m *Module) keep(t *server.Turn, n *node, c *pubsub.Config, event *stanza.Stanza) {
-	if m.archive == nil || !c.Archive {
-		return
-	}
-	id, p := m.archive.Add(t, n.name, event)
-	if p != nil {
-		t.Keep(p)
-	}
-	if id == "" {
-		return
-	}
-	b := xmlstream.AppendAttr([]byte("<stanza-id xmlns='"+spaceStanzaID+"'"), "by", n.name.JID.String())
-	b = xmlstream.AppendAttr(b, "id", id)
-	event.Add(&stanza.Raw{Name: xmlstream.Name{Space: spaceStanzaID, Local: "stanza-id"}, Bytes: append(b, "/>"...)})
-}
-
-// spaceStanzaID qualifies the id of a message in an archive. XEP-0359
-const spaceStanzaID = "urn:xmpp:sid:0"
 
 // room returns the ids of the items that have to go so that items can be kept and whose going is told, or refuses where
 // the node is to stay as it is when it is full (§7.1.2.5). The store removes them by itself.

@@ -2,7 +2,7 @@
 
 package pubsub
 
-// How to read this file: the place pubsub.DOMAIN, what it takes besides requests, and who of its subscribers is there.
+// How to read this file: the place pubsub.DOMAIN, and what it takes besides requests.
 
 import (
 	"fmt"
@@ -34,6 +34,7 @@ func (m *Module) serveHosts(h *server.Host) error {
 	}
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.serviceInfo})
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Items)(nil).XMLName(), Blocking: true, Do: m.serviceItems})
+	m.serveArchives()
 	for _, domain := range h.Server.Domains() {
 		at, err := jid.New("", m.config.Load().Host+"."+domain, "")
 		if err != nil {
@@ -56,6 +57,8 @@ func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 	switch {
 	case !st.To.IsDomain():
 		return stanza.ItemNotFound.Err("") // errors of errors are not sent
+	case st.Kind == stanza.Presence:
+		s.presence(t, st)
 	case st.Kind == stanza.IQ:
 		s.desk.Answer(t, st)
 	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Has(form.NS, "x"):
@@ -76,41 +79,4 @@ func (s *service) message(t *server.Turn, st *stanza.Stanza) {
 
 func (m *Module) toService(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 	return m.serve(t, q, q.To.Bare().Clone())
-}
-
-// available reports whether an address, or any resource of it, is available in one of the states named, or at all.
-func (m *Module) available(j jid.JID, shows []string) bool {
-	u, release, ok := m.server.Lookup(j)
-	if !ok {
-		return false
-	}
-	defer release()
-	for _, se := range u.Sessions(nil) {
-		p := se.Presence()
-		if !p.Available || j.IsFull() && se.JID != j {
-			continue
-		}
-		if len(shows) == 0 || showIn(p.Stanza, shows) {
-			return true
-		}
-	}
-	return false
-}
-
-// showIn reports whether presence is in one of the states; "online" is that of one that says nothing.
-func showIn(presence []byte, shows []string) bool {
-	s, err := stanza.Parse(presence)
-	if err != nil {
-		return false
-	}
-	show := "online"
-	if i := s.Find(stanza.NSClient, "show"); i >= 0 {
-		show = s.Reader(i).Text()
-	}
-	for _, x := range shows {
-		if x == show {
-			return true
-		}
-	}
-	return false
 }
