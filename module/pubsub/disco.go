@@ -56,7 +56,7 @@ func (m *Module) serviceInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	}
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "pubsub", Type: "service", Name: "Publish-subscribe"}},
-		Features:   append(append(features("access-open"), disco.NSInfo, disco.NSItems), m.archiveFeatures()...),
+		Features:   append(append(features("access-open", "get-pending"), disco.NSInfo, disco.NSItems, spaceCommands), m.archiveFeatures()...),
 	}, nil
 }
 

@@ -5,6 +5,7 @@ package pubsub
 // How to read this file: the place pubsub.DOMAIN, and what it takes besides requests.
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -34,6 +35,7 @@ func (m *Module) serveHosts(h *server.Host) error {
 	}
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.serviceInfo})
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Items)(nil).XMLName(), Blocking: true, Do: m.serviceItems})
+	m.desk.IQ(server.IQHandler{Type: stanza.Set, Name: (*command)(nil).XMLName(), Blocking: true, Do: m.command})
 	m.serveArchives()
 	for _, domain := range h.Server.Domains() {
 		at, err := jid.New("", m.config.Load().Host+"."+domain, "")
@@ -61,6 +63,8 @@ func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 		s.presence(t, st)
 	case st.Kind == stanza.IQ:
 		s.desk.Answer(t, st)
+	case st.Kind == stanza.Message && st.Type == stanza.TypeError && fatal(st):
+		t.OffLoop(nil, st, s.bounced)
 	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Has(form.NS, "x"):
 		t.OffLoop(nil, st, s.message)
 	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Type != stanza.Headline:
@@ -74,6 +78,42 @@ func (s *service) message(t *server.Turn, st *stanza.Stanza) {
 	f := new(form.Form)
 	if _, err := st.Decode(f); err == nil {
 		s.decide(t, s.at, st.From, f)
+	}
+}
+
+// fatal reports whether the error of a notification says that its receiver will not be there again: an address that does
+// not exist, or a resource that has gone (§13.4).
+func fatal(st *stanza.Stanza) bool {
+	switch st.Refusal().Condition {
+	case stanza.Gone, stanza.ItemNotFound:
+		return true
+	case stanza.ServiceUnavailable, stanza.RecipientUnavailable:
+		return st.From.IsFull()
+	}
+	return false
+}
+
+// bounced ends the subscriptions of an address that is no more.
+func (s *service) bounced(t *server.Turn, st *stanza.Stanza) {
+	j := st.From.Clone()
+	r := &request{Module: s.Module, ctx: context.Background(), t: t, at: s.at, bare: j.Bare()}
+	list, err := s.store.Memberships(r.ctx, s.at, r.bare, "", 0)
+	if err != nil {
+		s.log.Error("subscriptions not ended", "jid", j.String(), "err", err)
+		return
+	}
+	for _, m := range list {
+		n, release, err := r.look(m.Node, true)
+		if err != nil {
+			continue
+		}
+		n.mu.Lock()
+		sub := n.subscriptions[j]
+		n.mu.Unlock()
+		if sub != nil {
+			s.runAfter(n, r.leave(n, sub, false))
+		}
+		release()
 	}
 }
 
