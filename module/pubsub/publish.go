@@ -192,17 +192,13 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 			m.tell(t, n, who, retract)
 		}
 		m.tell(t, n, who, event)
-		for _, f := range m.watchers {
-			for _, i := range items {
-				f(t, n.name.JID, n.name.Node, i)
-			}
-		}
 	}
 	n.mu.Lock()
 	n.last = &items[len(items)-1]
 	if !c.Persist && len(ops) == 0 {
 		told(t)
 		n.mu.Unlock()
+		m.published(t, n, items)
 		return nil, nil
 	}
 	if c.Persist {
@@ -214,7 +210,26 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 			ops = append(ops, store.PublishItem{Name: n.name, Item: i, Keep: m.most(c)})
 		}
 	}
-	return m.commit(n, told, ops...), nil
+	p := m.commit(n, told, ops...)
+	if len(m.watchers) > 0 {
+		p.OnDone(func(err error) {
+			if err == nil {
+				t := m.server.NewTurn()
+				m.published(t, n, items)
+				t.End()
+			}
+		})
+	}
+	return p, nil
+}
+
+// published tells other modules of items. No lock is held but perhaps n.work.
+func (m *Module) published(t *server.Turn, n *node, items []store.Item) {
+	for _, f := range m.watchers {
+		for _, i := range items {
+			f(t, n.name.JID, n.name.Node, i)
+		}
+	}
 }
 
 // room returns the ids of the items that have to go so that items can be kept and whose going is told, or refuses where
