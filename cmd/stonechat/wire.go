@@ -56,9 +56,15 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(offline.New(message.Kept))
 	archive := mam.New(settings[mam.Config](&w, "mam"), ros)
 	w.add(archive)
+	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
+	w.add(arc)
 
 	// rooms
-	w.add(muc.New(settings[muc.Config](&w, "muc")))
+	var said muc.Archive
+	if !c.Modules.Off(arc.Name()) {
+		said = arc
+	}
+	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
 	w.add(carbons.New())
 
 	// streams
