@@ -31,6 +31,7 @@ import (
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	vocabulary "github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // modules is THE list of what the server is made of. Within a phase hooks run in this order: a
@@ -58,6 +59,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 		known = ros
 	}
 	arc := mam.New(settings[mam.Config](&w, "mam"), known)
+	archive := mam.New(settings[mam.Config](&w, "mam"), ros)
+	w.add(archive)
+	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
 	w.add(arc)
 
 	// rooms, and copies for a person's other devices
@@ -82,6 +86,12 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// nodes: of the service, and of accounts
 	w.add(nodes)
+	if w.on(archive) && w.on(nodes) {
+		nodes.Keep(archive)
+		archive.OnNode(func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error) {
+			return nodes.ReadArchive(t, q, q.User.JID, node)
+		})
+	}
 	personal := pep.New(settings[pep.Config](&w, "pep"), ros, can, dis)
 	personal.Over(nodes)
 	if w.addOn(personal, "pubsub") {
@@ -126,6 +136,9 @@ func (w *wiring) add(ms ...server.Module) {
 		}
 	}
 }
+
+// on reports whether a module is part of the server.
+func (w *wiring) on(m server.Module) bool { return !w.config.Modules.Off(m.Name()) }
 
 // addOn adds a module that is nothing without others, if all are on.
 func (w *wiring) addOn(m server.Module, bases ...string) bool {

@@ -56,7 +56,8 @@ func (m *Module) serviceInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	}
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "pubsub", Type: "service", Name: "Publish-subscribe"}},
-		Features:   append(features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist"), disco.NSInfo, disco.NSItems),
+		Features: append(features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "get-pending"),
+			append(m.archiveFeatures(), disco.NSInfo, disco.NSItems, spaceCommands)...),
 	}, nil
 }
 

@@ -69,7 +69,7 @@ func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []
 		if !o.Deliver || !o.Expire.IsZero() && now.After(o.Expire) {
 			continue
 		}
-		if (c.PresenceBased || len(o.Show) > 0) && !m.available(s.jid, o.Show) {
+		if (c.PresenceBased || len(o.Show) > 0 || o.Temporary) && !m.available(s.jid, o.Show) {
 			continue
 		}
 		if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
