@@ -348,3 +348,30 @@ func TestSubscriptionsEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutNodes: a server without nodes, or without those of accounts, says nothing of them and refuses requests.
+func TestWithoutNodes(t *testing.T) {
+	for _, off := range []string{"pubsub", "pep", "caps"} {
+		t.Run(off, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, "modules: {"+off+": false}\n")
+				b.account("alice@d")
+				a := b.online("alice@d/r")
+				a.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/></presence>")
+				a.got()
+				a.send("<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+				if got := a.answer("1"); !matches(got, "category='account'") || strings.Contains(got, "type='pep'") != (off == "caps") {
+					t.Error(got)
+				}
+				a.got()
+				want := "type='error' <service-unavailable"
+				if off == "caps" {
+					want = "type='result'"
+				}
+				if got := a.publish("tune", "1", "x"); !matches(got, want) {
+					t.Error(got)
+				}
+			})
+		})
+	}
+}
