@@ -36,14 +36,14 @@ class Social(Agent):
 
     def on_pubsub_publish(self, msg):
         items = msg["pubsub_event"]["items"]
-        for item in items:
+        for item in items["substanzas"]:
             payload = item["payload"]
             text = payload.text if payload is not None else ""
             tell("item", msg["from"].full, items["node"], item["id"], text)
 
     def on_pubsub_retract(self, msg):
         items = msg["pubsub_event"]["items"]
-        for item in items:
+        for item in items["substanzas"]:
             tell("retracted", msg["from"].full, items["node"], item["id"])
 
     # what is asked for
@@ -95,7 +95,7 @@ class Social(Agent):
 
     async def do_items(self, service, node):
         answer = await self.plugin["xep_0060"].get_items(JID(service), node)
-        for item in answer["pubsub"]["items"]:
+        for item in answer["pubsub"]["items"]["substanzas"]:
             tell("has", service, node, item["id"], item["payload"].text)
         tell("items", service, node)
 

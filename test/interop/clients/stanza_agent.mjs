@@ -26,7 +26,7 @@ const note = "urn:example:note";
 const client = createClient({ jid: own, password, autoReconnect: false, transports: { websocket: service, bosh: false } });
 // COMPAT(stanza, 2026): it takes a mechanism with channel binding where there is one, and cannot do it.
 for (const hash of ["1", "256"]) client.sasl.disable(`SCRAM-SHA-${hash}-PLUS`);
-client.stanzas.define({ aliases: ["pubsubcontent"], element: "note", fields: { text: JXT.text() }, namespace: note, type: note });
+client.stanzas.define({ aliases: JXT.pubsubItemContentAliases(), element: "note", fields: { text: JXT.text() }, namespace: note, type: note });
 
 client.on("session:started", async () => {
   await client.getRoster();
