@@ -19,49 +19,65 @@ import (
 // and sends what others have added as well.
 //
 //	owner's lock { change state; Add; Add }  Run ─▶ a few copies at once
-//	                                          └──▶ the rest in slices, on a goroutine, from slice to slice
+//	                                          └──▶ many in slices, on a goroutine, from slice to slice
+//
+// What is for the same many (AddTogether) is sent together where several wait: to the first receivers all of
+// it, then to the next, so that one write has for a receiver what came for him meanwhile. Writing is
+// what sending to many costs most.
 //
 // A slice is small, so that no loop waits for it longer than a millisecond; few slices of all
 // outboxes run at one time. A copy that has to wait for the store stops this outbox and no other.
 type Outbox struct {
-	mu      sync.Mutex
-	server  *Server
-	queue   []copies
-	waiting int  // copies in queue
-	running bool // by somebody, or stopped for the store
-	stopped int  // Pauses without their Resume
-	parked  bool // nobody runs it until it is resumed
-	pace    *Session
-	stalled time.Time // since when a paced session has not read
-	unread  int       // bytes that it had to read then
+	mu       sync.Mutex
+	server   *Server
+	queue    []copies
+	waiting  int  // copies in queue
+	running  bool // by somebody, or stopped for the store
+	together int  // entries at the head of queue that are sent together; 0: not yet decided
+	row      int  // which of them is next
+	until    int  // up to which receiver each of them is sent now
+	later    bool // a turn that is not over will have the outbox run
+	stopped  int  // Pauses without their Resume
+	parked   bool // nobody runs it until it is resumed
+	pace     *Session
+	stalled  time.Time // since when a paced session has not read
+	unread   int       // bytes that it had to read then
 }
 
 // copies are what one call of Add has added.
 type copies struct {
+	to      any // who they are for, where others are for the same
 	n, next int
 	make    func(i int) *stanza.Stanza
 	receipt Receipt
 }
 
 const (
-	inlineCopies = 64 // sent by Run itself
-	sliceCopies  = 64 // sent before others may use the processor
-	paceInterval = 10 * time.Millisecond
-	paceTime     = time.Minute // without reading, after which a paced session's stream is dropped
+	inlineCopies   = 64  // sent by Run itself
+	sliceCopies    = 512 // sent at most before others may use the processor
+	sliceReceivers = 64  // that are sent to before that
+	mostTogether   = 16  // stanzas for the same receivers
+	paceInterval   = 10 * time.Millisecond
+	paceTime       = time.Minute // without reading, after which a paced session's stream is dropped
 )
 
 // Add queues n copies. copy makes the i-th, with From and To set, or nil to leave it out. It is called
 // once for each i, in order, by one goroutine at a time, perhaps later, and may return the same stanza
-// with another To each time: what hooks add to one copy is not in the next. The stanza must borrow nothing. The sender's ack of the stanza that t handles
-// waits until the last copy was handed to its receiver's session.
-func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) {
+// with another To each time: what hooks add to one copy is not in the next. The stanza must borrow
+// nothing. The sender's ack of the stanza that t handles waits until the last copy was handed to its
+// receiver's session.
+func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) { o.AddTogether(t, nil, n, copy) }
+
+// AddTogether is Add for copies that go to the same receivers, one by one, as others with an equal to and n.
+// nil is equal to nothing.
+func (o *Outbox) AddTogether(t *Turn, to any, n int, copy func(i int) *stanza.Stanza) {
 	if n <= 0 {
 		return
 	}
 	t.receipt.Hold()
 	o.mu.Lock()
 	o.server = t.server
-	o.queue = append(o.queue, copies{n: n, make: copy, receipt: t.receipt})
+	o.queue = append(o.queue, copies{to: to, n: n, make: copy, receipt: t.receipt})
 	o.waiting += n
 	o.mu.Unlock()
 }
@@ -109,6 +125,14 @@ func (o *Outbox) Run(t *Turn) {
 		time.AfterFunc(backPressurePause, t.stream.Resume)
 	}
 	mine := !o.running && o.waiting > 0
+	late := mine && o.waiting > inlineCopies
+	if late && !o.later { // more of the same may come in this turn
+		o.later = true
+		t.Later(o)
+	}
+	if late {
+		mine = false
+	}
 	o.running = o.running || mine
 	o.mu.Unlock()
 	if stuck != nil {
@@ -127,12 +151,27 @@ func (o *Outbox) Run(t *Turn) {
 	}
 }
 
+// Flush implements Flusher: what was much is sent now.
+func (o *Outbox) Flush(t *Turn) {
+	o.mu.Lock()
+	o.later = false
+	mine := !o.running && o.waiting > 0
+	o.running = o.running || mine
+	o.mu.Unlock()
+	if mine {
+		go o.pump(t.server)
+	}
+}
+
 // send sends up to n copies, and reports whether the caller has to see to more. If not, nobody runs the
 // outbox any more, or Resume will have it run.
 func (o *Outbox) send(t *Turn, n int) (more bool) {
 	var one stanza.Stanza // hooks may change what they are given, and the owner may return it again
-	for ; n > 0; n-- {
-		s, receipt, last := o.take()
+	for receivers := 0; n > 0; n-- {
+		s, receipt, last, first := o.take()
+		if first {
+			receivers++
+		}
 		if s != nil {
 			t.receipt, t.suspended = receipt, false
 			one = *s
@@ -142,41 +181,68 @@ func (o *Outbox) send(t *Turn, n int) (more bool) {
 		if last {
 			receipt.Release(t)
 		}
-		if o.idle() {
+		switch idle, anew := o.idle(); {
+		case idle:
 			return false
+		case anew && receivers >= sliceReceivers:
+			return true // those who were sent to have all of it, to be written to once
 		}
 	}
 	return true
 }
 
-// take makes the next copy. last says that its receipt is to be released when it was routed.
-func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last bool) {
+// take makes the next copy. last says that its receipt is to be released when it was routed, first that its
+// receiver is one more than were sent to.
+func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last, first bool) {
 	o.mu.Lock()
-	c := &o.queue[0]
+	if o.together == 0 {
+		o.together, o.row, o.until = o.group(), 0, sliceReceivers
+	}
+	c := &o.queue[o.row]
+	first = o.row == 0
 	i, mk := c.next, c.make
 	r, last = c.receipt, i+1 == c.n
-	if c.next++; last {
-		o.queue[0] = copies{}
-		o.queue = o.queue[1:]
+	c.next++
+	if last || c.next == o.until {
+		o.row++
+	}
+	if o.row == o.together {
+		o.row = 0
+		o.until += sliceReceivers
+		if last {
+			clear(o.queue[:o.together])
+			o.queue, o.together = o.queue[o.together:], 0
+		}
 	}
 	o.waiting--
 	o.mu.Unlock()
-	return mk(i), r, last
+	return mk(i), r, last, first
 }
 
-// idle ends the run where nothing waits, or parks it where the last copy waits for the store.
-func (o *Outbox) idle() bool {
+// group is how many of the queue can be sent together. The caller holds mu.
+func (o *Outbox) group() int {
+	first := &o.queue[0]
+	k := 1
+	for first.to != nil && k < min(len(o.queue), mostTogether) && o.queue[k].to == first.to && o.queue[k].n == first.n {
+		k++
+	}
+	return k
+}
+
+// idle ends the run where nothing waits, or parks it where the last copy waits for the store. anew says that
+// the next copy is for others than those that were sent to.
+func (o *Outbox) idle() (idle, anew bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.stopped > 0:
 		o.parked = true
-		return true
+		return true, false
 	case o.waiting == 0:
-		o.queue, o.running = nil, false
-		return true
+		o.queue, o.together, o.running = nil, 0, false
+		return true, false
 	}
-	return false
+	return false, o.row == 0
 }
 
 // Pause implements Reader, for the turns of the outbox itself: a copy has gone to a worker.
@@ -203,7 +269,7 @@ func (o *Outbox) Resume() {
 
 // pump sends slices until nobody has to. It is entered with running set.
 func (o *Outbox) pump(s *Server) {
-	if o.idle() {
+	if idle, _ := o.idle(); idle {
 		return
 	}
 	for more := true; more; {

@@ -21,6 +21,8 @@ type echo struct {
 	times  int
 	errors int
 	out    Outbox
+
+	together bool
 }
 
 func (*echo) Present() bool { return true }
@@ -35,7 +37,11 @@ func (e *echo) Take(t *Turn, s *stanza.Stanza) error {
 	s = s.Retain()
 	s.From = s.To
 	to := e.to
-	e.out.Add(t, len(to)*max(1, e.times), func(i int) *stanza.Stanza {
+	var key any
+	if e.together {
+		key = e
+	}
+	e.out.AddTogether(t, key, len(to)*max(1, e.times), func(i int) *stanza.Stanza {
 		if s.To = to[i%len(to)]; s.To.IsZero() {
 			return nil
 		}
@@ -98,6 +104,47 @@ func TestOutboxOrder(t *testing.T) {
 		c.inOrder(500, "1", "2")
 		if !e.out.Empty() || e.refused() != 0 {
 			t.Error("something is left")
+		}
+	})
+}
+
+// What several stanzas have for the same many is sent together, so that one write has it all, and each receiver gets it
+// in order.
+func TestOutboxTogether(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a")
+		a := b.online("a/1")
+		away, _ := b.attach(Elsewhere)
+		const many = 3*sliceReceivers + 7
+		var to []string
+		for i := range many {
+			to = append(to, fmt.Sprintf("r%d@example.net", i))
+		}
+		e := b.echo(1, to...)
+		e.together = true
+		if err := a.batch(head("1") + head("2") + head("3")); err != nil {
+			t.Fatal(err)
+		}
+		a.settle()
+		got := away.got()
+		if len(got) != 3*many {
+			t.Fatalf("%d copies, want %d", len(got), 3*many)
+		}
+		at := 0
+		for first := 0; first < many; first += sliceReceivers {
+			for _, id := range []string{"1", "2", "3"} {
+				for i := first; i < min(first+sliceReceivers, many); i++ {
+					if !strings.Contains(got[at], "to='"+to[i]+"' id='"+id+"'") {
+						t.Fatalf("copy %d is %s, want %s for %s", at, got[at], id, to[i])
+					}
+					at++
+				}
+			}
+		}
+		e.together = false
+		a.send(head("4") + head("5"))
+		if got := away.got(); len(got) != 2*many || !strings.Contains(got[many-1], "id='4'") || !strings.Contains(got[many], "id='5'") {
+			t.Error("what is for nobody in particular is not sent one after the other")
 		}
 	})
 }

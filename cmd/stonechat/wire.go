@@ -53,10 +53,15 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.addOn(mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes}), "pubsub", "pep")
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
-	w.add(mam.New(settings[mam.Config](&w, "mam"), ros))
+	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
+	w.add(arc)
 
 	// rooms
-	w.add(muc.New(settings[muc.Config](&w, "muc")))
+	var said muc.Archive
+	if !c.Modules.Off(arc.Name()) {
+		said = arc
+	}
+	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
 	w.add(carbons.New())
 
 	// streams

@@ -3,9 +3,6 @@
 package muc
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -42,8 +39,8 @@ func (r *room) affiliate(t *server.Turn, e edit) error {
 		return err
 	}
 	if len(ops) > 0 {
-		if err := r.commit(ops...).Wait(context.Background()); err != nil {
-			return fmt.Errorf("muc: affiliations of %s: %w", r.jid, err)
+		if err := r.keep(ops...); err != nil {
+			return err
 		}
 	}
 	r.mu.Lock()

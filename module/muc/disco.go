@@ -13,23 +13,29 @@ import (
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/form"
+	"github.com/stonechat-im/stonechat/xmpp/mam"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
 	"github.com/stonechat-im/stonechat/xmpp/ping"
 	"github.com/stonechat-im/stonechat/xmpp/register"
+	"github.com/stonechat-im/stonechat/xmpp/retract"
 	"github.com/stonechat-im/stonechat/xmpp/rsm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stanzaid"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
+
+// request is a request that the service or a room answers.
+type request struct {
+	typ  stanza.Type
+	name xmlstream.Name
+	do   func(*server.Turn, *server.Query) (stanza.Payload, error)
+	room bool // it is to a room, not to the service
+}
 
 // answers registers who answers requests to the service and to rooms. All may wait: a room may have to be
 // loaded.
 func (m *Module) answers(*server.Host) {
-	for _, h := range []struct {
-		typ  stanza.Type
-		name xmlstream.Name
-		do   func(*server.Turn, *server.Query) (stanza.Payload, error)
-		room bool // it is to a room, not to the service
-	}{
+	all := []request{
 		{stanza.Get, (*disco.Info)(nil).XMLName(), m.info, false},
 		{stanza.Get, (*disco.Items)(nil).XMLName(), m.items, false},
 		{stanza.Get, (*ping.Ping)(nil).XMLName(), m.ping, false},
@@ -41,7 +47,15 @@ func (m *Module) answers(*server.Host) {
 		{stanza.Set, (*register.Query)(nil).XMLName(), m.registerSet, true},
 		{stanza.Get, vCardName(), m.vCardGet, true},
 		{stanza.Set, vCardName(), m.vCardSet, true},
-	} {
+	}
+	if m.archive != nil {
+		all = append(all,
+			request{stanza.Get, (*mam.Query)(nil).XMLName(), m.archived, true},
+			request{stanza.Set, (*mam.Query)(nil).XMLName(), m.archived, true},
+			request{stanza.Get, (*mam.Metadata)(nil).XMLName(), m.archived, true},
+			request{stanza.Set, (*retract.Moderate)(nil).XMLName(), m.moderate, true})
+	}
+	for _, h := range all {
 		do := h.do
 		if h.room {
 			do = func(t *server.Turn, q *server.Query) (stanza.Payload, error) {
@@ -112,6 +126,9 @@ func (m *Module) features() []string {
 		disco.NSInfo, disco.NSItems, muc.NS, muc.FeatureStableID, muc.FeatureSelfPing, muc.NSOccupantID,
 		muc.FormConfig, muc.FormInfo, muc.FormRequest, nsVCard, ping.NS,
 	}
+	if m.archive != nil {
+		all = append(all, retract.NSModerate, retract.NS, retract.NSTombstone)
+	}
 	if m.config.Load().Registration {
 		all = append(all, register.NS, muc.FormRegister)
 	}
@@ -132,6 +149,9 @@ func (r *room) info() *disco.Info {
 		either(o.moderated, "muc_moderated", "muc_unmoderated"), either(o.persistent, "muc_persistent", "muc_temporary"),
 		either(o.whois == whoisAnyone, "muc_nonanonymous", "muc_semianonymous"),
 		either(o.password != "", "muc_passwordprotected", "muc_unsecured"))
+	if r.archives() {
+		features = append(features, mam.NS, mam.NSExtended, stanzaid.NS)
+	}
 	slices.Sort(features)
 	f := form.New(form.Result, muc.FormInfo,
 		form.Field{Var: fieldName, Label: "Name", Values: []string{o.name}},

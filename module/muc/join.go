@@ -245,7 +245,6 @@ func (r *room) update(t *server.Turn, se *session, s *stanza.Stanza) {
 type history struct{ list []line }
 
 type line struct {
-	id   string // of the archive
 	at   time.Time
 	s    *stanza.Stanza // as it was broadcast
 	size int

@@ -75,7 +75,12 @@ func (r *room) remove(t *server.Turn, o *occupant, n news) {
 }
 
 // end makes the room one that is over; nobody is in it any more. The caller holds mu.
-func (r *room) end() { r.gone.Store(true) }
+func (r *room) end() {
+	r.gone.Store(true)
+	if a := r.module.archive; a != nil {
+		a.Forget(r.archive())
+	}
+}
 
 // bounced takes an error that came back for what a room has sent. Somebody who is not there any more is
 // taken out (§18.1.2, §11.1); whoever only does not want a private message is not.

@@ -3,19 +3,23 @@
 package muc
 
 import (
+	"context"
+
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/hint"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
+	"github.com/stonechat-im/stonechat/xmpp/retract"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stanzaid"
 )
-
-// nsStanzaID qualifies the ids that rooms and archives give. XEP-0359
-const nsStanzaID = "urn:xmpp:sid:0"
 
 // say takes a message to everybody (§7.4), a subject among them (§8.1).
 func (r *room) say(t *server.Turn, s *stanza.Stanza) error {
+	if r.module.archive != nil && takesBack(s) {
+		return r.offLoop(t, s, r.takeBack)
+	}
 	r.mu.Lock()
 	defer r.unlock(t)
 	o := r.occupantOf(s.From)
@@ -30,11 +34,20 @@ func (r *room) say(t *server.Turn, s *stanza.Stanza) error {
 		return stanza.Forbidden.Err("you have no voice in this room")
 	}
 	m := r.spoken(s, o)
-	r.tell(t, func(*session) *stanza.Stanza { return m })
 	if lasting(m) {
+		if err := r.keepSaid(t, o, m); err != nil {
+			return err
+		}
 		r.history.note(line{at: t.Now, s: m}, r.options.history)
 	}
+	r.tell(t, func(*session) *stanza.Stanza { return m })
 	return nil
+}
+
+// takesBack reports whether a message is a retraction by its author.
+func takesBack(s *stanza.Stanza) bool {
+	i := s.Find(retract.NS, "retract")
+	return i >= 0 && !forged(s, i)
 }
 
 // spoken is a message as everybody gets it, as a copy that is kept: from the occupant, with what only the
@@ -42,12 +55,12 @@ func (r *room) say(t *server.Turn, s *stanza.Stanza) error {
 func (r *room) spoken(s *stanza.Stanza, o *occupant) *stanza.Stanza {
 	c := *s
 	for i := range c.Len() {
-		space, local, _ := c.Child(i)
+		space, _, _ := c.Child(i)
 		switch string(space) {
 		case muc.NSUser, muc.NSOccupantID:
 			c.Cut(i)
-		case nsStanzaID:
-			if string(local) == "stanza-id" && c.Reader(i).Attr("by") == r.jid.String() {
+		case retract.NS:
+			if forged(&c, i) {
 				c.Cut(i)
 			}
 		case delay.NS:
@@ -56,6 +69,7 @@ func (r *room) spoken(s *stanza.Stanza, o *occupant) *stanza.Stanza {
 			}
 		}
 	}
+	stanzaid.Cut(&c, r.jid)
 	m := c.Retain()
 	m.From = o.at
 	m.Add(&o.id)
@@ -68,8 +82,14 @@ func lasting(s *stanza.Stanza) bool {
 	if s.Has(hint.NS, "no-store") || s.Has(hint.NS, "no-permanent-store") {
 		return false
 	}
-	return s.Has(stanza.NSClient, "body") || s.Has(hint.NS, "store")
+	return s.Has(stanza.NSClient, "body") || s.Has(hint.NS, "store") || s.Has(nsOMEMO, "encrypted") || s.Has(nsOMEMOOld, "encrypted")
 }
+
+// Encrypted messages (XEP-0384) need no body.
+const (
+	nsOMEMO    = "urn:xmpp:omemo:2"
+	nsOMEMOOld = "eu.siacs.conversations.axolotl"
+)
 
 // isSubject: only a message with a subject and neither body nor thread changes it (§8.1).
 func isSubject(s *stanza.Stanza) bool {
@@ -104,6 +124,16 @@ func (r *room) commit(ops ...store.Op) *store.Pending {
 	p := m.store.Commit(ops...)
 	p.OnDone(func(error) { go m.release(nil, r) })
 	return p
+}
+
+// keep commits and waits; what is not kept is not changed, and the peer is told so.
+func (r *room) keep(ops ...store.Op) error {
+	err := r.commit(ops...).Wait(context.Background())
+	if err != nil {
+		r.module.log.Error("change of a room not stored", "jid", r.jid.String(), "err", err)
+		return stanza.ResourceConstraint.Err("the change could not be stored now")
+	}
+	return nil
 }
 
 // whisper takes a private message (§7.5).

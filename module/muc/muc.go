@@ -9,7 +9,7 @@
 // How to read this package: muc.go has the configuration and the way of a stanza to its room; table.go
 // which rooms are in memory, and how one is loaded, made and let go; room.go a room, who is in it and how
 // they are told; then a file for each use case: join.go, leave.go, message.go, invite.go, voice.go,
-// admin.go, affiliation.go, owner.go, options.go, register.go, disco.go, relay.go, vcard.go.
+// admin.go, affiliation.go, owner.go, options.go, register.go, archive.go, disco.go, relay.go, vcard.go.
 //
 // Locks: room.change is held, on workers only, while what lasts is changed and committed; room.mu, which may be
 // taken under it, while anything of the room is looked at. Nothing is routed and nothing waits under
@@ -82,12 +82,13 @@ type Default struct {
 
 // Module is the rooms of all domains.
 type Module struct {
-	config atomic.Pointer[Config]
-	server *server.Server
-	store  store.Store
-	log    interface{ Error(string, ...any) }
-	desk   *server.Desk
-	hosts  []string // the places' domains
+	config  atomic.Pointer[Config]
+	server  *server.Server
+	store   store.Store
+	log     interface{ Error(string, ...any) }
+	desk    *server.Desk
+	archive Archive  // nil: there is none
+	hosts   []string // the places' domains
 
 	secret  atomic.Pointer[[]byte] // of occupant ids
 	making  sync.Mutex             // held while secret is read or made
@@ -99,9 +100,9 @@ type moduleMetrics struct {
 	refused metrics.CounterVec // by key
 }
 
-// New makes the module.
-func New(c Config) *Module {
-	m := new(Module)
+// New makes the module. What is said is kept by archive, which may be nil.
+func New(c Config, archive Archive) *Module {
+	m := &Module{archive: archive}
 	m.config.Store(&c)
 	return m
 }

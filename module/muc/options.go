@@ -25,6 +25,7 @@ type options struct {
 	changeSubject bool // by whoever may speak
 	allowInvites  bool // by members, into a room for members only
 	logging       bool // says the owner, of a public archive elsewhere
+	archive       bool // what is said is kept, where there is an archive
 	register      bool // people may ask to become members
 	whois         string
 	allowPM       string
@@ -34,7 +35,7 @@ type options struct {
 	history       int
 }
 
-// The fields (§15.5.3), and one that is ours.
+// The fields (§15.5.3), and two that are not there: one that others have too, and one of ours.
 const (
 	fieldName          = "muc#roomconfig_roomname"
 	fieldDescription   = "muc#roomconfig_roomdesc"
@@ -57,6 +58,7 @@ const (
 	fieldHistory       = "muc#maxhistoryfetch"
 	fieldAdmins        = "muc#roomconfig_roomadmins"
 	fieldOwners        = "muc#roomconfig_roomowners"
+	fieldArchive       = "muc#roomconfig_enablearchiving"
 	fieldRegister      = "allow_registration"
 )
 
@@ -77,7 +79,7 @@ func (m *Module) defaults() options {
 	o := options{
 		persistent: c.Default.Persistent, public: c.Default.Public, membersOnly: c.Default.MembersOnly,
 		moderated: c.Default.Moderated, whois: whoisModerators, allowPM: pmAnyone,
-		maxUsers: c.MaxOccupants, history: min(c.Default.History, c.MaxHistory), register: true,
+		maxUsers: c.MaxOccupants, history: min(c.Default.History, c.MaxHistory), register: true, archive: true,
 	}
 	if c.Default.NonAnonymous {
 		o.whois = whoisAnyone
@@ -139,6 +141,7 @@ func (o *options) form(most, mostHistory int) *form.Form {
 		flag(fieldLogging, "What is said here is published", o.logging),
 		text(fieldPubSub, "Node that goes with the room (XMPP URI)", o.pubsub),
 		text(fieldHistory, "Messages sent to those who enter, up to "+strconv.Itoa(mostHistory), strconv.Itoa(o.history)),
+		flag(fieldArchive, "What is said here is kept, for those who may enter", o.archive),
 		flag(fieldRegister, "People may ask to become members", o.register),
 	)
 }
@@ -171,6 +174,7 @@ func (o options) submitted(f *form.Form, most, mostHistory int) (options, error)
 	flag(fieldChangeSubject, &o.changeSubject)
 	flag(fieldAllowInvites, &o.allowInvites)
 	flag(fieldLogging, &o.logging)
+	flag(fieldArchive, &o.archive)
 	flag(fieldRegister, &o.register)
 	for name, into := range map[string]*string{fieldWhois: &o.whois, fieldAllowPM: &o.allowPM} {
 		if v := f.Get(name); v != "" {

@@ -3,8 +3,6 @@
 package muc
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -100,8 +98,8 @@ func (r *room) configure(t *server.Turn, q *server.Query, f *form.Form) (stanza.
 		return nil, err
 	}
 	if len(ops) > 0 {
-		if err := r.commit(ops...).Wait(context.Background()); err != nil {
-			return nil, fmt.Errorf("muc: configuration of %s: %w", r.jid, err)
+		if err := r.keep(ops...); err != nil {
+			return nil, err
 		}
 	}
 	r.mu.Lock()
@@ -291,8 +289,8 @@ func (r *room) destroy(t *server.Turn, q *server.Query, d *muc.Destroy) (stanza.
 		return nil, errNotOwner()
 	}
 	if kept {
-		if err := r.commit(store.DeleteRoom{Room: r.jid}).Wait(context.Background()); err != nil {
-			return nil, fmt.Errorf("muc: end of %s: %w", r.jid, err)
+		if err := r.keep(store.DeleteRoom{Room: r.jid}); err != nil {
+			return nil, err
 		}
 	}
 	r.mu.Lock()

@@ -115,8 +115,12 @@ func (r *room) soil(o *server.Outbox) {
 func (r *room) tell(t *server.Turn, pick func(*session) *stanza.Stanza) {
 	r.seq++
 	n, list := r.seq, r.list
+	if len(list) == 0 {
+		return
+	}
 	var copied stanza.Stanza // Route may change what it is given
-	r.out.Add(t, len(list), func(i int) *stanza.Stanza {
+	// What the list has up to its length never changes, so that where it begins tells it from others.
+	r.out.AddTogether(t, &list[0], len(list), func(i int) *stanza.Stanza {
 		se := list[i]
 		if n < se.from.Load() {
 			return nil // by its own outbox

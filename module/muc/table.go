@@ -137,6 +137,9 @@ func (m *Module) load(j jid.JID) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.remembered(r); err != nil {
+		return nil, err
+	}
 	m.table.add(r)
 	return r, nil
 }
@@ -161,6 +164,9 @@ func (m *Module) openOrCreate(s *stanza.Stanza) (*room, error) {
 	}
 	if err := m.knowSecret(); err != nil {
 		return nil, err
+	}
+	if m.archive != nil { // of a temporary room that ended with the server
+		m.archive.Forget(store.ArchiveName{JID: j})
 	}
 	r = m.newRoom(j.Clone(), creator.Clone(), time.Now().UTC())
 	r.options = m.defaults()

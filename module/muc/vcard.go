@@ -3,11 +3,9 @@
 package muc
 
 import (
-	"context"
 	"crypto/sha1" // XEP-0153 §3.1 wants it
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"strings"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -76,8 +74,8 @@ func (m *Module) vCardSet(t *server.Turn, q *server.Query) (stanza.Payload, erro
 	}
 	if r.kept.Load() {
 		op := store.SetRoomExtra{Room: r.jid, Name: extraVCard, Value: value}
-		if err := r.commit(op).Wait(context.Background()); err != nil {
-			return nil, fmt.Errorf("muc: vCard of %s: %w", r.jid, err)
+		if err := r.keep(op); err != nil {
+			return nil, err
 		}
 	}
 	r.mu.Lock()
