@@ -67,8 +67,8 @@ const (
 // waits until the last copy was handed to its receiver's session.
 func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) { o.AddTogether(t, nil, n, copy) }
 
-// AddTogether is Add for copies that go to the same receivers, one by one, as others with an equal to and n.
-// nil is equal to nothing.
+// AddTogether is Add for copies that go to the same receivers, one by one, as others with an equal to: those with a
+// greater n to more of them. nil is equal to nothing.
 func (o *Outbox) AddTogether(t *Turn, to any, n int, copy func(i int) *stanza.Stanza) {
 	if n <= 0 {
 		return
@@ -191,32 +191,45 @@ func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last, first bool) {
 	if o.together == 0 {
 		o.together, o.row, o.until = o.group(), 0, sliceReceivers
 	}
-	c := &o.queue[o.row]
 	first = o.row == 0
+	c := &o.queue[o.row]
 	i, mk := c.next, c.make
 	r, last = c.receipt, i+1 == c.n
 	c.next++
 	if last || c.next == o.until {
-		o.row++
-	}
-	if o.row == o.together {
-		o.row = 0
-		o.until += sliceReceivers
-		if last {
-			clear(o.queue[:o.together])
-			o.queue, o.together = o.queue[o.together:], 0
-		}
+		o.nextRow()
 	}
 	o.waiting--
 	o.mu.Unlock()
 	return mk(i), r, last, first
 }
 
+// nextRow goes to the next of the group that has receivers left among those who are sent to now; behind the last of
+// them to further receivers; behind those to the next group. The caller holds mu.
+func (o *Outbox) nextRow() {
+	for {
+		for o.row++; o.row < o.together; o.row++ {
+			if c := &o.queue[o.row]; c.next < min(c.n, o.until) {
+				return
+			}
+		}
+		left := false
+		for i := range o.together {
+			left = left || o.queue[i].next < o.queue[i].n
+		}
+		if !left {
+			clear(o.queue[:o.together])
+			o.queue, o.together = o.queue[o.together:], 0
+			return
+		}
+		o.row, o.until = -1, o.until+sliceReceivers
+	}
+}
+
 // group is how many of the queue can be sent together. The caller holds mu.
 func (o *Outbox) group() int {
-	first := &o.queue[0]
-	k := 1
-	for first.to != nil && k < min(len(o.queue), mostTogether) && o.queue[k].to == first.to && o.queue[k].n == first.n {
+	to, k := o.queue[0].to, 1
+	for to != nil && k < min(len(o.queue), mostTogether) && o.queue[k].to == to {
 		k++
 	}
 	return k

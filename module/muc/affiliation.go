@@ -50,8 +50,7 @@ func (r *room) affiliate(t *server.Turn, e edit) error {
 			r.post(t, r.invitation(r.jid, muc.Invite{To: user}))
 		}
 	}
-	dirty := r.dirty
-	r.dirty = nil
+	dirty := r.take()
 	r.mu.Unlock()
 	if e.done != nil {
 		e.done()

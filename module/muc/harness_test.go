@@ -39,6 +39,7 @@ type bench struct {
 	registry *metrics.Registry
 	folder   string
 	config   Config
+	archive  Archive // nil: none
 }
 
 // flaky is a store whose disk may be full.
@@ -73,7 +74,13 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 
 func newBench(t testing.TB, c Config, accounts string) *bench {
 	t.Helper()
-	b := &bench{t: t, folder: t.TempDir(), config: c}
+	return newBenchWith(t, c, nil, accounts)
+}
+
+// newBenchWith is newBench with an archive.
+func newBenchWith(t testing.TB, c Config, a Archive, accounts string) *bench {
+	t.Helper()
+	b := &bench{t: t, folder: t.TempDir(), config: c, archive: a}
 	b.start()
 	for _, a := range strings.Fields(accounts) {
 		op := store.CreateAccount{Account: store.Account{JID: jid.MustParse(a + "@d"), Created: time.Now()}}
@@ -91,7 +98,7 @@ func (b *bench) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, nil)
+	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, b.archive)
 	b.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: b.store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: b.registry,

@@ -4,7 +4,7 @@
 // may enter, speak and see whom.
 //
 // XEP-0045 (complete, 1.35.5), XEP-0410 (complete, 1.1.0), XEP-0421 (complete, 1.0.1),
-// XEP-0486 (complete, 0.1.0)
+// XEP-0425 (complete, 0.3.0), XEP-0486 (complete, 0.1.0)
 //
 // How to read this package: muc.go has the configuration and the way of a stanza to its room; table.go
 // which rooms are in memory, and how one is loaded, made and let go; room.go a room, who is in it and how
@@ -192,6 +192,9 @@ func (m *Module) takePresence(t *server.Turn, s *stanza.Stanza) error {
 	}
 	if r := m.table.acquire(s.To.Bare()); r != nil {
 		defer m.release(t, r)
+		if r.crowded() {
+			return r.offLoop(t, s, r.present)
+		}
 		return r.present(t, s)
 	}
 	if !s.Has(muc.NS, "x") {
