@@ -63,7 +63,7 @@ const (
 
 // Add queues n copies. copy makes the i-th, with From and To set, or nil to leave it out. It is called
 // once for each i, in order, by one goroutine at a time, perhaps later, and may return the same stanza
-// with another To each time; the stanza must borrow nothing. The sender's ack of the stanza that t handles
+// with another To each time: what hooks add to one copy is not in the next. The stanza must borrow nothing. The sender's ack of the stanza that t handles
 // waits until the last copy was handed to its receiver's session.
 func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) { o.AddTogether(t, nil, n, copy) }
 
@@ -165,6 +165,7 @@ func (o *Outbox) Flush(t *Turn) {
 // send sends up to n copies, and reports whether the caller has to see to more. If not, nobody runs the
 // outbox any more, or Resume will have it run.
 func (o *Outbox) send(t *Turn, n int) (more bool) {
+	var one stanza.Stanza // hooks may change what they are given, and the owner may return it again
 	for writes := 0; n > 0 && writes < sliceReceivers; n-- {
 		s, receipt, last, write := o.take()
 		if write {
@@ -172,7 +173,9 @@ func (o *Outbox) send(t *Turn, n int) (more bool) {
 		}
 		if s != nil {
 			t.receipt, t.suspended = receipt, false
-			t.Route(s)
+			one = *s
+			one.Clip()
+			t.Route(&one)
 		}
 		if last {
 			receipt.Release(t)

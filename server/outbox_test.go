@@ -417,3 +417,34 @@ func (*reader) Init(h *Host) error {
 	h.Drains = func(_ *Session, s *stanza.Stanza) bool { return string(s.ID) == "read" }
 	return nil
 }
+
+// stamper adds something to what arrives, as an archive does.
+type stamper struct{}
+
+func (*stamper) Name() string { return "stamper" }
+func (*stamper) Init(h *Host) error {
+	h.OnArriving(Rewrite, func(_ *Turn, u *User, s *stanza.Stanza) error {
+		s.Add(&stanza.Raw{Name: xmlstream.Name{Space: "u:stamp", Local: "for"}, Bytes: []byte("<for xmlns='u:stamp'>" + u.JID.String() + "</for>")})
+		if i := s.Find("u:secret", "secret"); i >= 0 && u.JID.Local() == "b" {
+			s.Cut(i)
+		}
+		return nil
+	})
+	return nil
+}
+
+// What hooks do to one copy does not show in another.
+func TestOutboxCopies(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b c", &stamper{})
+		a, c, d := b.online("a/1"), b.online("b/1"), b.online("c/1")
+		b.echo(1, "b@d/1", "c@d/1", "a@d/1")
+		a.send("<message to='x@room.d' type='headline' id='1'><secret xmlns='u:secret'/><x xmlns='u:x'/></message>")
+		for _, p := range []*peer{a, c, d} {
+			got := strings.Join(p.got(), "")
+			if strings.Count(got, "u:stamp") != 1 || !strings.Contains(got, ">"+p.st.account.String()+"<") || strings.Contains(got, "secret") != (p != c) {
+				t.Errorf("%s got %s", p.st.account, got)
+			}
+		}
+	})
+}

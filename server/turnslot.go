@@ -31,6 +31,17 @@ func (s TurnSlot[T]) Set(t *Turn, v *T) {
 	t.slots[s.i] = v
 }
 
+// PauseSender stops reading from whoever has sent the stanza being handled, until resume is called, once and from any
+// goroutine. ok is false where it is not read anyway.
+func (t *Turn) PauseSender() (resume func(), ok bool) {
+	if t.stream == nil || t.suspended {
+		return nil, false
+	}
+	t.stream.Pause()
+	t.suspended = true
+	return t.stream.Resume, true
+}
+
 // After has f called when p is done, in the order of commits, off the store's goroutine and in a turn that has no origin. f
 // must not wait. Receipts that the caller holds until then are released in that turn.
 func (s *Server) After(p *store.Pending, f func(t *Turn, err error)) { s.after(p, f) }

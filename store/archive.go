@@ -83,9 +83,9 @@ type ArchiveRow struct {
 	With    jid.JID // bare address of the other side, or zero
 }
 
-// AddArchived puts a message into one or two archives, such as those of its sender and its receiver, which share it. Of the
-// second one may be told in a later call with the same Message: that is the Seq of the first row of all, and no row is
-// MaxArchiveSpan or more behind it.
+// AddArchived puts a message into one or two archives, such as those of its sender and its receiver, which share it. Of one of
+// them may be told in another call, earlier or later, with the same Message and Stanza: Message is the Seq of the first row of
+// all, and no row is MaxArchiveSpan or more behind it.
 //
 // It fails with ErrNotFound when the account of one does not exist, and with ErrExists when an archive has the row already
 // or another message has the number of this one.

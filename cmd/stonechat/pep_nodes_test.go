@@ -252,3 +252,66 @@ func TestPersistentData(t *testing.T) {
 		}
 	})
 }
+
+// TestSubscriptionsEnd: who may not see a node any more has no subscription to it either, and is told so; when he may
+// again, he has to subscribe again (XEP-0163 §7.1).
+func TestSubscriptionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEventBed(t)
+		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth, "Friends"), rosterItem("carol@d", store.SubscriptionBoth, "Friends"))
+		for _, name := range []string{"bob@e", "carol@d"} {
+			b.account(name, rosterItem("alice@d", store.SubscriptionBoth))
+		}
+		a, bob, carol := b.online("alice@d/1"), b.online("bob@e/1"), b.online("carol@d/1")
+		a.publish("weather", "1", "sun")
+		a.publish("news", "1", "none", "access_model", "roster", "roster_groups_allowed", "Friends")
+		a.publish("open", "1", "x", "access_model", "open")
+		for _, p := range []*peer{bob, carol} {
+			for _, node := range []string{"weather", "news", "open"} {
+				p.send(fmt.Sprintf("<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='%s' jid='%s'/></pubsub></iq>", node, p.se.User.JID))
+				if got := p.answer("s"); !matches(got, "subscription='subscribed'") {
+					t.Fatal(got)
+				}
+			}
+			p.got()
+		}
+		subscribed := func(p *peer, wants ...string) {
+			t.Helper()
+			p.got()
+			p.send("<iq type='get' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscriptions/></pubsub></iq>")
+			got := p.answer("s")
+			if n := strings.Count(got, "<subscription "); n != len(wants) {
+				t.Errorf("%s has %d subscriptions: %s", p.se.JID, n, got)
+			}
+			for _, node := range wants {
+				if !matches(got, "node='"+node+"'") {
+					t.Errorf("%s is not subscribed to %s: %s", p.se.JID, node, got)
+				}
+			}
+		}
+		subscribed(bob, "weather", "news", "open")
+		a.got()
+		a.send("<presence type='unsubscribed' to='bob@e'/>")
+		told := 0
+		for _, xml := range bob.got() {
+			if matches(xml, "pubsub#event <subscription node='weather' subscription='none'") {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("told %d times that the subscription has ended", told)
+		}
+		subscribed(bob, "news", "open") // a group is not presence
+		a.send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='carol@d'><group>Foes</group></item></query></iq>")
+		subscribed(carol, "weather", "open")
+		a.send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		subscribed(bob, "open")
+		a.send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='carol@d'><group>Friends</group></item></query></iq>")
+		a.publish("news", "2", "more")
+		for _, xml := range carol.got() {
+			if strings.HasPrefix(xml, "<message") {
+				t.Errorf("told without a subscription: %s", xml)
+			}
+		}
+	})
+}

@@ -48,6 +48,8 @@ func (n *nodes) Appeared(_ context.Context, owners []jid.JID, to jid.JID, wants 
 	}
 }
 
+func (*nodes) Recheck(context.Context, jid.JID, jid.JID) error { return nil }
+
 func (*nodes) AccountInfo(context.Context, jid.JID, jid.JID, string) (*xdisco.Info, error) {
 	return nil, stanza.ItemNotFound.Err("")
 }

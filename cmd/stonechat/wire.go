@@ -7,12 +7,14 @@ import (
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/module/anonymous"
+	"github.com/stonechat-im/stonechat/module/bookmarks"
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/carbons"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/mam"
+	"github.com/stonechat-im/stonechat/module/mds"
 	"github.com/stonechat-im/stonechat/module/message"
 	"github.com/stonechat-im/stonechat/module/muc"
 	"github.com/stonechat-im/stonechat/module/offline"
@@ -26,6 +28,9 @@ import (
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/module/version"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	vocabulary "github.com/stonechat-im/stonechat/xmpp/pubsub"
 )
 
 // modules is THE list of what the server is made of. Within a phase hooks run in this order: a
@@ -43,7 +48,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 	ros.OnLost(pre.Lost)
 	w.add(ros, pre)
 
-	// messages: who takes one, and where it waits if nobody does
+	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
+	nodes := pubsub.New(settings[pubsub.Config](&w, "pubsub"))
+	w.addOn(mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes}), "pubsub", "pep")
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
 	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
@@ -57,9 +64,6 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
 	w.add(carbons.New())
 
-	// what accounts keep here
-	w.add(private.New(settings[private.Config](&w, "private")))
-
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
 
@@ -71,12 +75,21 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(can)
 
 	// nodes: of the service, and of accounts
-	nodes := pubsub.New(settings[pubsub.Config](&w, "pubsub"))
 	w.add(nodes)
 	personal := pep.New(settings[pep.Config](&w, "pep"), ros, can, dis)
 	personal.Over(nodes)
-	if w.addOn(personal, nodes) {
+	if w.addOn(personal, "pubsub") {
 		nodes.Hear(personal)
+	}
+
+	// what accounts keep here for their devices
+	kept := private.New(settings[private.Config](&w, "private"))
+	w.add(kept)
+	books := bookmarks.New(settings[bookmarks.Config](&w, "bookmarks"), ownNodes{nodes})
+	if w.addOn(books, "pubsub", "pep") {
+		kept.Keep(bookmarks.Kept(), books)
+		nodes.OnPublish(books.Published)
+		nodes.OnRemove(books.Removed)
 	}
 
 	// small things
@@ -108,14 +121,24 @@ func (w *wiring) add(ms ...server.Module) {
 	}
 }
 
-// addOn adds a module that is nothing without another one, if both are on.
-func (w *wiring) addOn(m, base server.Module) bool {
-	if w.config.Modules.Off(base.Name()) {
-		w.names = append(w.names, m.Name())
-		return false
+// addOn adds a module that is nothing without others, if all are on.
+func (w *wiring) addOn(m server.Module, bases ...string) bool {
+	for _, base := range bases {
+		if w.config.Modules.Off(base) {
+			w.names = append(w.names, m.Name())
+			return false
+		}
 	}
 	w.add(m)
 	return !w.config.Modules.Off(m.Name())
+}
+
+// ownNodes are the nodes of accounts for modules that keep something there.
+type ownNodes struct{ *pubsub.Module }
+
+// Publish publishes an item of the owner's; the node is made as configure says where it is missing.
+func (n ownNodes) Publish(t *server.Turn, owner jid.JID, node string, item store.Item, configure func(*vocabulary.Config)) *store.Pending {
+	return n.Module.Publish(t, owner, node, item, pubsub.Options{Configure: configure})
 }
 
 // settings are a module's own keys.

@@ -252,6 +252,15 @@ func (p *peer) send(elements string) {
 	synctest.Wait()
 }
 
+// try is send that does not wait where the sender is paused, and says whether it is.
+func (p *peer) try(elements string) (paused bool) {
+	p.b.t.Helper()
+	p.in.Feed([]byte(elements))
+	paused = p.goOn()
+	synctest.Wait()
+	return paused
+}
+
 func (p *peer) goOn() (again bool) {
 	t := p.b.NewTurn()
 	defer t.End()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -40,10 +41,13 @@ type entry struct {
 	bytes    []byte
 	row      store.ArchiveRow
 	receipt  server.Receipt
+	by       *sent // the session that sent it, nil: it is no session of ours
 }
 
-// sent is what a session's stream has sent last.
+// sent is what a session's stream has sent last, and how much of what it sent waits for the disk.
 type sent struct {
+	waiting atomic.Int64
+
 	mu      sync.Mutex
 	to      jid.JID
 	message int64 // 0: it is not archived
@@ -64,17 +68,6 @@ func (m *Module) batch(t *server.Turn) *batch {
 	return b
 }
 
-// full reports whether more would be too much.
-func (m *Module) full() bool {
-	most := m.config.Load().QueueBytes
-	return most > 0 && m.queued.Load() >= int64(most)
-}
-
-func (m *Module) refuse() error {
-	m.metrics.refused.Inc()
-	return stanza.ResourceConstraint.Err("too much waits to be archived")
-}
-
 // sending is the hook on what sessions send, before it is handled.
 func (m *Module) sending(t *server.Turn, s *stanza.Stanza) error {
 	if s.Kind != stanza.Message {
@@ -93,10 +86,7 @@ func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
 		return nil
 	}
 	u := t.Origin.User
-	last := m.sent.Of(t.Origin)
-	if last == nil {
-		last = m.sent.SetOnce(t.Origin, new(sent))
-	}
+	last := m.sentBy(t)
 	last.set(jid.JID{}, 0, nil)
 	if u.Guest() || !worth(s) || s.To.IsZero() || s.To.Bare() == u.JID {
 		return nil // what an account sends to itself is archived when it arrives
@@ -111,8 +101,20 @@ func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
 		Archive: store.ArchiveName{JID: u.JID}, Account: true, Seq: seq, With: s.To.Bare(),
 	}})
 	last.set(s.To, seq, b)
+	m.slow(t)
 	m.retracts(s, store.ArchiveName{JID: u.JID}, s.To.Bare())
 	return nil
+}
+
+// sentBy is that of the turn's session, nil where there is none.
+func (m *Module) sentBy(t *server.Turn) *sent {
+	if t.Origin == nil {
+		return nil
+	}
+	if last := m.sent.Of(t.Origin); last != nil {
+		return last
+	}
+	return m.sent.SetOnce(t.Origin, new(sent))
 }
 
 func (x *sent) set(to jid.JID, message int64, b []byte) {
@@ -209,9 +211,9 @@ func (m *Module) arrived(t *server.Turn, u *server.User, s *stanza.Stanza) error
 		return nil
 	}
 	e.arriving = nil
-	e.receipt = t.Receipt()
-	e.receipt.Hold()
+	m.hold(t, e)
 	m.batch(t) // if the turn has been flushed meanwhile
+	m.slow(t)
 	m.retracts(s, store.ArchiveName{JID: u.JID}, s.From.Bare())
 	return nil
 }
@@ -219,10 +221,28 @@ func (m *Module) arrived(t *server.Turn, u *server.User, s *stanza.Stanza) error
 // add adds a row; one that counts already holds the sender's ack.
 func (b *batch) add(t *server.Turn, e entry) {
 	if e.arriving == nil {
-		e.receipt = t.Receipt()
-		e.receipt.Hold()
+		b.m.hold(t, &e)
 	}
 	b.list = append(b.list, e)
+}
+
+// hold has a row that counts hold what waits for it: the sender's ack, and its part of what may wait for the disk.
+func (m *Module) hold(t *server.Turn, e *entry) {
+	e.receipt, e.by = t.Receipt(), m.sentBy(t)
+	e.receipt.Hold()
+	if e.by != nil {
+		e.by.waiting.Add(e.size())
+	}
+}
+
+func (e *entry) size() int64 { return int64(len(e.bytes)) + rowBytes }
+
+// done lets go of it.
+func (e *entry) done(t *server.Turn) {
+	if e.by != nil {
+		e.by.waiting.Add(-e.size())
+	}
+	e.receipt.Release(t)
 }
 
 // find is the row of a message that arrives.
@@ -272,7 +292,7 @@ func (m *Module) commit(rows []entry) {
 	ops := make([]store.Op, 0, len(rows))
 	for i := range rows {
 		e := &rows[i]
-		size += int64(len(e.bytes)) + rowBytes
+		size += e.size()
 		if n := len(ops); n > 0 {
 			last := ops[n-1].(store.AddArchived)
 			if last.Message == e.message && len(last.Rows) == 1 && last.Rows[0].Archive != e.row.Archive {
@@ -285,7 +305,7 @@ func (m *Module) commit(rows []entry) {
 	}
 	m.queued.Add(size)
 	m.server.After(m.store.Commit(ops...), func(t *server.Turn, err error) {
-		m.queued.Add(-size)
+		m.written(size)
 		if len(rows) > 1 && (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists)) {
 			// An account that went meanwhile: the others' rows have to be kept all the same.
 			for i := range rows {
@@ -302,7 +322,7 @@ func (m *Module) commit(rows []entry) {
 			m.log.Error("messages were delivered and are not archived", "err", err)
 		}
 		for i := range rows {
-			rows[i].receipt.Release(t)
+			rows[i].done(t)
 		}
 	})
 }

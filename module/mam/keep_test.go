@@ -5,7 +5,6 @@ package mam
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stonechat-im/stonechat/store"
 )
@@ -178,28 +177,35 @@ func TestFailingDisk(t *testing.T) {
 	})
 }
 
-// TestFull: where too much waits for the disk, messages are refused before anybody has them.
+// TestFull: where much waits for the disk senders are slowed down; where too much does, messages are refused before anybody has
+// them.
 func TestFull(t *testing.T) {
 	c := usual()
 	c.QueueBytes = 1000
 	inBubble(t, func(t *testing.T) {
-		b := newBench(t, c, "a b")
-		x, y := b.online("a/1"), b.online("b/1")
+		b := newBench(t, c, "a b c")
+		x, y, z := b.online("a/1"), b.online("b/1"), b.online("c/1")
 		release := b.store.stall()
-		x.send(chat("b@d", "1"))
-		x.send(chat("b@d", "2"))
+		if x.try(chat("b@d", "1")) {
+			t.Error("paused for one message")
+		}
+		if !x.try(chat("b@d", "2")) {
+			t.Error("not paused")
+		}
 		y.gets("text 1", "text 2")
-		x.send(chat("b@d", "3") + "<message to='b@d' type='headline' id='4'><body>news</body></message>")
-		x.gets(`id='3'.*<error type='wait'><resource-constraint`)
+		z.try(chat("b@d", "3") + "<message to='b@d' type='headline' id='4'><body>news</body></message>")
+		z.gets(`id='3'.*<error type='wait'><resource-constraint`)
 		y.gets("news")
-		if id, p := b.m.Add(b.NewTurn(), store.ArchiveName{JID: account("room")}, account("a"), nil); id != "" || !p.Done() {
+		turn := b.NewTurn()
+		if id, p := b.m.Add(turn, store.ArchiveName{JID: account("room")}, account("a"), nil); id != "" || !p.Done() {
 			t.Error("a room's message was taken")
 		}
-		if !b.counts("stonechat_archive_refused_total 2") {
+		turn.End()
+		if !b.counts("stonechat_archive_refused_total 2") || !b.counts("stonechat_archive_senders_slowed_total 1") {
 			t.Error("not counted")
 		}
 		release()
-		synctest.Wait()
+		x.st.awaitResume()
 		x.send(chat("b@d", "5"))
 		y.gets("text 5")
 		y.wants("", "1 2 5")

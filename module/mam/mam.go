@@ -59,7 +59,8 @@ type Config struct {
 	// ScanRows is through how many messages one query goes that asks for a resource, or is asked in a room that shows not
 	// everything to everybody. Such a query is refused with policy-violation where more would be needed.
 	ScanRows int `yaml:"scan_rows" default:"20000" live:"yes"`
-	// QueueBytes may wait to be archived. Then messages that would have to be are refused with resource-constraint.
+	// QueueBytes may wait to be archived. Then messages that would have to be are refused with resource-constraint; from half
+	// of it on those who have sent most of it are slowed down.
 	QueueBytes config.Bytes `yaml:"queue_bytes" default:"64MiB" live:"yes"`
 	// Preferences is how many addresses an account may name in its preferences. One more is refused with policy-violation.
 	Preferences int `yaml:"preferences" default:"1000" live:"yes"`
@@ -90,6 +91,7 @@ type Module struct {
 	ids     ids // since Open
 	fence   fence
 	queued  atomic.Int64 // bytes on their way to the disk
+	paused  paused
 
 	batches server.TurnSlot[batch]
 	sent    server.SessionSlot[sent]
@@ -102,7 +104,7 @@ type Module struct {
 
 // counters are what the module counts.
 type counters struct {
-	archived, refused, failed, removed, scans, retractions, prefsFull metrics.Counter
+	archived, slowed, refused, failed, removed, scans, retractions, prefsFull metrics.Counter
 }
 
 // New makes the module. roster may be nil: then nobody has contacts.
@@ -200,6 +202,7 @@ func (m *Module) Open(ctx context.Context) error {
 
 func (c *counters) register(r *metrics.Registry, m *Module) {
 	c.archived = r.Counter("stonechat_archived_total", "Messages that were archived, once for each archive.")
+	c.slowed = r.Counter("stonechat_archive_senders_slowed_total", "Pauses of senders because much waited to be archived (half of modules.mam.queue_bytes).")
 	c.refused = r.Counter("stonechat_archive_refused_total", "Messages refused because too much waited to be archived (modules.mam.queue_bytes).")
 	c.failed = r.Counter("stonechat_archive_lost_total", "Messages that were delivered and could not be archived, once for each archive.")
 	c.removed = r.Counter("stonechat_archive_removed_total", "Messages removed from archives because they were too old or too many (modules.mam.age, .messages, .bytes, .room_age, .room_messages, .room_bytes).")

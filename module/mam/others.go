@@ -33,7 +33,7 @@ func (m *Module) Add(t *server.Turn, a store.ArchiveName, with jid.JID, s *stanz
 		{Archive: a, Account: m.ofAccount(a), Seq: seq, With: with.Bare()},
 	}})
 	p.OnDone(func(err error) {
-		m.queued.Add(-size)
+		m.written(size)
 		if err != nil {
 			m.metrics.failed.Inc()
 			return

@@ -13,17 +13,35 @@ import (
 )
 
 // queue is who is to be told what was published last: each client once, so that it is no longer than the list of
-// clients, however many come at once and whatever they say.
+// clients, however many come at once and whatever they say. It is also who may have lost access to nodes.
 type queue struct {
 	mu   sync.Mutex
 	list []*interest
+	lost []pair
 	wake chan struct{}
 }
+
+// maxLost is of how many it is looked at, at one time, whether they are subscribed to what they may not see any
+// more. Of others it is seen when there are news.
+const maxLost = 10_000
 
 func (q *queue) push(x *interest) {
 	q.mu.Lock()
 	q.list = append(q.list, x)
 	q.mu.Unlock()
+	q.awake()
+}
+
+func (q *queue) lose(p pair) {
+	q.mu.Lock()
+	if len(q.lost) < maxLost {
+		q.lost = append(q.lost, p)
+	}
+	q.mu.Unlock()
+	q.awake()
+}
+
+func (q *queue) awake() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -31,12 +49,12 @@ func (q *queue) push(x *interest) {
 }
 
 // take returns all that wait.
-func (q *queue) take() []*interest {
+func (q *queue) take() (list []*interest, lost []pair) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	list := q.list
-	q.list = nil
-	return list
+	list, lost = q.list, q.lost
+	q.list, q.lost = nil, nil
+	return list, lost
 }
 
 // come says that a client asks for something that it may not have been told.
@@ -91,7 +109,13 @@ func (m *Module) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-m.coming.wake:
 		}
-		for _, x := range m.coming.take() {
+		list, lost := m.coming.take()
+		for _, p := range lost {
+			if err := m.engine.Recheck(ctx, p.owner, p.contact); err != nil && ctx.Err() == nil {
+				m.log.Error("subscriptions not ended", "jid", p.owner.String(), "err", err)
+			}
+		}
+		for _, x := range list {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -110,11 +111,14 @@ func (m *Module) interestedAt(dst []jid.JID, account jid.JID, node string) []jid
 }
 
 // changed follows a change of a contact: who sees somebody's presence from now on is told what that one
-// has published last, once (XEP-0163 §4.3.4). Whom a change takes it from is asked for nothing, since who
-// may see a node is looked up whenever something is sent.
+// has published last, once (XEP-0163 §4.3.4). Who has lost it, or a group, loses his subscriptions (§7.1); news
+// are not sent to him any more before that, since who may see a node is looked up whenever something is sent.
 func (m *Module) changed(u *server.User, was, is store.RosterItem) {
 	if (was.Subscription^is.Subscription)&store.SubscriptionFrom != 0 {
 		m.sights.forget(is.Contact)
+	}
+	if was.Subscription&^is.Subscription&store.SubscriptionFrom != 0 || !slices.Equal(was.Groups, is.Groups) {
+		m.coming.lose(pair{u.JID, is.Contact})
 	}
 	gained := is.Subscription &^ was.Subscription
 	switch ours := m.server.Serves(is.Contact.Domain()); {

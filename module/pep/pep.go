@@ -62,6 +62,9 @@ type Engine interface {
 	// Appeared sends what was published last at those of the owners' nodes that are wanted to the full
 	// address to, as far as it may see it. It waits for the store, and returns when all is sent.
 	Appeared(ctx context.Context, owners []jid.JID, to jid.JID, wants func(node string) bool)
+	// Recheck ends subscriptions of a contact to nodes of the owner that it may not have any more. It waits for
+	// the store.
+	Recheck(ctx context.Context, owner, contact jid.JID) error
 	// AccountInfo and AccountItems describe a node of the owner, and list them or a node's items: what the
 	// viewer may see.
 	AccountInfo(ctx context.Context, owner, viewer jid.JID, node string) (*disco.Info, error)

@@ -42,6 +42,26 @@ func (m *Module) Items(ctx context.Context, owner jid.JID, node string, max int)
 	return list, err
 }
 
+// Private reports whether only the owner sees what is at a node, or there is no such node. It may wait.
+func (m *Module) Private(ctx context.Context, owner jid.JID, node string) (bool, error) {
+	n, release, err := m.hold(ctx, store.NodeName{JID: owner, Node: node}, false)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.exists {
+		return true, nil
+	}
+	for who, affiliation := range n.affiliations {
+		if who != owner && affiliation != store.AffiliationOutcast {
+			return false, nil
+		}
+	}
+	return n.config.Access == pubsub.AccessWhitelist, nil
+}
+
 // Publish publishes an item of the owner's, as its client would; the node is made where it is missing. Subscribers are
 // told when the Pending is done.
 func (m *Module) Publish(t *server.Turn, owner jid.JID, node string, item store.Item, o Options) *store.Pending {

@@ -322,6 +322,7 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 			m.nodes.drop(n)
 			return
 		}
+		m.tellRemoved(n, ops)
 		if then == nil {
 			return
 		}
@@ -332,6 +333,26 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 		t.End()
 	})
 	return p
+}
+
+// tellRemoved tells other modules which items are gone.
+func (m *Module) tellRemoved(n *node, ops []store.Op) {
+	if len(m.removers) == 0 {
+		return
+	}
+	for _, op := range ops {
+		var ids []string
+		switch op := op.(type) {
+		case store.RetractItems:
+			ids = op.IDs
+		case store.PurgeNode, store.DeleteNode:
+		default:
+			continue
+		}
+		for _, f := range m.removers {
+			f(n.name.JID, n.name.Node, ids)
+		}
+	}
 }
 
 // settle waits until what was changed can be read in the store.

@@ -118,6 +118,7 @@ type Module struct {
 	names    names
 	lastID   atomic.Uint64 // of notifications
 	watchers []func(t *server.Turn, owner jid.JID, node string, item store.Item)
+	removers []func(owner jid.JID, node string, ids []string)
 	metrics  struct {
 		notifications, items, limited metrics.Counter
 	}
@@ -139,6 +140,12 @@ func (m *Module) Keep(a Archive) { m.archive = a }
 // OnPublish has f called, before Init, for each item that was published, on goroutines that must not wait.
 func (m *Module) OnPublish(f func(t *server.Turn, owner jid.JID, node string, item store.Item)) {
 	m.watchers = append(m.watchers, f)
+}
+
+// OnRemove has f called, before Init, when items were removed from a node on purpose, on goroutines that must not wait:
+// ids is nil where all were.
+func (m *Module) OnRemove(f func(owner jid.JID, node string, ids []string)) {
+	m.removers = append(m.removers, f)
 }
 
 // Name implements server.Module.

@@ -211,15 +211,21 @@ func addMessage(t *tx, op store.AddArchived, ids [2]int64) (int64, error) {
 	if err != nil || n == 1 {
 		return op.Message, err
 	}
-	if len(op.Rows) != 1 || op.Rows[0].Seq == op.Message {
-		return 0, fmt.Errorf("archived message %d: %w", op.Message, store.ErrExists)
+	exists := fmt.Errorf("archived message %d: %w", op.Message, store.ErrExists)
+	if len(op.Rows) != 1 {
+		return 0, exists
 	}
-	// It shares what an earlier call has written, unless that is in the index already, under one archive alone.
-	const share = `UPDATE archive_message SET b = ?1 WHERE id = ?2 AND b = 0 AND a <> ?1 AND id > (SELECT indexed FROM archive_mark)`
-	if n, err = t.exec(share, ids[0], op.Message); err != nil || n == 1 {
+	// It shares what an earlier call has written, unless that is in the index already, under one archive alone. The row that
+	// gave the message its number may be told of after the other, which is to be seen by the message.
+	own := op.Rows[0].Seq
+	const share = `UPDATE archive_message SET b = ?1 WHERE id = ?2 AND b = 0 AND a <> ?1 AND id > (SELECT indexed FROM archive_mark)
+		AND (?3 OR stanza = ?4)`
+	if n, err = t.exec(share, ids[0], op.Message, own > op.Message, op.Stanza); err != nil || n == 1 {
 		return op.Message, err
 	}
-	own := op.Rows[0].Seq
+	if own == op.Message {
+		return 0, exists
+	}
 	n, err = t.exec(insert, own, ids[0], int64(0), op.Stanza)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("archived message %d: %w", own, store.ErrExists)

@@ -78,6 +78,16 @@ func testArchive(t *testing.T, e Engine) {
 		check(s)
 		check(e.reopen(t, s))
 	})
+	t.Run("the second row is told of first", func(t *testing.T) {
+		s := e.open(t, "juliet", "romeo")
+		commit(t, s, archived(102, "<message>b</message>", own(juliet, 110, romeo.String())))
+		commit(t, s, archived(102, "<message>b</message>", own(romeo, 102, juliet.String())))
+		wantArchived(t, s, of(juliet), store.ArchiveQuery{}, "110 b")
+		wantArchived(t, s, of(romeo), store.ArchiveQuery{}, "102 b")
+		if all := must[[]store.ArchivedMessage](t)(s.Unindexed(t.Context(), 1000, 0)); len(all) != 1 {
+			t.Errorf("%d messages, want one that is shared", len(all))
+		}
+	})
 	t.Run("pages", func(t *testing.T) { testArchivePages(t, e) })
 	t.Run("rows by number", func(t *testing.T) {
 		s := e.open(t, "juliet")

@@ -19,7 +19,7 @@ const (
 	nsRSM     = "http://jabber.org/protocol/rsm"
 )
 
-// queries takes " of ADDRESS for with juliet@…, max 2": what pages (XEP-0059), "flipped", "node N"; all else is a field
+// queries takes " of ADDRESS for with juliet@…, max 2": what pages (XEP-0059), "flipped", "node N", "text WORDS"; all else is a field
 // of the query's form, its values separated by " + ".
 func (c *client) queries(text string, _ []string) {
 	text, options, _ := strings.Cut(text, " for ")
@@ -32,6 +32,8 @@ func (c *client) queries(text string, _ []string) {
 			page += fmt.Sprintf("<%s>%s</%s>", key, escape(value), key)
 		case "flipped":
 			flip = "<flip-page/>"
+		case "text": // XEP-0431 §3
+			fields += strings.Replace(formField("urn:xmpp:fulltext:0}fulltext", value), "urn:", "&#123;urn:", 1) // a brace would be a variable's
 		case "node":
 			node = " node='" + escape(value) + "'"
 		default:
@@ -62,8 +64,29 @@ func formField(name, values string) string {
 }
 
 // finds reads the results of the last query and compares the messages in them with the blocks. Their ids are
-// {found 1}, {found 2}, … from now on.
-func (c *client) finds(_ string, blocks []string) {
+// {found 1}, {found 2}, … from now on. What a server does later than it says comes "at last": the query is repeated.
+func (c *client) finds(atLast string, blocks []string) {
+	deadline := time.After(c.r.server.Timeout)
+	for {
+		reasons := c.found(blocks)
+		if reasons == "" {
+			return
+		}
+		if atLast == "" {
+			c.r.fail("%s", reasons)
+		}
+		c.answered("", nil)
+		select {
+		case <-deadline:
+			c.r.fail("%s", reasons)
+		case <-time.After(50 * time.Millisecond):
+		}
+		asking("set")(c, c.last.get("to"), []string{"<query" + strings.SplitN(c.last.Inner, "<query", 2)[1]})
+	}
+}
+
+// found reads the results and says why they are none of the blocks.
+func (c *client) found(blocks []string) (reasons string) {
 	var found []*node
 	ids := map[string]bool{}
 	vars := maps.Clone(c.r.vars)
@@ -84,12 +107,12 @@ func (c *client) finds(_ string, blocks []string) {
 		found = append(found, message)
 		vars[fmt.Sprint("found ", len(found))] = id
 	}
-	c.r.vars = vars
+	before := c.r.vars
 	if blocks == nil {
 		blocks = []string{""}
 	}
-	reasons := ""
 	for i := range blocks {
+		c.r.vars = vars
 		used, reason := c.r.compare(blocks[i:i+1], false, func(i int) *node {
 			if i < len(found) {
 				return found[i]
@@ -97,11 +120,12 @@ func (c *client) finds(_ string, blocks []string) {
 			return &node{}
 		})
 		if reason == "" && used == len(found) {
-			return
+			return ""
 		}
 		reasons += reason
 	}
-	c.r.fail("%sgot  %s", reasons, found)
+	c.r.vars = before
+	return fmt.Sprintf("%sgot  %s", reasons, found)
 }
 
 // result checks what is around an archived message (XEP-0313 §4.2) and returns its id and the message.

@@ -14,10 +14,13 @@ import (
 	"github.com/stonechat-im/stonechat/test/conformance"
 )
 
-var update = flag.Bool("update", false, "write scripts/ROOMS.md")
+var update = flag.Bool("update", false, "write the lists of scripts by use case: scripts/ROOMS.md and the like")
+
+// A useCase is a section of a specification that a script must name.
+type useCase struct{ section, title string }
 
 // The use cases of XEP-0045 (1.35.5), by section. A section that has scripts of its own sections is not repeated.
-var roomUseCases = []struct{ section, title string }{
+var roomUseCases = []useCase{
 	{"6.1", "Discovering a MUC service"},
 	{"6.2", "Discovering the features of a service"},
 	{"6.3", "Discovering rooms"},
@@ -93,7 +96,17 @@ var roomUseCases = []struct{ section, title string }{
 
 // TestRooms keeps scripts/ROOMS.md, from which one sees that no use case of XEP-0045 is without a script. §9.9, approval of
 // registrations by an admin, is optional and not built; §11.2, shutdown, needs a server that ends, which scripts cannot.
-func TestRooms(t *testing.T) {
+func TestRooms(t *testing.T) { keepIndex(t, "ROOMS.md", "XEP-0045", "1.35.5", roomUseCases) }
+
+// TestNodes keeps scripts/NODES.md for XEP-0060. §6.1.5, a subscription that must be configured first, and §6.1.6, several
+// of one address, are optional and not built.
+func TestNodes(t *testing.T) { keepIndex(t, "NODES.md", "XEP-0060", "1.30.0", nodeUseCases) }
+
+// TestArchives keeps scripts/ARCHIVES.md for XEP-0313.
+func TestArchives(t *testing.T) { keepIndex(t, "ARCHIVES.md", "XEP-0313", "1.1.3", archiveUseCases) }
+
+// keepIndex compares or, with -update, writes a list of scripts by section.
+func keepIndex(t *testing.T, file, spec, version string, cases []useCase) {
 	files, err := filepath.Glob("scripts/*.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -105,26 +118,27 @@ func TestRooms(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, section := range s.Sections {
-			if number, ok := strings.CutPrefix(section, "XEP-0045 §"); ok && !slices.Contains(names[number], s.Name) {
+			if number, ok := strings.CutPrefix(section, spec+" §"); ok && !slices.Contains(names[number], s.Name) {
 				names[number] = append(names[number], s.Name)
 			}
 		}
 	}
+	run := strings.TrimPrefix(t.Name(), "Test")
 	var b strings.Builder
-	b.WriteString("# Scripts by use case of XEP-0045 (1.35.5)\n\nWritten by `go test ./test/conformance -run Rooms -update`.\n\n| section | use case | scripts |\n|---|---|---|\n")
-	for _, u := range roomUseCases {
+	fmt.Fprintf(&b, "# Scripts by use case of %s (%s)\n\nWritten by `go test ./test/conformance -run %s -update`.\n\n| section | use case | scripts |\n|---|---|---|\n", spec, version, run)
+	for _, u := range cases {
 		if names[u.section] == nil {
-			t.Errorf("no script names XEP-0045 §%s (%s)", u.section, u.title)
+			t.Errorf("no script names %s §%s (%s)", spec, u.section, u.title)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", u.section, u.title, strings.Join(names[u.section], ", "))
 	}
-	const index = "scripts/ROOMS.md"
+	index := "scripts/" + file
 	if *update {
 		if err := os.WriteFile(index, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if data, err := os.ReadFile(index); err != nil || string(data) != b.String() {
-		t.Errorf("%s is not what the scripts say (%v): go test ./test/conformance -run Rooms -update", index, err)
+		t.Errorf("%s is not what the scripts say (%v): go test ./test/conformance -run %s -update", index, err, run)
 	}
 }

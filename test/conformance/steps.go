@@ -69,7 +69,7 @@ var verbs = []struct {
 	{sentence(`publishes (.+ to .+)`), (*client).publishes},
 	{sentence(`subscribes? to (.+)`), (*client).subscribes},
 	{sentence(`queries the archive(.*)`), (*client).queries},
-	{sentence(`finds:|finds nothing`), (*client).finds},
+	{sentence(`finds( at last)?:|finds nothing`), (*client).finds},
 	{sentence(`receives?( in any order)?:`), (*client).receives},
 	{sentence(`may receive(?: from (\w+))?:|receives? nothing(?: from (\w+))?`), (*client).mayReceive},
 	{sentence(`receives (anything) more|settle`), (*client).settle},

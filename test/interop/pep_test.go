@@ -18,7 +18,7 @@ func newEventful(s *server, name string) *agent {
 		s.t.Fatal(err)
 	}
 	own := name + "@" + domain
-	return startAgent(s.t, "pep-"+name, own, s.authority.environment(), interpreter, "-W", "ignore", "clients/slixmpp_pep.py",
+	return startAgent(s.t, "pep-"+name, own, s.authority.environment(), interpreter, "-B", "-W", "ignore", "clients/slixmpp_pep.py",
 		own, password, s.client.IP.String(), strconv.Itoa(s.client.Port), "starttls")
 }
 
@@ -49,7 +49,7 @@ func TestPEP(t *testing.T) {
 	romeo.expect("tune " + juliet.own + " nobody nothing")
 
 	juliet.do("avatar the-face-of-juliet")
-	name := juliet.expect("published avatar ")
+	name := juliet.expect("published avatar")
 	romeo.expect("avatar " + juliet.own + " " + name)
 	romeo.do("picture %s %s", juliet.own, name)
 	romeo.expect("picture " + juliet.own + " the-face-of-juliet")
@@ -68,7 +68,7 @@ func TestPEP(t *testing.T) {
 	}
 	// A stranger hears nothing, and is shown nothing.
 	mercutio.do("last %s http://jabber.org/protocol/nick", juliet.own)
-	mercutio.expect("error last ")
+	mercutio.expect("error last")
 	mercutio.do("nodes %s", juliet.own)
 	mercutio.expect("error nodes service-unavailable")
 	mercutio.heardNothing("nick ", "tune ", "avatar ")

@@ -24,14 +24,20 @@ import (
 	"github.com/stonechat-im/stonechat/internal/bench"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
+	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 )
 
 var (
 	sessions = flag.Int("storm.sessions", 10_000, "sessions that come back at once")
 	contacts = flag.Int("storm.contacts", 0, "contacts of each, an even number; then they send presence, and ask for what their contacts publish")
+	nodes    = flag.Int("storm.nodes", 0, "nodes of each, up to 3, with an item each, which its contacts are sent when they come")
 )
+
+// notify are nodes that clients ask for.
+const notify = "urn:xmpp:avatar:metadata http://jabber.org/protocol/nick urn:xmpp:bookmarks:1"
 
 const (
 	domain   = "storm.test"
@@ -66,7 +72,7 @@ func TestStorm(t *testing.T) {
 	}
 	session := bench.Session{SM: true, Roster: true}
 	if *contacts > 0 {
-		session.Presence, session.Notify = true, "urn:xmpp:avatar:metadata http://jabber.org/protocol/nick urn:xmpp:bookmarks:1"
+		session.Presence, session.Notify = true, notify
 	}
 	run := &bench.Run{Rounds: 1, Self: []string{os.Args[0]}, Log: t.Logf, Restart: func(_ context.Context, to *bench.Target) error {
 		s.kill()
@@ -137,12 +143,26 @@ func (s *server) makeAccounts(n int) {
 			it := store.RosterItem{Contact: name(2*pairs + at), Subscription: store.SubscriptionBoth, Version: int64(k + 1)}
 			ops = append(ops, store.SetRosterItem{User: name(2*pairs + i), Item: it})
 		}
+		for _, node := range strings.Fields(notify)[:*nodes] {
+			ops = append(ops, published(name(2*pairs+i), node)...)
+		}
 		if last = st.Commit(ops...); i%100 == 0 {
 			s.wait(last)
 		}
 	}
 	if err := errors.Join(last.Wait(s.t.Context()), st.Close()); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// published makes a node, as for PEP, with an item.
+func published(owner jid.JID, node string) []store.Op {
+	n := store.NodeName{JID: owner, Node: node}
+	conf := form.New(form.Submit, pubsub.FormConfig, form.Value("pubsub#access_model", string(pubsub.AccessPresence)),
+		form.Value("pubsub#send_last_published_item", string(pubsub.SendOnPresence)), form.Value("pubsub#max_items", "1"))
+	return []store.Op{
+		store.CreateNode{Node: store.Node{Name: n, Creator: owner, Created: time.Now(), Config: conf.AppendXML(nil)}, Account: true, Owner: owner},
+		store.PublishItem{Name: n, Keep: 1, Item: store.Item{ID: "current", Publisher: owner, At: time.Now(), Payload: []byte("<x xmlns='urn:x'>" + strings.Repeat("x", 200) + "</x>")}},
 	}
 }
 

@@ -3,7 +3,7 @@
 // Package bookmarks is the vocabulary of bookmarks of rooms: as clients keep them now, one item of a
 // node for each room, and as they did, in one list.
 //
-// XEP-0402 (partial, 1.2.0): the words alone, XEP-0048 (partial, 1.2): the words alone
+// XEP-0402 (complete, 1.2.0), XEP-0048 (complete, 1.2)
 //
 // How to read this package: bookmarks.go has the element of today, storage.go the list of before
 // and how the two are made of each other.

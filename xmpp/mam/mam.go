@@ -8,8 +8,7 @@
 //
 // How to read this package: mam.go has the elements, filter.go the form of a query, prefs.go the preferences.
 //
-// Archives: XEP-0313, version 1.1.3, with full text (XEP-0431, version 0.2.0), preferences (XEP-0441, version 0.2.0) and
-// nodes (XEP-0442, version 0.2.0)
+// XEP-0313 (complete, 1.1.3), XEP-0431 (complete, 0.2.0), XEP-0441 (complete, 0.2.0)
 package mam
 
 import (

@@ -3,7 +3,7 @@
 // Package mds is the vocabulary of displayed states that the devices of a person share: up to which
 // message each conversation has been seen.
 //
-// XEP-0490 (partial, 1.0.1): the words alone
+// XEP-0490 (complete, 1.0.1)
 package mds
 
 import (

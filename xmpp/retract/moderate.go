@@ -8,7 +8,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// NSModerate qualifies Moderate and Moderated, and is the feature of rooms whose moderators can take messages back.
+// NSModerate (XEP-0425) qualifies Moderate and Moderated, and is the feature of rooms whose moderators can take messages back.
 const NSModerate = "urn:xmpp:message-moderate:1"
 
 // nsOccupant qualifies the id of an occupant (XEP-0421).

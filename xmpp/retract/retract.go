@@ -8,7 +8,7 @@
 //
 // How to read this package: retract.go has what senders and archives write, moderate.go what moderators do.
 //
-// Retraction: XEP-0424, version 0.4.2; moderation: XEP-0425, version 0.3.0
+// XEP-0424 (complete, 0.4.2)
 package retract
 
 import (

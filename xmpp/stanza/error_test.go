@@ -57,7 +57,7 @@ func TestRefusal(t *testing.T) {
 		{"none", "", Error{Type: Cancel, Condition: UndefinedCondition}},
 		{"empty", "<error/>", Error{Type: Cancel, Condition: UndefinedCondition}},
 		{"no type", "<error><conflict" + ns + "/></error>", Error{Type: Cancel, Condition: Conflict}},
-		{"text first", "<error type='wait'><text" + ns + ">t</text><gone" + ns + ">x</gone><app xmlns='u:a'/></error>", Error{Type: Wait, Condition: Gone, Text: "t"}},
+		{"text first", "<error type='wait'><text" + ns + ">t</text><gone" + ns + ">x</gone><app xmlns='u:a'/></error>", Error{Type: Wait, Condition: Gone, Text: "t", URI: "x"}},
 		{"bad by", "<error type='auth' by='@'><forbidden" + ns + "/></error>", Error{Type: Auth, Condition: Forbidden}},
 		{"another namespace", "<error type='auth'><forbidden xmlns='u:a'/></error>", Error{Type: Auth, Condition: UndefinedCondition}},
 	} {

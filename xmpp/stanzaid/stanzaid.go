@@ -6,7 +6,7 @@
 // The id of an archive is to be believed only of one who is known to take away what others write in its name: one's own
 // server and rooms that announce NS.
 //
-// Stanza ids: XEP-0359, version 0.7.0
+// XEP-0359 (complete, 0.7.0)
 package stanzaid
 
 import (

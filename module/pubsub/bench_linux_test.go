@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub_test
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	ps "github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// BenchmarkPublish is a publication with its notifications, up to their way to the receivers' streams: 15,000 nodes
+// with 13 subscribers each, one after the other.
+func BenchmarkPublish(b *testing.B) {
+	for _, persist := range []string{"0", "1"} {
+		for _, cached := range []int{20_000, 100} {
+			b.Run(fmt.Sprintf("persist=%s/cached=%d", persist, cached), func(b *testing.B) {
+				benchPublish(b, persist, cached)
+			})
+		}
+	}
+}
+
+const benchNodes, benchSubscribers = 15_000, 13
+
+func benchPublish(b *testing.B, persist string, cached int) {
+	c := defaults()
+	c.Nodes, c.NodesPerOwner, c.Subscriptions, c.CachedNodes = 1<<20, 1<<20, 1<<20, cached
+	w := newWorld(b, b.TempDir(), c, nil)
+	fill(b, w, persist)
+	e := &counter{}
+	if _, err := w.Attach("crowd", e); err != nil {
+		b.Fatal(err)
+	}
+	t := w.NewTurn()
+	sent := int64(0)
+	publishTo := func(n int) {
+		s, err := stanza.Parse(fmt.Appendf(nil, "<iq xmlns='jabber:client' type='set' id='p%d'><pubsub xmlns='%s'><publish node='node%d'><item id='i'>"+
+			"<e xmlns='urn:example:reading'><temperature unit='Cel'>21.5</temperature><at>2026-01-01T00:00:00Z</at></e></item></publish></pubsub></iq>", n, ps.NS, n%benchNodes))
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.From, s.To = jid.MustParse("owner@crowd/r"), jid.MustParse(service)
+		w.inlet.Receive(t, s)
+		sent += 1 + benchSubscribers
+		for e.n.Load() < sent-200*(1+benchSubscribers) { // so many are under way
+			time.Sleep(time.Millisecond)
+		}
+	}
+	finish := func() {
+		for e.n.Load() < sent {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	heap := heapNow()
+	for i := range min(cached, benchNodes) { // what is loaded once is not counted
+		publishTo(i)
+	}
+	finish()
+	perNode := float64(heapNow()-heap) / float64(min(cached, benchNodes))
+	b.ResetTimer()
+	before := cpu(b)
+	for i := range b.N {
+		publishTo(i * 7919)
+	}
+	finish()
+	b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/publish")
+	b.ReportMetric(perNode, "heap-B/node")
+	b.StopTimer()
+	t.End()
+}
+
+func heapNow() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// cpu is the processor time of this process.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// counter is a place that counts.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) Take(*server.Turn, *stanza.Stanza) error { c.n.Add(1); return nil }
+func (*counter) Present() bool                             { return true }
+
+// fill makes the nodes in the store.
+func fill(b *testing.B, w *world, persist string) {
+	at := jid.MustParse(service)
+	owner := jid.MustParse("owner@crowd")
+	config := []byte(form("node_config", "pubsub#persist_items", persist, "pubsub#max_items", "10"))
+	var last *store.Pending
+	for i := range benchNodes {
+		name := store.NodeName{JID: at, Node: fmt.Sprint("node", i)}
+		ops := []store.Op{store.CreateNode{Node: store.Node{Name: name, Creator: owner, Created: time.Now(), Config: config}, Owner: owner}}
+		for k := range benchSubscribers {
+			ops = append(ops, store.SetSubscription{Name: name, NodeSubscription: store.NodeSubscription{
+				JID: jid.MustParse(fmt.Sprintf("user%d@crowd/r", (i*31+k*997)%20_000)),
+			}})
+		}
+		last = w.store.Commit(ops...)
+		if i%100 == 99 {
+			if err := last.Wait(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if err := last.Wait(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
