@@ -230,6 +230,14 @@ func (r *room) tellAffiliation(t *server.Turn, user jid.JID, a muc.Affiliation) 
 func (r *room) forget(t *server.Turn, user jid.JID) {
 	delete(r.voice, user)
 	delete(r.asking, user)
+	if _, wears := r.wardrobe.worn[user]; wears {
+		next := r.wardrobe.with()
+		delete(next.worn, user)
+		r.wardrobe = next
+		if r.kept.Load() {
+			r.commit(next.encode(r.jid)...)
+		}
+	}
 	if _, known := r.people[user]; !known {
 		return
 	}

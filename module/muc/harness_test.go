@@ -61,7 +61,7 @@ func (f *flaky) Commit(ops ...store.Op) *store.Pending {
 func usual() Config {
 	return Config{
 		Host: "rooms", Create: "anyone", MaxRooms: 1000, MaxRoomsPerCreator: 1000, MaxOccupants: 50, MaxAffiliations: 50, MaxHistory: 10,
-		MessageBytes: 4096, PresenceBytes: 1024, NickBytes: 30, VCardBytes: 2048, MaxRequests: 3, Registration: true,
+		MessageBytes: 4096, PresenceBytes: 1024, NickBytes: 30, VCardBytes: 2048, MaxHats: 2, MaxRequests: 3, Registration: true,
 		Default: Default{Public: true, History: 5},
 	}
 }
@@ -422,3 +422,16 @@ type idle struct{}
 
 func (idle) Pause()  {}
 func (idle) Resume() {}
+
+// hats is a command about hats, with the fields of its form.
+func hats(node string, pairs ...string) string {
+	x := "<command xmlns='" + nsCommands + "' node='" + node + "' action='execute'><x xmlns='jabber:x:data' type='submit'>"
+	for i := 0; i < len(pairs); i += 2 {
+		x += "<field var='" + pairs[i] + "'><value>" + pairs[i+1] + "</value></field>"
+	}
+	return x + "</x></command>"
+}
+
+func newHat(uri string) string { return hats(hatCreate, hatTitle, "A hat", hatURI, uri) }
+
+func wear(user, uri string) string { return hats(hatAssign, hatJID, user, hatURI, uri) }

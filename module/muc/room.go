@@ -53,6 +53,7 @@ type room struct {
 	subject  *stanza.Stanza              // with its delay; nil: never set
 	history  history
 	vcard    []byte
+	wardrobe wardrobe
 	avatar   []string // hashes of the pictures in it
 }
 
@@ -304,6 +305,9 @@ func (r *room) shapes(o *occupant, s *stanza.Stanza, role muc.Role, n *news) sha
 		c := *s
 		c.From, c.To, c.ID = o.at, jid.JID{}, nil
 		c.Add(&o.id)
+		if hats := r.hatsOf(o.user); hats != nil {
+			c.Add(hats)
+		}
 		c.Add(&muc.User{Items: []muc.Item{it}, Statuses: slices.Concat(statuses...), Destroy: n.destroy})
 		c.Clip()
 		return &c
