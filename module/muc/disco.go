@@ -24,6 +24,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
+// How to read this file: answers has all requests that the service and its rooms answer; info and items are what they say of
+// themselves.
+
 // request is a request that the service or a room answers.
 type request struct {
 	typ  stanza.Type
