@@ -35,6 +35,8 @@ type Outbox struct {
 	running  bool // by somebody, or stopped for the store
 	together int  // entries at the head of queue that are sent together; 0: not yet decided
 	row      int  // which of them is next
+	lead     int  // the first of them that has receivers left
+	anew     bool // the next copy is for others than those who were sent to
 	until    int  // up to which receiver each of them is sent now
 	later    bool // a turn that is not over will have the outbox run
 	stopped  int  // Pauses without their Resume
@@ -63,8 +65,9 @@ const (
 
 // Add queues n copies. copy makes the i-th, with From and To set, or nil to leave it out. It is called
 // once for each i, in order, by one goroutine at a time, perhaps later, and may return the same stanza
-// with another To each time: what hooks add to one copy is not in the next. The stanza must borrow nothing. The sender's ack of the stanza that t handles
-// waits until the last copy was handed to its receiver's session.
+// with another To each time: what hooks add to one copy is not in the next. The stanza must borrow
+// nothing. The sender's ack of the stanza that t handles waits until the last copy was handed to its
+// receiver's session.
 func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) { o.AddTogether(t, nil, n, copy) }
 
 // AddTogether is Add for copies that go to the same receivers, one by one, as others with an equal to: those with a
@@ -166,10 +169,10 @@ func (o *Outbox) Flush(t *Turn) {
 // outbox any more, or Resume will have it run.
 func (o *Outbox) send(t *Turn, n int) (more bool) {
 	var one stanza.Stanza // hooks may change what they are given, and the owner may return it again
-	for writes := 0; n > 0 && writes < sliceReceivers; n-- {
-		s, receipt, last, write := o.take()
-		if write {
-			writes++
+	for receivers := 0; n > 0; n-- {
+		s, receipt, last, first := o.take()
+		if first {
+			receivers++
 		}
 		if s != nil {
 			t.receipt, t.suspended = receipt, false
@@ -180,22 +183,25 @@ func (o *Outbox) send(t *Turn, n int) (more bool) {
 		if last {
 			receipt.Release(t)
 		}
-		if o.idle() {
+		switch idle, anew := o.idle(); {
+		case idle:
 			return false
+		case anew && receivers >= sliceReceivers:
+			return true // those who were sent to have all of it, to be written to once
 		}
 	}
 	return true
 }
 
 // take makes the next copy. last says that its receipt is to be released when it was routed, first that its
-// receiver is one more.
+// receiver is one more than were sent to.
 func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last, first bool) {
 	o.mu.Lock()
 	if o.together == 0 {
-		o.together, o.row, o.until = o.group(), 0, sliceReceivers
+		o.together, o.row, o.lead, o.until = o.group(), 0, 0, sliceReceivers
 	}
-	first = o.row == 0
 	c := &o.queue[o.row]
+	first, o.anew = o.row == o.lead, false
 	i, mk := c.next, c.make
 	r, last = c.receipt, i+1 == c.n
 	c.next++
@@ -210,23 +216,22 @@ func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last, first bool) {
 // nextRow goes to the next of the group that has receivers left among those who are sent to now; behind the last of
 // them to further receivers; behind those to the next group. The caller holds mu.
 func (o *Outbox) nextRow() {
-	for {
-		for o.row++; o.row < o.together; o.row++ {
-			if c := &o.queue[o.row]; c.next < min(c.n, o.until) {
-				return
-			}
-		}
-		left := false
-		for i := range o.together {
-			left = left || o.queue[i].next < o.queue[i].n
-		}
-		if !left {
-			clear(o.queue[:o.together])
-			o.queue, o.together = o.queue[o.together:], 0
+	for row := o.row + 1; row < o.together; row++ {
+		if c := &o.queue[row]; c.next < min(c.n, o.until) {
+			o.row = row
 			return
 		}
-		o.row, o.until = -1, o.until+sliceReceivers
 	}
+	o.anew = true
+	o.until += sliceReceivers
+	for row := range o.together {
+		if c := &o.queue[row]; c.next < c.n {
+			o.row, o.lead = row, row
+			return
+		}
+	}
+	clear(o.queue[:o.together])
+	o.queue, o.together = o.queue[o.together:], 0
 }
 
 // group is how many of the queue can be sent together. The caller holds mu.
@@ -238,19 +243,20 @@ func (o *Outbox) group() int {
 	return k
 }
 
-// idle ends the run where nothing waits, or parks it where the last copy waits for the store.
-func (o *Outbox) idle() bool {
+// idle ends the run where nothing waits, or parks it where the last copy waits for the store. anew says that
+// the next copy is for others than those that were sent to.
+func (o *Outbox) idle() (idle, anew bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.stopped > 0:
 		o.parked = true
-		return true
+		return true, false
 	case o.waiting == 0:
 		o.queue, o.together, o.running = nil, 0, false
-		return true
+		return true, false
 	}
-	return false
+	return false, o.anew
 }
 
 // Pause implements Reader, for the turns of the outbox itself: a copy has gone to a worker.
@@ -277,7 +283,7 @@ func (o *Outbox) Resume() {
 
 // pump sends slices until nobody has to. It is entered with running set.
 func (o *Outbox) pump(s *Server) {
-	if o.idle() {
+	if idle, _ := o.idle(); idle {
 		return
 	}
 	for more := true; more; {

@@ -2,8 +2,8 @@
 
 package bench
 
-// How to read this file: a session and how it is made; then what its loop does with what has come, and
-// with what is to be sent.
+// How to read this file: input cuts what arrives into units, unit answers what a server may ask of any client
+// and hands the rest on.
 
 import (
 	"bytes"

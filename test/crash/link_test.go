@@ -27,6 +27,13 @@ const (
 	nsRoster   = "jabber:iq:roster"
 	nsDelay    = "urn:xmpp:delay"
 	nsPing     = "urn:xmpp:ping"
+	nsMAM      = "urn:xmpp:mam:2"
+	nsRSM      = "http://jabber.org/protocol/rsm"
+	nsForward  = "urn:xmpp:forward:0"
+	nsMUC      = "http://jabber.org/protocol/muc"
+	nsPubSub   = "http://jabber.org/protocol/pubsub"
+	nsPrivate  = "jabber:iq:private"
+	nsForm     = "jabber:x:data"
 )
 
 // patience is how long anything may take that should take milliseconds.

@@ -18,7 +18,7 @@ import (
 func tracedLoad(t *testing.T, c chance, srv *server, n int) {
 	t.Helper()
 	to := []string{"offline", "offline", "away", "silent", "acks", "acks", "plain"}
-	for _, name := range []string{"offline", "away", "silent", "acks", "plain", "s0", "s1", "s2", "s3"} {
+	for _, name := range []string{"offline", "away", "silent", "acks", "plain", "s0", "s1", "s2", "s3", "s4", "s5"} {
 		if err := register(srv.plain, false, name); err != nil {
 			t.Fatal(err)
 		}
@@ -52,11 +52,13 @@ func tracedLoad(t *testing.T, c chance, srv *server, n int) {
 			}
 		})
 	}
-	all.Go(func() {
-		if err := tracedChanges(srv, n/20); err != nil {
-			t.Error(err)
-		}
-	})
+	for _, changes := range []func(*server, int) error{tracedChanges, tracedState, tracedArchive} {
+		all.Go(func() {
+			if err := changes(srv, n/20); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	all.Wait()
 	for _, s := range receivers {
 		if err := s.ping(); err != nil {
@@ -117,6 +119,75 @@ func tracedChanges(srv *server, n int) error {
 	}
 	if e := s.trouble(); e != "" {
 		return errors.New(e)
+	}
+	return s.close()
+}
+
+// tracedState changes what rooms, nodes and accounts keep, each time something new: what a room's people are (a), items
+// (i), private XML (x), bookmarks (b).
+func tracedState(srv *server, n int) error {
+	const room = "traced@" + rooms
+	s := newSession("s4", "r", habits{})
+	s.other = func(e *element) bool { return !e.is(nsClient, "message") || e.attr("type") != "error" }
+	if _, err := s.connect(srv); err != nil {
+		return err
+	}
+	if err := s.send("<presence to='"+room+"/s4'><x xmlns='"+nsMUC+"'/></presence>", nil); err != nil {
+		return err
+	}
+	pubsubs := func(payload string) string { return "<pubsub xmlns='" + nsPubSub + "'>" + payload + "</pubsub>" }
+	ask := func(to, payload string) (err error) {
+		_, err = s.ask(to, "set", payload)
+		return err
+	}
+	config := form(nsPubSub+"#node_config", "pubsub#persist_items", "1", "pubsub#max_items", "1000")
+	err := ask(room, "<query xmlns='"+nsMUC+"#owner'>"+form(nsMUC+"#roomconfig", "muc#roomconfig_persistentroom", "1")+"</query>")
+	if err == nil {
+		err = ask(pubsub, pubsubs("<create node='traced'/><configure>"+config+"</configure>"))
+	}
+	for i := 0; err == nil && i < n; i++ {
+		switch i % 4 {
+		case 0:
+			err = ask(room, "<query xmlns='"+nsMUC+"#admin'><item affiliation='member' jid='"+mark("a", "s4", i)+"@example.org'/></query>")
+		case 1:
+			err = ask(pubsub, pubsubs("<publish node='traced'><item id='i"+fmt.Sprint(i)+"'>"+entry(mark("i", "s4", i))+"</item></publish>"))
+		case 2:
+			err = ask("", "<query xmlns='"+nsPrivate+"'><data xmlns='urn:stonechat:n"+fmt.Sprint(i)+"'>"+mark("x", "s4", i)+"</data></query>")
+		case 3:
+			err = ask("", pubsubs("<publish node='"+bookmark+"'><item id='"+fmt.Sprint(i)+"@example.org'><conference xmlns='"+bookmark+"' name='"+mark("b", "s4", i)+"'/></item></publish>"+bookmarkOptions()))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if e := s.trouble(); e != "" {
+		return errors.New(e)
+	}
+	return s.close()
+}
+
+// tracedArchive sends messages that the sender's archive has to keep (k).
+func tracedArchive(srv *server, n int) error {
+	s := newSession("s5", "r", habits{managed: true})
+	if _, err := s.connect(srv); err != nil {
+		return err
+	}
+	if _, err := s.ask("", "set", "<prefs xmlns='"+nsMAM+"' default='always'><always/><never/></prefs>"); err != nil {
+		return err
+	}
+	for i := range n {
+		id := fmt.Sprintf("s5.offline.%d", i)
+		if err := s.send("<message type='chat' to='offline@"+domain+"' id='"+id+"'><body>"+id+" "+mark("k", "s5", i)+"</body></message>", nil); err != nil {
+			return err
+		}
+		if i%5 == 4 {
+			if err := s.allAcked(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.allAcked(); err != nil {
+		return err
 	}
 	return s.close()
 }

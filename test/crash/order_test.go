@@ -152,12 +152,19 @@ func (w *walTrace) take(c *call) (synced []string) {
 	return synced
 }
 
-// messageMarks are those of a message, in its id: errors are no copies of it.
+// messageMarks are those of a message: in its id, and in its body that an archive has to keep it. Errors are no copies
+// of it.
 func messageMarks(e *wireElement) []string {
 	if e.name() != "message" || e.attr("type") == "error" {
 		return nil
 	}
-	return marked([]byte(e.attr("id")))
+	found := marked([]byte(e.attr("id")))
+	for _, m := range marked([]byte(e.xml)) {
+		if strings.HasPrefix(m, "k.") {
+			found = append(found, m)
+		}
+	}
+	return found
 }
 
 // collectPromises finds what the server has acknowledged.

@@ -57,6 +57,11 @@ func TestPowerCut(t *testing.T) {
 	}
 	all := streams(calls)
 	v, promises := collectEvidence(calls, all), collectPromises(all)
+	for _, kind := range []string{"a.", "b.", "i.", "k.", "x.", "r.", "n."} {
+		if !slices.ContainsFunc(promises, func(p promise) bool { return strings.HasPrefix(p.what, kind) }) {
+			t.Errorf("nothing was promised of kind %q", kind)
+		}
+	}
 	r := c.of("places")
 	images, served, checked := 0, 0, 0
 	at := places(calls, d, r.IntN, cutPlaces)
@@ -248,8 +253,15 @@ func findAll(ctx context.Context, st store.Store, due []string) (map[string]bool
 	found := map[string]bool{}
 	spools := map[string]bool{}
 	for _, m := range due {
+		if found[m] {
+			continue
+		}
 		f := strings.Split(m, ".")
 		switch f[0] {
+		case "a", "b", "i", "k", "x":
+			if err := findState(ctx, st, f[0], jid.MustParse(f[1]+"@"+domain), found); err != nil {
+				return nil, err
+			}
 		case "n":
 			user, err := jid.New("_"+m+"_", domain, "")
 			if err != nil {
@@ -292,6 +304,64 @@ func findAll(ctx context.Context, st store.Store, due []string) (map[string]bool
 	return found, nil
 }
 
+// findState reads what rooms, nodes and accounts keep, of one kind; see tracedState.
+func findState(ctx context.Context, st store.Store, kind string, user jid.JID, found map[string]bool) error {
+	see := func(b []byte) {
+		for _, m := range marked(b) {
+			found[m] = true
+		}
+	}
+	switch kind {
+	case "a":
+		room, err := st.Room(ctx, jid.MustParse("traced@"+rooms))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		for _, a := range room.Affiliations {
+			see([]byte(a.User.String()))
+		}
+	case "b", "i":
+		node := store.NodeName{JID: user, Node: bookmark}
+		if kind == "i" {
+			node = store.NodeName{JID: jid.MustParse(pubsub), Node: "traced"}
+		}
+		items, err := st.Items(ctx, node, store.ItemQuery{Limit: store.MaxPage})
+		if err != nil {
+			return err
+		}
+		for _, i := range items {
+			see(i.Payload)
+		}
+	case "x":
+		names, err := st.PrivateSizes(ctx, user)
+		if err != nil {
+			return err
+		}
+		for name := range names {
+			b, err := st.Private(ctx, user, name)
+			if err != nil {
+				return err
+			}
+			see(b)
+		}
+	case "k":
+		for after := int64(0); ; {
+			page, _, err := st.Archived(ctx, store.ArchiveName{JID: user}, store.ArchiveQuery{After: after, Limit: store.MaxPage})
+			if err != nil {
+				return err
+			}
+			for _, m := range page {
+				after = m.Seq
+				see(m.Stanza)
+			}
+			if len(page) == 0 {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
 // serveImage lets the whole server run on an image, and the receivers log in.
 func serveImage(t *testing.T, dir string, due []string) error {
 	srv, err := start(options{program: program(t, "-tags=invariants"), folder: dir})
@@ -303,6 +373,8 @@ func serveImage(t *testing.T, dir string, due []string) error {
 	receivers := map[string]bool{}
 	for _, m := range due {
 		switch f := strings.Split(m, "."); f[0] {
+		case "a", "b", "i", "k", "x": // findState has looked
+			found[m] = true
 		case "n":
 			if err := register(srv.plain, false, "_"+m+"_"); errors.Is(err, errTaken) {
 				found[m] = true

@@ -31,6 +31,8 @@ type session struct {
 	begun   func()
 	taken   func(m message, delayed bool)
 	refused func(m message, e *element)
+	// other, where it is set, is asked first what to make of a message or presence, with the mutex held.
+	other func(e *element) bool
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -205,6 +207,7 @@ func (s *session) take(e *element) {
 	switch {
 	case e.is(nsClient, "iq"):
 		s.answers[e.attr("id")] = e
+	case s.other != nil && s.other(e):
 	case e.is(nsClient, "message") && e.attr("type") == "headline":
 		s.fences++
 	case e.is(nsClient, "message"):

@@ -102,12 +102,12 @@ const (
 )
 
 func TestAttacks(t *testing.T) {
-	s := start(t, limits+components)
+	s := start(t, limits+components+places)
 	s.register(t, "mallory")
 	s.register(t, "iago")
 	by := s.bystanders(t)
 	names := map[string]bool{}
-	for _, a := range slices.Concat(xmlAttacks(), tlsAttacks(), loginAttacks(), sessionAttacks(), componentAttacks(), slowAttacks()) {
+	for _, a := range slices.Concat(xmlAttacks(), tlsAttacks(), loginAttacks(), sessionAttacks(), componentAttacks(), placeAttacks(), slowAttacks()) {
 		if names[a.name] {
 			t.Fatalf("two rows are called %q", a.name)
 		}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hostile sends the real program what no honest peer sends: XML that is none, floods, stalled
-// handshakes, replayed logins, lies. There is nothing in it but tests:
+// handshakes, replayed logins, lies, bombs of nicks, rooms, nodes and forms. There is nothing in it but tests:
 //
 //	TestAttacks   one row per attack, one after the other, on one server
 //	TestFloods    thousands of connections: stalled handshakes, those that never log in, guessed passwords
@@ -15,5 +15,5 @@
 //
 // How to read it: server_test.go starts the program and reads its metrics, peer_test.go is a client that does as it is
 // told, bystander_test.go are the two, attack_test.go is what a row is and runs the table. The rows are in xml_test.go,
-// tls_test.go, login_test.go, session_test.go, component_test.go and slow_test.go.
+// tls_test.go, login_test.go, session_test.go, component_test.go, place_test.go (rooms, nodes, archives) and slow_test.go.
 package hostile

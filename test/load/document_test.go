@@ -144,10 +144,12 @@ func TestChoose(t *testing.T) {
 func TestStonechatConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stonechat.yaml")
 	s := &server{software: software{name: "stonechat"}, dir: t.TempDir(), ports: map[string]int{"client": 5222}}
-	if err := os.WriteFile(path, []byte(stonechatConfig(s)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := config.Load(path); err != nil {
-		t.Error(err)
+	for _, s.archive = range []bool{false, true} {
+		if err := os.WriteFile(path, []byte(stonechatConfig(s)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(path); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -145,10 +145,16 @@ limits:
 `, domain, s.dir, s.addr("client"), stonechatModules(s.archive))
 }
 
-// stonechatModules has no limits of rooms either.
+// stonechatModules has no limits of rooms, nodes and archives either.
 func stonechatModules(archive bool) string {
+	kept := "false"
+	if archive {
+		kept = "{default: always, messages: 10000000, bytes: 100GiB}"
+	}
 	return `modules:
+  mam: ` + kept + `
   muc: {max_rooms: 1000000, max_rooms_per_creator: 1000000}
+  pubsub: {nodes: 1000000, nodes_per_owner: 1000000, subscriptions: 10000000}
 `
 }
 
