@@ -59,9 +59,6 @@ func modules(c *config.Config) ([]server.Module, error) {
 		known = ros
 	}
 	arc := mam.New(settings[mam.Config](&w, "mam"), known)
-	archive := mam.New(settings[mam.Config](&w, "mam"), ros)
-	w.add(archive)
-	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
 	w.add(arc)
 
 	// rooms, and copies for a person's other devices
@@ -86,9 +83,9 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// nodes: of the service, and of accounts
 	w.add(nodes)
-	if w.on(archive) && w.on(nodes) {
-		nodes.Keep(archive)
-		archive.OnNode(func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error) {
+	if w.on(arc) && w.on(nodes) {
+		nodes.Keep(arc)
+		arc.OnNode(func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error) {
 			return nodes.ReadArchive(t, q, q.User.JID, node)
 		})
 	}
