@@ -35,7 +35,7 @@ func featureNames() []string {
 
 // AccountFeatures are the features of an account that has nodes.
 func (*Module) AccountFeatures() []string {
-	return features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe", "filtered-notifications", "last-published", "presence-subscribe")
+	return features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe", "filtered-notifications", "last-published", "presence-subscribe", "pubsub-on-a-jid")
 }
 
 func features(more ...string) []string {
