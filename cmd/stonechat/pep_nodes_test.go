@@ -253,6 +253,39 @@ func TestPersistentData(t *testing.T) {
 	})
 }
 
+// TestSubscribersByPresence: who has subscribed with his bare address is told once at each of his clients that asks for the
+// node, and at the bare address only where there is none (XEP-0163 §4.3.2).
+func TestSubscribersByPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEventBed(t)
+		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		a := b.online("alice@d/1")
+		a.publish("tune", "1", "one")
+		one, two, plain := b.eager("bob@e/1"), b.eager("bob@e/2"), b.online("bob@e/plain")
+		const subscribe = "<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='tune' jid='%s'/></pubsub></iq>"
+		one.send(fmt.Sprintf(subscribe, "bob@e"))
+		plain.send(fmt.Sprintf(subscribe, "bob@e/plain"))
+		all := []*peer{one, two, plain}
+		for _, p := range all {
+			p.got()
+		}
+		a.publish("tune", "2", "two")
+		for _, p := range all {
+			p.gets(event("tune", "2", "two") + " to='" + p.se.JID.String() + "'")
+		}
+		one.send("<presence type='unavailable'/>")
+		two.send("<presence type='unavailable'/>")
+		for _, p := range all {
+			p.got()
+		}
+		a.publish("tune", "3", "three")
+		one.gets()
+		two.gets()
+		plain.gets(event("tune", "3", "three")+" to='bob@e'", event("tune", "3", "three")+" to='bob@e/plain'")
+	})
+}
+
 // TestSubscriptionsEnd: who may not see a node any more has no subscription to it either, and is told so; when he may
 // again, he has to subscribe again (XEP-0163 §7.1).
 func TestSubscriptionsEnd(t *testing.T) {
@@ -314,4 +347,31 @@ func TestSubscriptionsEnd(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWithoutNodes: a server without nodes, or without those of accounts, says nothing of them and refuses requests.
+func TestWithoutNodes(t *testing.T) {
+	for _, off := range []string{"pubsub", "pep", "caps"} {
+		t.Run(off, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBed(t, "modules: {"+off+": false}\n")
+				b.account("alice@d")
+				a := b.online("alice@d/r")
+				a.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/></presence>")
+				a.got()
+				a.send("<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+				if got := a.answer("1"); !matches(got, "category='account'") || strings.Contains(got, "type='pep'") != (off == "caps") {
+					t.Error(got)
+				}
+				a.got()
+				want := "type='error' <service-unavailable"
+				if off == "caps" {
+					want = "type='result'"
+				}
+				if got := a.publish("tune", "1", "x"); !matches(got, want) {
+					t.Error(got)
+				}
+			})
+		})
+	}
 }

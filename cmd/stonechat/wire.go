@@ -31,6 +31,7 @@ import (
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	vocabulary "github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // modules is THE list of what the server is made of. Within a phase hooks run in this order: a
@@ -53,16 +54,22 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.addOn(mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes}), "pubsub", "pep")
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
-	arc := mam.New(settings[mam.Config](&w, "mam"), ros)
+	var known mam.Roster
+	if !c.Modules.Off(ros.Name()) {
+		known = ros
+	}
+	arc := mam.New(settings[mam.Config](&w, "mam"), known)
 	w.add(arc)
 
-	// rooms
+	// rooms, and copies for a person's other devices
 	var said muc.Archive
+	copies := carbons.New()
 	if !c.Modules.Off(arc.Name()) {
 		said = arc
+		copies.Archived(arc.SentID)
 	}
 	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
-	w.add(carbons.New())
+	w.add(copies)
 
 	// streams
 	w.add(sm.New(settings[sm.Config](&w, "sm")))
@@ -76,6 +83,12 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// nodes: of the service, and of accounts
 	w.add(nodes)
+	if w.on(arc) && w.on(nodes) {
+		nodes.Keep(arc)
+		arc.OnNode(func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error) {
+			return nodes.ReadArchive(t, q, q.User.JID, node)
+		})
+	}
 	personal := pep.New(settings[pep.Config](&w, "pep"), ros, can, dis)
 	personal.Over(nodes)
 	if w.addOn(personal, "pubsub") {
@@ -120,6 +133,9 @@ func (w *wiring) add(ms ...server.Module) {
 		}
 	}
 }
+
+// on reports whether a module is part of the server.
+func (w *wiring) on(m server.Module) bool { return !w.config.Modules.Off(m.Name()) }
 
 // addOn adds a module that is nothing without others, if all are on.
 func (w *wiring) addOn(m server.Module, bases ...string) bool {

@@ -55,9 +55,9 @@ func (m *Module) Features(c *caps.Caps) (features []string, known bool) {
 // may be called on any goroutine, must not wait, and is called without a lock.
 //
 // An answer whose hash cannot be verified counts for the client alone that gave it (XEP-0115 §5.4).
-// The legacy format is ignored (§12).
+// The legacy format is ignored (§12). Where the module is turned off nobody is asked.
 func (m *Module) Learn(t *server.Turn, c *caps.Caps, by, who jid.JID, tell func(t *server.Turn, features []string)) {
-	if c.Hash == "" || len(c.Hash) > maxHash || len(c.Ver) > maxVer || len(c.Node) > maxNode {
+	if m.server == nil || c.Hash == "" || len(c.Hash) > maxHash || len(c.Ver) > maxVer || len(c.Node) > maxNode {
 		tell(t, nil)
 		return
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/carbons"
 	"github.com/stonechat-im/stonechat/xmpp/forward"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stanzaid"
 )
 
 // nsRules announces the rules of XEP-0280 §6.1, all of them.
@@ -32,6 +33,7 @@ const nsRules = "urn:xmpp:carbons:rules:0"
 // Module makes the copies.
 type Module struct {
 	accounts server.UserSlot[account]
+	archived func(t *server.Turn, s *stanza.Stanza) string // nil: nothing is archived
 }
 
 // account is what is known of one with sessions that want copies.
@@ -44,6 +46,10 @@ type account struct {
 
 // New makes the module.
 func New() *Module { return new(Module) }
+
+// Archived sets, before Init, who knows the id in its sender's archive of the message that a turn handles, "" for none: copies
+// for the sender's other sessions bear it (XEP-0313 §3.3).
+func (m *Module) Archived(id func(t *server.Turn, s *stanza.Stanza) string) { m.archived = id }
 
 // Name implements server.Module.
 func (*Module) Name() string { return "carbons" }
@@ -131,6 +137,12 @@ func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
 	// that it receives.
 	if to.Bare() == from.User.JID || !a.copied.eligible(s, to, true) {
 		return nil
+	}
+	if m.archived != nil {
+		if id := m.archived(t, s); id != "" {
+			s.Add(&stanzaid.ID{By: from.User.JID, ID: id})
+			defer s.Cut(s.Len() - 1) // it is nobody else's business
+		}
 	}
 	var copies maker
 	for _, se := range want {

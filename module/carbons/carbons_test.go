@@ -94,9 +94,16 @@ func open(t *testing.T) (bind func(account, resource string) *wire) {
 			t.Fatal(err)
 		}
 	}
+	m := carbons.New()
+	m.Archived(func(_ *server.Turn, s *stanza.Stanza) string {
+		if s.Has("u:x", "archived") {
+			return "row"
+		}
+		return ""
+	})
 	s, err := server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: db, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
-	}, []server.Module{carbons.New(), postman{}})
+	}, []server.Module{m, postman{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +119,25 @@ func open(t *testing.T) (bind func(account, resource string) *wire) {
 }
 
 const enable = "<iq type='set' id='e'><enable xmlns='urn:xmpp:carbons:2'/></iq>"
+
+// TestArchived: the sender's other sessions are told where the message is in their archive, its receiver is not.
+func TestArchived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bind := open(t)
+		a, home, b := bind("a@d", "1"), bind("a@d", "home"), bind("b@d", "1")
+		home.send(t, enable)
+		home.got()
+		const id = "<stanza-id xmlns='urn:xmpp:sid:0' by='a@d' id='row'/>"
+		a.send(t, "<message to='b@d/1' type='chat'><body>1</body><archived xmlns='u:x'/></message>")
+		if got := home.got(); !strings.Contains(got, "<body>1</body>") || strings.Count(got, id) != 1 {
+			t.Errorf("another session got %s", got)
+		}
+		a.send(t, "<message to='b@d/1' type='chat'><body>2</body></message>")
+		if got := home.got() + b.got(); !strings.Contains(got, "<body>2</body>") || strings.Contains(got, "stanza-id") {
+			t.Errorf("others got %s", got)
+		}
+	})
+}
 
 // TestRules: what is copied of what is sent, and of what is received.
 func TestRules(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -20,6 +21,9 @@ import (
 
 // How to read this file: Answer is for every archive. A query is read into a search, which fetches what matches; its results
 // are sent before the answer.
+
+// maxWords is how many words one query may look for.
+const maxWords = 32
 
 // usualPage is how many messages a query gets that does not say.
 const usualPage = 50
@@ -73,6 +77,9 @@ func (m *Module) Answer(t *server.Turn, q *server.Query, a store.ArchiveName, se
 		return nil, err
 	}
 	if err := m.settle(ctx, t); err != nil {
+		return nil, err
+	}
+	if err := m.burials.wait(ctx, a); err != nil {
 		return nil, err
 	}
 	if x.countOnly {
@@ -149,6 +156,9 @@ func (x *search) read(query *mam.Query, c *Config) error {
 	}
 	if f.FullText != "" && !c.FullText {
 		return stanza.FeatureNotImplemented.Err("no such filter")
+	}
+	if len(strings.Fields(f.FullText)) > maxWords {
+		return stanza.PolicyViolation.Err("too many words")
 	}
 	x.q.Text, x.q.With = f.FullText, f.With.Bare()
 	if f.With.IsFull() {

@@ -100,7 +100,11 @@ func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
 	m.batch(t).add(t, entry{message: seq, bytes: b, row: store.ArchiveRow{
 		Archive: store.ArchiveName{JID: u.JID}, Account: true, Seq: seq, With: s.To.Bare(),
 	}})
-	last.set(s.To, seq, b)
+	if len(b) <= maxShared {
+		last.set(s.To, seq, b)
+	} else {
+		last.set(s.To, seq, nil)
+	}
 	m.slow(t)
 	m.retracts(s, store.ArchiveName{JID: u.JID}, s.To.Bare())
 	return nil
@@ -116,6 +120,9 @@ func (m *Module) sentBy(t *server.Turn) *sent {
 	}
 	return m.sent.SetOnce(t.Origin, new(sent))
 }
+
+// maxShared is how much of a message is remembered while its receiver is looked up; a larger one is kept twice.
+const maxShared = 16 << 10
 
 func (x *sent) set(to jid.JID, message int64, b []byte) {
 	x.mu.Lock()

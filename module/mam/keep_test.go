@@ -119,6 +119,18 @@ func TestForged(t *testing.T) {
 	})
 }
 
+// TestLarge: a message that is too large to be remembered is in both archives all the same.
+func TestLarge(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		x.send("<message to='b@d' id='1' type='chat'><body>" + strings.Repeat("x", maxShared) + "</body></message>")
+		y.gets(stamp("b@d"))
+		x.wants("", "1")
+		y.wants("", "1")
+	})
+}
+
 func TestToOneself(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")

@@ -100,6 +100,7 @@ type Module struct {
 	nodes   func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error)
 
 	retractions chan retraction
+	burials     burials
 }
 
 // counters are what the module counts.

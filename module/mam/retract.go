@@ -4,6 +4,7 @@ package mam
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/store"
@@ -31,14 +32,65 @@ func (m *Module) retracts(s *stanza.Stanza, a store.ArchiveName, with jid.JID) {
 		return
 	}
 	var x retract.Retract
-	if _, err := s.Decode(&x); err != nil || x.Moderated != nil {
-		return // XEP-0425 is for rooms
+	if _, err := s.Decode(&x); err != nil || x.Moderated != nil || len(s.ID) == 0 {
+		return // XEP-0425 is for rooms; and a tombstone names the message that took it back
 	}
 	job := retraction{archive: a, with: with, from: s.From.Bare(), id: x.ID, by: string(s.ID), at: time.Now()}
+	m.burials.begin(a)
 	select {
 	case m.retractions <- job:
 	default:
+		m.burials.end(a)
 		m.metrics.retractions.Inc()
+	}
+}
+
+// burials counts, by archive, what was taken back and is to get its tombstone: whoever asks that archive waits for it.
+type burials struct {
+	mu   sync.Mutex
+	open map[store.ArchiveName]*burial
+}
+
+type burial struct {
+	count int
+	done  chan struct{} // closed with the last
+}
+
+func (x *burials) begin(a store.ArchiveName) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.open == nil {
+		x.open = make(map[store.ArchiveName]*burial)
+	}
+	if x.open[a] == nil {
+		x.open[a] = &burial{done: make(chan struct{})}
+	}
+	x.open[a].count++
+}
+
+func (x *burials) end(a store.ArchiveName) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b := x.open[a]
+	if b.count--; b.count == 0 {
+		close(b.done)
+		delete(x.open, a)
+	}
+}
+
+// wait returns when what was taken back until now has its tombstone, or ctx ends.
+func (x *burials) wait(ctx context.Context, a store.ArchiveName) error {
+	x.mu.Lock()
+	b := x.open[a]
+	x.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -59,6 +111,7 @@ func (m *Module) buryAll(ctx context.Context) {
 			m.metrics.retractions.Inc()
 			m.log.Error("tombstone not written", "jid", x.archive.JID.String(), "err", err)
 		}
+		m.burials.end(x.archive)
 	}
 }
 

@@ -3,6 +3,7 @@
 package pep
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -88,11 +89,12 @@ func (m *Module) presenceChanged(t *server.Turn, se *server.Session, was server.
 	if se.User.Guest() {
 		return
 	}
-	s, err := stanza.Parse(p.Stanza)
-	if err != nil {
-		return // what was written is read again: never
+	var c *caps.Caps
+	if bytes.Contains(p.Stanza, []byte(caps.NS)) { // most say nothing of it
+		if s, err := stanza.Parse(p.Stanza); err == nil {
+			c = announced(s)
+		}
 	}
-	c := announced(s)
 	if x == nil {
 		if c == nil {
 			return

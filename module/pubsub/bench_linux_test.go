@@ -36,7 +36,7 @@ func benchPublish(b *testing.B, persist string, cached int) {
 	c.Nodes, c.NodesPerOwner, c.Subscriptions, c.CachedNodes = 1<<20, 1<<20, 1<<20, cached
 	w := newWorld(b, b.TempDir(), c, nil)
 	fill(b, w, persist)
-	e := &counter{}
+	e := &counter{more: make(chan struct{}, 1)}
 	if _, err := w.Attach("crowd", e); err != nil {
 		b.Fatal(err)
 	}
@@ -51,15 +51,9 @@ func benchPublish(b *testing.B, persist string, cached int) {
 		s.From, s.To = jid.MustParse("owner@crowd/r"), jid.MustParse(service)
 		w.inlet.Receive(t, s)
 		sent += 1 + benchSubscribers
-		for e.n.Load() < sent-200*(1+benchSubscribers) { // so many are under way
-			time.Sleep(time.Millisecond)
-		}
+		e.await(sent - 200*(1+benchSubscribers)) // so many are under way
 	}
-	finish := func() {
-		for e.n.Load() < sent {
-			time.Sleep(time.Millisecond)
-		}
-	}
+	finish := func() { e.await(sent) }
 	heap := heapNow()
 	for i := range min(cached, benchNodes) { // what is loaded once is not counted
 		publishTo(i)
@@ -95,10 +89,27 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // counter is a place that counts.
-type counter struct{ n atomic.Int64 }
+type counter struct {
+	n    atomic.Int64
+	more chan struct{} // holds one token when there is more
+}
 
-func (c *counter) Take(*server.Turn, *stanza.Stanza) error { c.n.Add(1); return nil }
-func (*counter) Present() bool                             { return true }
+// await returns when so many have come.
+func (c *counter) await(n int64) {
+	for c.n.Load() < n {
+		<-c.more
+	}
+}
+
+func (c *counter) Take(*server.Turn, *stanza.Stanza) error {
+	c.n.Add(1)
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+func (*counter) Present() bool { return true }
 
 // fill makes the nodes in the store.
 func fill(b *testing.B, w *world, persist string) {

@@ -35,7 +35,7 @@ func featureNames() []string {
 
 // AccountFeatures are the features of an account that has nodes.
 func (*Module) AccountFeatures() []string {
-	return features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe", "filtered-notifications", "last-published", "presence-subscribe")
+	return features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe", "filtered-notifications", "last-published", "presence-subscribe", "pubsub-on-a-jid")
 }
 
 func features(more ...string) []string {
@@ -56,7 +56,8 @@ func (m *Module) serviceInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	}
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "pubsub", Type: "service", Name: "Publish-subscribe"}},
-		Features:   append(features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist"), disco.NSInfo, disco.NSItems),
+		Features: append(features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "get-pending"),
+			append(m.archiveFeatures(), disco.NSInfo, disco.NSItems, spaceCommands)...),
 	}, nil
 }
 

@@ -33,13 +33,14 @@ const service = "pubsub.d"
 
 type world struct {
 	*server.Server
-	t      testing.TB
-	store  *disk
-	module *pubsub.Module
-	inlet  *server.Inlet
-	folder string
-	asked  int
-	ended  bool
+	t       testing.TB
+	store   *disk
+	module  *pubsub.Module
+	inlet   *server.Inlet
+	folder  string
+	archive *archive
+	asked   int
+	ended   bool
 
 	mu    sync.Mutex
 	inbox map[string][]string
@@ -87,6 +88,8 @@ func newWorld(t testing.TB, folder string, c pubsub.Config, a pubsub.Audience) *
 	if a != nil {
 		w.module.Hear(a)
 	}
+	w.archive = &archive{kept: make(map[string][]string)}
+	w.module.Keep(w.archive)
 	w.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: w.store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics.New(),

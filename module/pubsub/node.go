@@ -48,6 +48,7 @@ type node struct {
 	list          []*subscription // of subscriptions, replaced whole; nil: to be made
 	items         int             // at least so many are kept, when what is pending is done
 	last          *store.Item
+	stale         bool           // last is to be read again
 	lastAt        time.Time      // of the last item ever
 	pending       *store.Pending // the last change, or nil
 }
@@ -184,7 +185,7 @@ func (m *Module) load(ctx context.Context, n *node) error {
 	loaded := n.loaded
 	n.mu.Unlock()
 	if loaded {
-		return nil
+		return m.reload(ctx, n)
 	}
 	state, err := m.store.Node(ctx, n.name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -197,7 +198,40 @@ func (m *Module) load(ctx context.Context, n *node) error {
 	if missing {
 		return nil
 	}
-	return n.take(&state)
+	if err := n.take(&state); err != nil {
+		return err
+	}
+	m.presences.mark(n.name, n.exists && n.config.PurgeOffline)
+	for j, s := range n.subscriptions {
+		if s.options.Temporary {
+			m.presences.watch(n.name, j)
+		}
+	}
+	return nil
+}
+
+// reload reads the last item again where it went with its publisher. n.work is held.
+func (m *Module) reload(ctx context.Context, n *node) error {
+	n.mu.Lock()
+	stale := n.stale
+	n.mu.Unlock()
+	if !stale {
+		return nil
+	}
+	if err := m.store.Commit().Wait(ctx); err != nil {
+		return err
+	}
+	list, err := m.store.Items(ctx, n.name, store.ItemQuery{Newest: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stale, n.last = false, nil
+	if len(list) > 0 {
+		n.last = &list[0]
+	}
+	return nil
 }
 
 // take fills the fields. n.mu is held.

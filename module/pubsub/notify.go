@@ -7,6 +7,7 @@ package pubsub
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,15 +38,28 @@ func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
 	if m.audience == nil || n.name.JID.IsDomain() {
 		return r
 	}
-	all := m.audience.Interested(nil, n.name.JID, n.name.Node)
-	for _, j := range all {
+	var hears, split map[*subscription]bool // who is told as a subscriber, and whom of these at his resources
+	for _, j := range m.audience.Interested(nil, n.name.JID, n.name.Node) {
 		n.mu.Lock()
 		s := n.standing(j.Bare())
-		twice := n.subscriptions[j] != nil || n.subscriptions[j.Bare()] != nil
+		full, bare := n.subscriptions[j], n.subscriptions[j.Bare()]
 		n.mu.Unlock()
-		if !twice && m.mayHear(ctx, &s) {
-			r.interested = append(r.interested, j)
+		if bare != nil && hears == nil {
+			hears, split = make(map[*subscription]bool, len(r.subscribed)), make(map[*subscription]bool)
+			for _, x := range r.subscribed {
+				hears[x] = true
+			}
 		}
+		if full != nil || bare != nil && !hears[bare] || !m.mayHear(ctx, &s) {
+			continue
+		}
+		r.interested = append(r.interested, j)
+		if bare != nil {
+			split[bare] = true
+		}
+	}
+	if len(split) > 0 { // not at his bare address too. XEP-0163 §4.3.2
+		r.subscribed = slices.DeleteFunc(slices.Clone(r.subscribed), func(x *subscription) bool { return split[x] })
 	}
 	return r
 }
@@ -69,7 +83,7 @@ func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []
 		if !o.Deliver || !o.Expire.IsZero() && now.After(o.Expire) {
 			continue
 		}
-		if (c.PresenceBased || len(o.Show) > 0) && !m.available(s.jid, o.Show) {
+		if (c.PresenceBased || len(o.Show) > 0 || o.Temporary) && !m.available(s.jid, o.Show) {
 			continue
 		}
 		if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {

@@ -131,6 +131,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	n.affiliations = map[jid.JID]store.Affiliation{owner: store.AffiliationOwner}
 	n.subscriptions, n.resources, n.list = make(map[jid.JID]*subscription), make(map[jid.JID]int), nil
 	n.items, n.last = 0, nil
+	r.presences.mark(n.name, c.PurgeOffline)
 	return []store.Op{store.CreateNode{Node: n.stored(), Account: !r.at.IsDomain(), Owner: owner}}, nil
 }
 
@@ -212,6 +213,7 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 	node := n.stored()
 	ended, ops := n.expel()
 	n.mu.Unlock()
+	r.presences.mark(n.name, next.PurgeOffline)
 	who := r.receivers(r.ctx, n) // those who may hear of the node as it is now
 	event := r.message(n, &next, &pubsub.Event{Configuration: &pubsub.NodeForm{Node: x.Node}})
 	if next.DeliverPayloads {
@@ -284,6 +286,7 @@ func (r *request) end(n *node, moved string) *store.Pending {
 	n.exists, n.moved, n.last, n.items = false, moved, nil, 0
 	n.subscriptions, n.resources, n.list, n.affiliations = nil, nil, nil, nil
 	n.mu.Unlock()
+	r.presences.mark(n.name, false)
 	event := r.message(n, c, &pubsub.Event{Delete: &pubsub.Delete{Node: n.name.Node, Redirect: moved}})
 	r.countSubscriptions(-subscriptions)
 	p := r.commit(n, func(t *server.Turn) {
@@ -291,8 +294,8 @@ func (r *request) end(n *node, moved string) *store.Pending {
 			r.tell(t, n, who, event)
 		}
 	}, store.DeleteNode{Name: n.name, Moved: moved})
-	if r.archive != nil && c.Archive {
-		r.archive.Forget(n.name)
+	if r.archive != nil { // it may have been kept before
+		r.archive.Forget(store.ArchiveName(n.name))
 	}
 	return p
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // publish handles §7.1.
@@ -184,24 +183,22 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 	if len(old) > 0 {
 		retract = m.message(n, c, &pubsub.Event{Items: &pubsub.EventItems{Node: n.name.Node, Retract: old}})
 	}
-	m.keep(t, n, c, event)
+	if err := m.keep(t, n, c, event); err != nil {
+		return nil, err
+	}
 	m.metrics.items.Add(float64(len(items)))
 	told := func(t *server.Turn) {
 		if retract != nil {
 			m.tell(t, n, who, retract)
 		}
 		m.tell(t, n, who, event)
-		for _, f := range m.watchers {
-			for _, i := range items {
-				f(t, n.name.JID, n.name.Node, i)
-			}
-		}
 	}
 	n.mu.Lock()
 	n.last = &items[len(items)-1]
 	if !c.Persist && len(ops) == 0 {
 		told(t)
 		n.mu.Unlock()
+		m.published(t, n, items)
 		return nil, nil
 	}
 	if c.Persist {
@@ -213,28 +210,27 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 			ops = append(ops, store.PublishItem{Name: n.name, Item: i, Keep: m.most(c)})
 		}
 	}
-	return m.commit(n, told, ops...), nil
+	p := m.commit(n, told, ops...)
+	if len(m.watchers) > 0 {
+		p.OnDone(func(err error) {
+			if err == nil {
+				t := m.server.NewTurn()
+				m.published(t, n, items)
+				t.End()
+			}
+		})
+	}
+	return p, nil
 }
 
-// keep puts an event into the node's archive, if it has one, and its id there into the message. XEP-0442
-func (m *Module) keep(t *server.Turn, n *node, c *pubsub.Config, event *stanza.Stanza) {
-	if m.archive == nil || !c.Archive {
-		return
+// published tells other modules of items. No lock is held but perhaps n.work.
+func (m *Module) published(t *server.Turn, n *node, items []store.Item) {
+	for _, f := range m.watchers {
+		for _, i := range items {
+			f(t, n.name.JID, n.name.Node, i)
+		}
 	}
-	id, p := m.archive.Add(t, n.name, event)
-	if p != nil {
-		t.Keep(p)
-	}
-	if id == "" {
-		return
-	}
-	b := xmlstream.AppendAttr([]byte("<stanza-id xmlns='"+spaceStanzaID+"'"), "by", n.name.JID.String())
-	b = xmlstream.AppendAttr(b, "id", id)
-	event.Add(&stanza.Raw{Name: xmlstream.Name{Space: spaceStanzaID, Local: "stanza-id"}, Bytes: append(b, "/>"...)})
 }
-
-// spaceStanzaID qualifies the id of a message in an archive. XEP-0359
-const spaceStanzaID = "urn:xmpp:sid:0"
 
 // room returns the ids of the items that have to go so that items can be kept and whose going is told, or refuses where
 // the node is to stay as it is when it is full (§7.1.2.5). The store removes them by itself.

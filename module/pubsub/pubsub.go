@@ -3,7 +3,8 @@
 // Package pubsub keeps nodes: entities publish to them, others subscribe and are told. One engine serves the nodes of
 // the service pubsub.DOMAIN and those of accounts, which module pep offers; a policy says what differs.
 //
-// XEP-0060 (partial, 1.30.0): no collections (XEP-0248), several subscriptions of one address, or leases
+// XEP-0060 (partial, 1.30.0): no collections (XEP-0248), several subscriptions of one address, or leases;
+// XEP-0442 (complete, 0.2.0)
 //
 // How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
 // (request.go) and is handled in one of: entity.go (what everybody may ask), subscribe.go, publish.go, owner.go, members.go.
@@ -95,31 +96,34 @@ type Audience interface {
 
 // Archive keeps what is published (XEP-0442). Module mam is one.
 type Archive interface {
-	// Add keeps s in the archive of a node, and returns its id there.
-	Add(t *server.Turn, a store.NodeName, s *stanza.Stanza) (id string, p *store.Pending)
-	// Answer answers q, a query of that archive, from those allowed to read it.
-	Answer(t *server.Turn, q *server.Query, a store.NodeName) (stanza.Payload, error)
-	// Forget drops the archive of a node that is deleted.
-	Forget(a store.NodeName) *store.Pending
+	// Add keeps s, of that author or of nobody, and returns its id there. Where p has failed already nothing is kept.
+	Add(t *server.Turn, a store.ArchiveName, with jid.JID, s *stanza.Stanza) (id string, p *store.Pending)
+	// Answer answers q, a request to that archive, from somebody who may read it. It may wait.
+	Answer(t *server.Turn, q *server.Query, a store.ArchiveName, see func(s *stanza.Stanza) bool) (stanza.Payload, error)
+	// Forget drops an archive.
+	Forget(a store.ArchiveName) *store.Pending
+	// Features are those of an address that has archives.
+	Features() []string
 }
 
 // Module is publish-subscribe.
 type Module struct {
-	config   atomic.Pointer[Config]
-	audience Audience // nil: accounts have no nodes
-	archive  Archive  // nil: none
-	server   *server.Server
-	store    store.Store
-	log      *slog.Logger
-	nodes    table
-	desk     *server.Desk
-	services map[jid.JID]*service
-	sizes    sizes
-	names    names
-	lastID   atomic.Uint64 // of notifications
-	watchers []func(t *server.Turn, owner jid.JID, node string, item store.Item)
-	removers []func(owner jid.JID, node string, ids []string)
-	metrics  struct {
+	config    atomic.Pointer[Config]
+	audience  Audience // nil: accounts have no nodes
+	archive   Archive  // nil: none
+	server    *server.Server
+	store     store.Store
+	log       *slog.Logger
+	nodes     table
+	desk      *server.Desk
+	services  map[jid.JID]*service
+	sizes     sizes
+	names     names
+	presences presences
+	lastID    atomic.Uint64 // of notifications
+	watchers  []func(t *server.Turn, owner jid.JID, node string, item store.Item)
+	removers  []func(owner jid.JID, node string, ids []string)
+	metrics   struct {
 		notifications, items, limited metrics.Counter
 	}
 }
@@ -168,7 +172,8 @@ func (m *Module) Init(h *server.Host) error {
 	m.metrics.limited = h.Metrics.Counter("stonechat_pubsub_limited_total",
 		"Requests refused for a bound of modules.pubsub: nodes, nodes_per_owner, subscriptions, subscriptions_per_node, affiliations, items, item_bytes.")
 	h.Metrics.GaugeFunc("stonechat_pubsub_nodes_loaded", "Nodes held in memory (modules.pubsub.cached_nodes).", m.nodes.size)
-	h.Deleted = m.deleted
+	m.presences.init()
+	h.Deleted, h.PresenceChanged, h.Ended = m.deleted, m.changed, m.ended
 	return m.serveHosts(h)
 }
 

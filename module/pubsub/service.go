@@ -2,9 +2,10 @@
 
 package pubsub
 
-// How to read this file: the place pubsub.DOMAIN, what it takes besides requests, and who of its subscribers is there.
+// How to read this file: the place pubsub.DOMAIN, and what it takes besides requests.
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -34,6 +35,8 @@ func (m *Module) serveHosts(h *server.Host) error {
 	}
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.serviceInfo})
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Items)(nil).XMLName(), Blocking: true, Do: m.serviceItems})
+	m.desk.IQ(server.IQHandler{Type: stanza.Set, Name: (*command)(nil).XMLName(), Blocking: true, Do: m.command})
+	m.serveArchives()
 	for _, domain := range h.Server.Domains() {
 		at, err := jid.New("", m.config.Load().Host+"."+domain, "")
 		if err != nil {
@@ -56,8 +59,12 @@ func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 	switch {
 	case !st.To.IsDomain():
 		return stanza.ItemNotFound.Err("") // errors of errors are not sent
+	case st.Kind == stanza.Presence:
+		s.presence(t, st)
 	case st.Kind == stanza.IQ:
 		s.desk.Answer(t, st)
+	case st.Kind == stanza.Message && st.Type == stanza.TypeError && fatal(st):
+		t.OffLoop(nil, st, s.bounced)
 	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Has(form.NS, "x"):
 		t.OffLoop(nil, st, s.message)
 	case st.Kind == stanza.Message && st.Type != stanza.TypeError && st.Type != stanza.Headline:
@@ -74,43 +81,42 @@ func (s *service) message(t *server.Turn, st *stanza.Stanza) {
 	}
 }
 
-func (m *Module) toService(t *server.Turn, q *server.Query) (stanza.Payload, error) {
-	return m.serve(t, q, q.To.Bare().Clone())
+// fatal reports whether the error of a notification says that its receiver will not be there again: an address that does
+// not exist, or a resource that has gone (§13.4).
+func fatal(st *stanza.Stanza) bool {
+	switch st.Refusal().Condition {
+	case stanza.Gone, stanza.ItemNotFound:
+		return true
+	case stanza.ServiceUnavailable, stanza.RecipientUnavailable:
+		return st.From.IsFull()
+	}
+	return false
 }
 
-// available reports whether an address, or any resource of it, is available in one of the states named, or at all.
-func (m *Module) available(j jid.JID, shows []string) bool {
-	u, release, ok := m.server.Lookup(j)
-	if !ok {
-		return false
+// bounced ends the subscriptions of an address that is no more.
+func (s *service) bounced(t *server.Turn, st *stanza.Stanza) {
+	j := st.From.Clone()
+	r := &request{Module: s.Module, ctx: context.Background(), t: t, at: s.at, bare: j.Bare()}
+	list, err := s.store.Memberships(r.ctx, s.at, r.bare, "", 0)
+	if err != nil {
+		s.log.Error("subscriptions not ended", "jid", j.String(), "err", err)
+		return
 	}
-	defer release()
-	for _, se := range u.Sessions(nil) {
-		p := se.Presence()
-		if !p.Available || j.IsFull() && se.JID != j {
+	for _, m := range list {
+		n, release, err := r.look(m.Node, true)
+		if err != nil {
 			continue
 		}
-		if len(shows) == 0 || showIn(p.Stanza, shows) {
-			return true
+		n.mu.Lock()
+		sub := n.subscriptions[j]
+		n.mu.Unlock()
+		if sub != nil {
+			s.runAfter(n, r.leave(n, sub, false))
 		}
+		release()
 	}
-	return false
 }
 
-// showIn reports whether presence is in one of the states; "online" is that of one that says nothing.
-func showIn(presence []byte, shows []string) bool {
-	s, err := stanza.Parse(presence)
-	if err != nil {
-		return false
-	}
-	show := "online"
-	if i := s.Find(stanza.NSClient, "show"); i >= 0 {
-		show = s.Reader(i).Text()
-	}
-	for _, x := range shows {
-		if x == show {
-			return true
-		}
-	}
-	return false
+func (m *Module) toService(t *server.Turn, q *server.Query) (stanza.Payload, error) {
+	return m.serve(t, q, q.To.Bare().Clone())
 }

@@ -108,6 +108,9 @@ func (r *request) admit(n *node, sub *subscription, fresh bool) *store.Pending {
 	n.put(sub)
 	owners := n.owners()
 	n.mu.Unlock()
+	if sub.options.Temporary {
+		r.presences.watch(n.name, sub.jid)
+	}
 	return r.commit(n, func(t *server.Turn) {
 		switch {
 		case !fresh:

@@ -107,6 +107,44 @@ func TestConverse(t *testing.T) {
 	romeo.sees(web.own, "unavailable")
 }
 
+// TestConverseRoom lets somebody with a browser join a room, read what was said there before, and talk.
+func TestConverseRoom(t *testing.T) {
+	t.Parallel()
+	need(t, converse, slixmpp)
+	s := start(t)
+	romeo := social["slixmpp"](s, s.name("romeo"))
+	room := "garden@conference." + domain
+	romeo.arrive()
+	romeo.do("join %s Romeo", room)
+	romeo.expect("joined " + room)
+	romeo.do("unlock %s", room)
+	romeo.expect("unlocked " + room)
+	before := []string{"But, soft! what light through yonder window breaks?", "It is the east, and Juliet is the sun.", "<b>1</b> & 2 🌹"}
+	for _, text := range before {
+		romeo.do("roomsay %s %s", room, text)
+		romeo.expect("room " + room + "/Romeo " + text)
+	}
+
+	web := newConverse(s, s.name("juliet"), s.authority)
+	web.do("connect")
+	web.expect("online juliet@" + domain)
+	web.do("enter %s", room)
+	web.expect("entered " + room)
+	for _, text := range before {
+		web.do("shows %s", text)
+		web.expect("shown " + text)
+	}
+	web.do("say Ay me!")
+	romeo.expect("room " + room + "/Juliet Ay me!")
+	romeo.do("roomsay %s She speaks.", room)
+	web.do("shows She speaks.")
+	web.expect("shown She speaks.")
+	picture := filepath.Join(t.ArtifactDir(), "converse-room.png")
+	web.do("picture %s", picture)
+	web.expect("picture")
+	web.do("leave")
+}
+
 // TestConverseRefusal: the browser does not come in where it does not know the authority.
 func TestConverseRefusal(t *testing.T) {
 	t.Parallel()

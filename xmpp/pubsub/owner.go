@@ -90,9 +90,9 @@ func (q *OwnerRequest) DecodeXML(r *xmlstream.Reader) error {
 }
 
 func deletion(r *xmlstream.Reader) *Delete {
-	d := &Delete{Node: r.Attr("node")}
+	d, space := &Delete{Node: r.Attr("node")}, r.Name().Space
 	for n := range r.Children() {
-		if n.Local == "redirect" {
+		if n == (xmlstream.Name{Space: space, Local: "redirect"}) {
 			d.Redirect = r.Attr("uri")
 		}
 	}

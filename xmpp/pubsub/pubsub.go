@@ -410,12 +410,15 @@ func address(r *xmlstream.Reader, name string) jid.JID {
 }
 
 func subscription(r *xmlstream.Reader) *Subscription {
+	space := r.Name().Space
 	s := &Subscription{
 		Node: r.Attr("node"), JID: address(r, "jid"), SubID: r.Attr("subid"),
 		State: State(r.Attr("subscription")), Expiry: r.Attr("expiry"),
 	}
 	for n := range r.Children() {
-		s.Options = s.Options || n.Local == "subscribe-options"
+		if n == (xmlstream.Name{Space: space, Local: "subscribe-options"}) {
+			s.Options = true
+		}
 	}
 	return s
 }
@@ -438,7 +441,7 @@ func items(r *xmlstream.Reader) *Items {
 		x.Max = &most
 	}
 	for n := range r.Children() {
-		if n.Local == "item" && (n.Space == NS || n.Space == NSEvent) {
+		if n == (xmlstream.Name{Space: NS, Local: "item"}) {
 			x.Items = append(x.Items, item(r))
 		}
 	}
@@ -458,9 +461,9 @@ func item(r *xmlstream.Reader) Item {
 }
 
 func subscriptions(r *xmlstream.Reader) *Subscriptions {
-	s := &Subscriptions{Node: r.Attr("node")}
+	s, space := &Subscriptions{Node: r.Attr("node")}, r.Name().Space
 	for n := range r.Children() {
-		if n.Local == "subscription" {
+		if n == (xmlstream.Name{Space: space, Local: "subscription"}) {
 			s.List = append(s.List, *subscription(r))
 		}
 	}
@@ -468,9 +471,9 @@ func subscriptions(r *xmlstream.Reader) *Subscriptions {
 }
 
 func affiliations(r *xmlstream.Reader) *Affiliations {
-	a := &Affiliations{Node: r.Attr("node")}
+	a, space := &Affiliations{Node: r.Attr("node")}, r.Name().Space
 	for n := range r.Children() {
-		if n.Local == "affiliation" {
+		if n == (xmlstream.Name{Space: space, Local: "affiliation"}) {
 			a.List = append(a.List, AffiliationOf{
 				Node: r.Attr("node"), JID: address(r, "jid"), Affiliation: Affiliation(r.Attr("affiliation")),
 			})

@@ -76,9 +76,15 @@ const commands = {
     await view.locator("converse-chat textarea, converse-chat .chat-textarea").first().waitFor();
     tell("open", contact);
   },
+  // enter joins a room.
+  async enter(room) {
+    await view.evaluate((room) => void window.string.api.rooms.open(room, { nick: "Juliet" }, true), room);
+    await view.locator("converse-muc textarea, converse-muc .chat-textarea").first().waitFor();
+    tell("entered", room);
+  },
   // say writes into the open chat, as a person does.
   async say(text) {
-    const input = view.locator("converse-chat textarea, converse-chat .chat-textarea").first();
+    const input = view.locator("converse-chat textarea, converse-chat .chat-textarea, converse-muc textarea").locator("visible=true").first();
     await input.fill(text);
     await input.press("Enter");
   },

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+// How to read this file: what follows from presence: who is available, temporary subscriptions (§13.5), and items that
+// go with their publishers (pubsub#purge_offline). Of accounts here sessions tell; others send their presence to the
+// service themselves.
+//
+// Deviation: a service does not subscribe to the presence of its subscribers, and at its nodes on_sub_and_presence means
+// on_sub; that it does what it says is for accounts.
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// presences is what this module knows of presence.
+type presences struct {
+	mu        sync.Mutex
+	elsewhere map[jid.JID]string                      // show of available resources that are no sessions here
+	temporary map[jid.JID]map[store.NodeName]struct{} // nodes at which a bare address has subscriptions that end with its presence
+	purging   map[store.NodeName]struct{}             // nodes in memory whose items go with their publishers
+}
+
+// maxElsewhere is how many resources elsewhere are known.
+const maxElsewhere = 100_000
+
+func (p *presences) init() {
+	p.elsewhere = make(map[jid.JID]string)
+	p.temporary = make(map[jid.JID]map[store.NodeName]struct{})
+	p.purging = make(map[store.NodeName]struct{})
+}
+
+// watch remembers that a subscription ends with its subscriber's presence.
+func (p *presences) watch(name store.NodeName, j jid.JID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bare := j.Bare()
+	if p.temporary[bare] == nil {
+		p.temporary[bare] = make(map[store.NodeName]struct{})
+	}
+	p.temporary[bare][name] = struct{}{}
+}
+
+// mark remembers whether the items of a node in memory go with their publishers.
+func (p *presences) mark(name store.NodeName, purges bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if purges {
+		p.purging[name] = struct{}{}
+	} else {
+		delete(p.purging, name)
+	}
+}
+
+// presence takes what somebody elsewhere sends to the service.
+func (s *service) presence(t *server.Turn, st *stanza.Stanza) {
+	if s.server.Serves(st.From.Domain()) {
+		return // its session is known
+	}
+	j := st.From.Clone()
+	p := &s.presences
+	p.mu.Lock()
+	switch {
+	case st.Type == stanza.Unavailable || st.Type == stanza.TypeError:
+		delete(p.elsewhere, j)
+	case st.Type == stanza.Available && len(p.elsewhere) < maxElsewhere:
+		p.elsewhere[j] = showOf(st)
+	}
+	gone := st.Type == stanza.Unavailable || st.Type == stanza.TypeError
+	p.mu.Unlock()
+	if gone {
+		t.OffLoop(nil, st, func(*server.Turn, *stanza.Stanza) { s.left(j) })
+	}
+}
+
+// changed is told of each session's presence.
+func (m *Module) changed(_ *server.Turn, se *server.Session, was server.Presence) {
+	if was.Available && !se.Presence().Available {
+		m.gone(se.JID)
+	}
+}
+
+// ended is told of each session's end.
+func (m *Module) ended(_ *server.Turn, se *server.Session, was server.Presence) {
+	if was.Available {
+		m.gone(se.JID)
+	}
+}
+
+// gone has what follows when a resource is not available any more done, if anything does.
+func (m *Module) gone(j jid.JID) {
+	p := &m.presences
+	p.mu.Lock()
+	any := len(p.temporary[j.Bare()]) > 0 || len(p.purging) > 0
+	p.mu.Unlock()
+	if any {
+		go m.left(j) // it may wait for the store
+	}
+}
+
+// left ends the temporary subscriptions of an address that is not available, and removes what it has published where that
+// goes with it.
+func (m *Module) left(j jid.JID) {
+	p := &m.presences
+	bare := j.Bare()
+	p.mu.Lock()
+	var names []store.NodeName
+	for name := range p.temporary[bare] {
+		names = append(names, name)
+	}
+	var purging []store.NodeName
+	for name := range p.purging {
+		purging = append(purging, name)
+	}
+	p.mu.Unlock()
+	ctx := context.Background()
+	for _, name := range names {
+		if err := m.endTemporary(ctx, name, bare); err != nil {
+			m.log.Error("temporary subscription not ended", "jid", bare.String(), "err", err)
+		}
+	}
+	if len(purging) == 0 || m.available(bare, nil) {
+		return
+	}
+	for _, name := range purging {
+		n, release, err := m.hold(ctx, name, true)
+		if err != nil {
+			continue
+		}
+		n.mu.Lock()
+		if n.last != nil && n.last.Publisher == bare {
+			n.last = nil // read again when the node is
+			n.stale = true
+		}
+		n.mu.Unlock()
+		release()
+	}
+	m.store.Commit(store.PurgePublisher{Publisher: bare}).OnDone(func(err error) {
+		if err != nil {
+			m.log.Error("items of a publisher who left not removed", "jid", bare.String(), "err", err)
+		}
+	})
+}
+
+// endTemporary ends those subscriptions of a bare address whose resource is not available.
+func (m *Module) endTemporary(ctx context.Context, name store.NodeName, bare jid.JID) error {
+	n, release, err := m.hold(ctx, name, true)
+	if err != nil {
+		return err
+	}
+	defer release()
+	left := false
+	var ops []store.Op
+	n.mu.Lock()
+	for _, s := range n.of(bare) {
+		switch {
+		case !s.options.Temporary:
+		case m.available(s.jid, nil):
+			left = true
+		default:
+			n.remove(s.jid)
+			ops = append(ops, store.DeleteSubscription{Name: name, JID: s.jid})
+		}
+	}
+	n.mu.Unlock()
+	if !left {
+		m.presences.mu.Lock()
+		delete(m.presences.temporary[bare], name)
+		if len(m.presences.temporary[bare]) == 0 {
+			delete(m.presences.temporary, bare)
+		}
+		m.presences.mu.Unlock()
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if size, err := m.sizeOf(ctx, name.JID); err == nil {
+		size.subscriptions.Add(-int64(len(ops)))
+	}
+	m.commit(n, nil, ops...)
+	return nil
+}
+
+// available reports whether an address, or any resource of it, is available in one of the states named, or at all.
+func (m *Module) available(j jid.JID, shows []string) bool {
+	if !m.server.Serves(j.Domain()) {
+		return m.availableElsewhere(j, shows)
+	}
+	u, release, ok := m.server.Lookup(j)
+	if !ok {
+		return false
+	}
+	defer release()
+	for _, se := range u.Sessions(nil) {
+		p := se.Presence()
+		if !p.Available || j.IsFull() && se.JID != j {
+			continue
+		}
+		if len(shows) == 0 {
+			return true
+		}
+		if s, err := stanza.Parse(p.Stanza); err == nil && slices.Contains(shows, showOf(s)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Module) availableElsewhere(j jid.JID, shows []string) bool {
+	p := &m.presences
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in := func(show string) bool { return len(shows) == 0 || slices.Contains(shows, show) }
+	if j.IsFull() {
+		show, ok := p.elsewhere[j]
+		return ok && in(show)
+	}
+	for k, show := range p.elsewhere {
+		if k.Bare() == j && in(show) {
+			return true
+		}
+	}
+	return false
+}
+
+// showOf is the state that presence tells; "online" is that of one that says nothing. §17.4.2
+func showOf(s *stanza.Stanza) string {
+	if i := s.Find(stanza.NSClient, "show"); i >= 0 {
+		return s.Reader(i).Text()
+	}
+	return "online"
+}
