@@ -35,6 +35,8 @@ type Outbox struct {
 	running  bool // by somebody, or stopped for the store
 	together int  // entries at the head of queue that are sent together; 0: not yet decided
 	row      int  // which of them is next
+	lead     int  // the first of them that has receivers left
+	anew     bool // the next copy is for others than those who were sent to
 	until    int  // up to which receiver each of them is sent now
 	later    bool // a turn that is not over will have the outbox run
 	stopped  int  // Pauses without their Resume
@@ -68,8 +70,8 @@ const (
 // receiver's session.
 func (o *Outbox) Add(t *Turn, n int, copy func(i int) *stanza.Stanza) { o.AddTogether(t, nil, n, copy) }
 
-// AddTogether is Add for copies that go to the same receivers, one by one, as others with an equal to and n.
-// nil is equal to nothing.
+// AddTogether is Add for copies that go to the same receivers, one by one, as others with an equal to: those with a
+// greater n to more of them. nil is equal to nothing.
 func (o *Outbox) AddTogether(t *Turn, to any, n int, copy func(i int) *stanza.Stanza) {
 	if n <= 0 {
 		return
@@ -196,34 +198,46 @@ func (o *Outbox) send(t *Turn, n int) (more bool) {
 func (o *Outbox) take() (s *stanza.Stanza, r Receipt, last, first bool) {
 	o.mu.Lock()
 	if o.together == 0 {
-		o.together, o.row, o.until = o.group(), 0, sliceReceivers
+		o.together, o.row, o.lead, o.until = o.group(), 0, 0, sliceReceivers
 	}
 	c := &o.queue[o.row]
-	first = o.row == 0
+	first, o.anew = o.row == o.lead, false
 	i, mk := c.next, c.make
 	r, last = c.receipt, i+1 == c.n
 	c.next++
 	if last || c.next == o.until {
-		o.row++
-	}
-	if o.row == o.together {
-		o.row = 0
-		o.until += sliceReceivers
-		if last {
-			clear(o.queue[:o.together])
-			o.queue, o.together = o.queue[o.together:], 0
-		}
+		o.nextRow()
 	}
 	o.waiting--
 	o.mu.Unlock()
 	return mk(i), r, last, first
 }
 
+// nextRow goes to the next of the group that has receivers left among those who are sent to now; behind the last of
+// them to further receivers; behind those to the next group. The caller holds mu.
+func (o *Outbox) nextRow() {
+	for row := o.row + 1; row < o.together; row++ {
+		if c := &o.queue[row]; c.next < min(c.n, o.until) {
+			o.row = row
+			return
+		}
+	}
+	o.anew = true
+	o.until += sliceReceivers
+	for row := range o.together {
+		if c := &o.queue[row]; c.next < c.n {
+			o.row, o.lead = row, row
+			return
+		}
+	}
+	clear(o.queue[:o.together])
+	o.queue, o.together = o.queue[o.together:], 0
+}
+
 // group is how many of the queue can be sent together. The caller holds mu.
 func (o *Outbox) group() int {
-	first := &o.queue[0]
-	k := 1
-	for first.to != nil && k < min(len(o.queue), mostTogether) && o.queue[k].to == first.to && o.queue[k].n == first.n {
+	to, k := o.queue[0].to, 1
+	for to != nil && k < min(len(o.queue), mostTogether) && o.queue[k].to == to {
 		k++
 	}
 	return k
@@ -242,7 +256,7 @@ func (o *Outbox) idle() (idle, anew bool) {
 		o.queue, o.together, o.running = nil, 0, false
 		return true, false
 	}
-	return false, o.row == 0
+	return false, o.anew
 }
 
 // Pause implements Reader, for the turns of the outbox itself: a copy has gone to a worker.

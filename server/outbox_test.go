@@ -4,6 +4,7 @@ package server
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -140,6 +141,30 @@ func TestOutboxTogether(t *testing.T) {
 					at++
 				}
 			}
+		}
+		// Some are for fewer of them.
+		for i, n := range []int{many, 5, sliceReceivers, sliceReceivers + 1, many} {
+			e.to = e.to[:n]
+			if err := a.batch(head(fmt.Sprint("n", i))); err != nil {
+				t.Fatal(err)
+			}
+			e.to = e.to[:many]
+		}
+		a.settle()
+		counts, last := map[string]int{}, map[string]string{}
+		for _, x := range away.got() {
+			m := regexp.MustCompile(`to='(r\d+@example.net)' id='(n\d)'`).FindStringSubmatch(x)
+			if m[2] <= last[m[1]] {
+				t.Fatalf("%s gets %s after %s", m[1], m[2], last[m[1]])
+			}
+			last[m[1]] = m[2]
+			counts[m[2]]++
+		}
+		if got := fmt.Sprint(counts); got != fmt.Sprintf("map[n0:%d n1:5 n2:%d n3:%d n4:%d]", many, sliceReceivers, sliceReceivers+1, many) {
+			t.Error(got)
+		}
+		if !e.out.Empty() {
+			t.Error("something is left")
 		}
 		e.together = false
 		a.send(head("4") + head("5"))

@@ -162,8 +162,7 @@ func (r *room) setRoles(t *server.Turn, q *server.Query, items []muc.Item) (stan
 
 // answerThen lets go of mu, answers, and lets others hear of it then (§8.2).
 func (r *room) answerThen(t *server.Turn, q *server.Query) error {
-	dirty := r.dirty
-	r.dirty = nil
+	dirty := r.take()
 	r.mu.Unlock()
 	err := q.Answer(t, nil)
 	for _, o := range dirty {

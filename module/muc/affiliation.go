@@ -50,8 +50,7 @@ func (r *room) affiliate(t *server.Turn, e edit) error {
 			r.post(t, r.invitation(r.jid, muc.Invite{To: user}))
 		}
 	}
-	dirty := r.dirty
-	r.dirty = nil
+	dirty := r.take()
 	r.mu.Unlock()
 	if e.done != nil {
 		e.done()
@@ -231,6 +230,14 @@ func (r *room) tellAffiliation(t *server.Turn, user jid.JID, a muc.Affiliation) 
 func (r *room) forget(t *server.Turn, user jid.JID) {
 	delete(r.voice, user)
 	delete(r.asking, user)
+	if _, wears := r.wardrobe.worn[user]; wears {
+		next := r.wardrobe.with()
+		delete(next.worn, user)
+		r.wardrobe = next
+		if r.kept.Load() {
+			r.commit(next.encode(r.jid)...)
+		}
+	}
 	if _, known := r.people[user]; !known {
 		return
 	}

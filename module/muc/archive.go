@@ -73,7 +73,8 @@ func (m *Module) remembered(r *room) error {
 	if !r.archives() || r.options.history == 0 {
 		return nil
 	}
-	list, err := m.archive.Last(context.Background(), r.archive(), time.Time{}, r.options.history)
+	// Some of them may be tombstones.
+	list, err := m.archive.Last(context.Background(), r.archive(), time.Time{}, 2*r.options.history)
 	if err != nil {
 		return fmt.Errorf("muc: history of %s: %w", r.jid, err)
 	}
@@ -243,8 +244,7 @@ func (m *Module) moderate(t *server.Turn, q *server.Query) (stanza.Payload, erro
 	s.Clip()
 	r.tell(t, func(*session) *stanza.Stanza { return s })
 	p := r.bury(ask.ID, found, &retract.Retracted{Stamp: t.Now, Moderated: by, Reason: ask.Reason})
-	dirty := r.dirty
-	r.dirty = nil
+	dirty := r.take()
 	r.mu.Unlock()
 	err = p.Wait(context.Background())
 	if err == nil {

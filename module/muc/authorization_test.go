@@ -111,6 +111,11 @@ func TestAuthorization(t *testing.T) {
 		{"cancels the configuration", iq("set", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='cancel'/></query>"), ".FFFFF.FFFF", nil},
 		{"destroys", iq("set", "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>"), ".FFFFF.FFFF", nil},
 		{"sets the vCard", iq("set", "<vCard xmlns='vcard-temp'><FN>x</FN></vCard>"), ".FFFFF.FFFF", nil},
+		{"makes a hat", iq("set", newHat("urn:x:hat")), "..FFFF..FFF", nil},
+		{"gives a hat away", iq("set", wear("page@d", "urn:x:fools")), "..FFFF..FFF", nil},
+		{"destroys a hat", iq("set", hats(hatDestroy, hatURI, "urn:x:fools")), "..FFFF..FFF", nil},
+		{"lists hats", iq("set", "<command xmlns='"+nsCommands+"' node='"+hatList+"'/>"), "......" + "..FFF", nil},
+		{"lists who wears hats", iq("set", "<command xmlns='"+nsCommands+"' node='"+hatAssigned+"'/>"), "..FFFF..FFF", nil},
 		{"reads the vCard", iq("get", "<vCard xmlns='vcard-temp'/>"), "...........", nil},
 		{"asks to register", iq("get", "<query xmlns='jabber:iq:register'/>"), "..........N", nil},
 		{"asks to register where nobody may", iq("get", "<query xmlns='jabber:iq:register'/>"), "...NNN...NN", []string{fieldRegister, "0"}},
@@ -161,6 +166,7 @@ func (c *cast) play(room string, column byte, options []string) {
 	if what := map[byte]string{'o': "owner", 'O': "owner", 'a': "admin", 'A': "admin", 'm': "member", 'M': "member", 'b': "outcast"}[column]; what != "" {
 		c.boss.must("set", room, affiliation("actor@d", what))
 	}
+	c.boss.must("set", room, newHat("urn:x:fools"))
 	for nick, p := range map[string]*peer{"duke": c.duke, "maid": c.maid, "page": c.page, "fool": c.fool, "chief": c.chief} {
 		p.send(enter(room, nick))
 	}

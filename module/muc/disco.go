@@ -24,6 +24,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
+// How to read this file: answers has all requests that the service and its rooms answer; info and items are what they say of
+// themselves.
+
 // request is a request that the service or a room answers.
 type request struct {
 	typ  stanza.Type
@@ -47,6 +50,7 @@ func (m *Module) answers(*server.Host) {
 		{stanza.Set, (*register.Query)(nil).XMLName(), m.registerSet, true},
 		{stanza.Get, vCardName(), m.vCardGet, true},
 		{stanza.Set, vCardName(), m.vCardSet, true},
+		{stanza.Set, (*command)(nil).XMLName(), m.command, true},
 	}
 	if m.archive != nil {
 		all = append(all,
@@ -144,7 +148,7 @@ func (r *room) info() *disco.Info {
 		}
 		return no
 	}
-	features := append(r.module.features(),
+	features := append(r.module.features(), muc.NSHats, nsCommands,
 		either(o.public, "muc_public", "muc_hidden"), either(o.membersOnly, "muc_membersonly", "muc_open"),
 		either(o.moderated, "muc_moderated", "muc_unmoderated"), either(o.persistent, "muc_persistent", "muc_temporary"),
 		either(o.whois == whoisAnyone, "muc_nonanonymous", "muc_semianonymous"),
@@ -166,6 +170,9 @@ func (r *room) info() *disco.Info {
 	)
 	if o.pubsub != "" {
 		f.Fields = append(f.Fields, form.Field{Var: fieldPubSub, Values: []string{o.pubsub}})
+	}
+	if len(r.wardrobe.hats) > 0 {
+		f.Fields = append(f.Fields, form.Field{Var: hatHash, Values: []string{r.wardrobe.hash()}})
 	}
 	if len(r.avatar) > 0 {
 		f.Fields = append(f.Fields, form.Field{Var: "muc#roominfo_avatarhash", Type: form.TextMulti, Values: r.avatar})

@@ -39,6 +39,7 @@ type bench struct {
 	registry *metrics.Registry
 	folder   string
 	config   Config
+	archive  Archive // nil: none
 }
 
 // flaky is a store whose disk may be full.
@@ -60,7 +61,7 @@ func (f *flaky) Commit(ops ...store.Op) *store.Pending {
 func usual() Config {
 	return Config{
 		Host: "rooms", Create: "anyone", MaxRooms: 1000, MaxRoomsPerCreator: 1000, MaxOccupants: 50, MaxAffiliations: 50, MaxHistory: 10,
-		MessageBytes: 4096, PresenceBytes: 1024, NickBytes: 30, VCardBytes: 2048, MaxRequests: 3, Registration: true,
+		MessageBytes: 4096, PresenceBytes: 1024, NickBytes: 30, VCardBytes: 2048, MaxHats: 2, MaxRequests: 3, Registration: true,
 		Default: Default{Public: true, History: 5},
 	}
 }
@@ -73,7 +74,13 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 
 func newBench(t testing.TB, c Config, accounts string) *bench {
 	t.Helper()
-	b := &bench{t: t, folder: t.TempDir(), config: c}
+	return newBenchWith(t, c, nil, accounts)
+}
+
+// newBenchWith is newBench with an archive.
+func newBenchWith(t testing.TB, c Config, a Archive, accounts string) *bench {
+	t.Helper()
+	b := &bench{t: t, folder: t.TempDir(), config: c, archive: a}
 	b.start()
 	for _, a := range strings.Fields(accounts) {
 		op := store.CreateAccount{Account: store.Account{JID: jid.MustParse(a + "@d"), Created: time.Now()}}
@@ -91,7 +98,7 @@ func (b *bench) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, nil)
+	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, b.archive)
 	b.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: b.store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: b.registry,
@@ -415,3 +422,16 @@ type idle struct{}
 
 func (idle) Pause()  {}
 func (idle) Resume() {}
+
+// hats is a command about hats, with the fields of its form.
+func hats(node string, pairs ...string) string {
+	x := "<command xmlns='" + nsCommands + "' node='" + node + "' action='execute'><x xmlns='jabber:x:data' type='submit'>"
+	for i := 0; i < len(pairs); i += 2 {
+		x += "<field var='" + pairs[i] + "'><value>" + pairs[i+1] + "</value></field>"
+	}
+	return x + "</x></command>"
+}
+
+func newHat(uri string) string { return hats(hatCreate, hatTitle, "A hat", hatURI, uri) }
+
+func wear(user, uri string) string { return hats(hatAssign, hatJID, user, hatURI, uri) }

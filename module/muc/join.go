@@ -125,12 +125,9 @@ func (r *room) admit(s *stanza.Stanza, join *muc.Join) (*occupant, error) {
 	if affiliation.Level() >= muc.Admin.Level() {
 		most += max(most/10, 5) // §7.2.10: a full room can be run
 	}
-	switch {
-	case len(r.list) >= most:
+	if len(r.list) >= most {
 		return nil, r.module.limited("max_occupants", &stanza.Error{
 			Type: stanza.Wait, Condition: stanza.ServiceUnavailable, Text: "the room is full"})
-	case r.out.Busy():
-		return nil, stanza.ResourceConstraint.Err("the room is busy")
 	}
 	return r.nicks[fold(nick)], nil
 }
@@ -160,7 +157,7 @@ func (r *room) bring(t *server.Turn, se *session, join *muc.Join, id []byte) {
 		if other == o || !r.options.broadcasts(other.role) {
 			continue
 		}
-		x := r.shapes(other, other.shown.presence, other.role, &news{})
+		x := r.presentOf(other)
 		if address {
 			first = append(first, x.full)
 		} else {
@@ -182,13 +179,14 @@ func (r *room) bring(t *server.Turn, se *session, join *muc.Join, id []byte) {
 	first = append(first, self)
 	first = append(first, r.history.wanted(r, join.History, t.Now)...)
 	first = append(first, r.subjectFor())
+	var copied stanza.Stanza
 	r.bulk(t, se, len(first), func(i int) *stanza.Stanza {
 		if se.left.Load() {
 			return nil
 		}
-		s := addressed(first[i], se)
-		first[i] = nil
-		return s
+		copied = *first[i]
+		copied.To = se.jid
+		return &copied
 	})
 }
 

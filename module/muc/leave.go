@@ -59,7 +59,7 @@ func (r *room) leaveOne(t *server.Turn, se *session, s *stanza.Stanza, n news) {
 	r.send(t, se, x.self)
 	r.drop(se)
 	if shown == se {
-		o.shown = o.sessions[len(o.sessions)-1]
+		o.shown, o.seen = o.sessions[len(o.sessions)-1], shape{}
 		if r.options.broadcasts(o.role) {
 			r.showOthers(t, o, r.shapes(o, o.shown.presence, o.role, &news{}))
 		}

@@ -20,6 +20,14 @@ func (r *room) say(t *server.Turn, s *stanza.Stanza) error {
 	if r.module.archive != nil && takesBack(s) {
 		return r.offLoop(t, s, r.takeBack)
 	}
+	if r.behind.Load() > crowd {
+		return r.offLoop(t, s, r.sayNow)
+	}
+	return r.sayNow(t, s)
+}
+
+// sayNow is say, here.
+func (r *room) sayNow(t *server.Turn, s *stanza.Stanza) error {
 	r.mu.Lock()
 	defer r.unlock(t)
 	o := r.occupantOf(s.From)

@@ -3,13 +3,13 @@
 // Package muc has the rooms: places at HOST.DOMAIN where many talk, each with its own rules about who
 // may enter, speak and see whom.
 //
-// XEP-0045 (complete, 1.35.5), XEP-0410 (complete, 1.1.0), XEP-0421 (complete, 1.0.1),
-// XEP-0486 (complete, 0.1.0)
+// XEP-0045 (complete, 1.35.5), XEP-0317 (complete, 0.3.1), XEP-0410 (complete, 1.1.0), XEP-0421 (complete, 1.0.1),
+// XEP-0425 (complete, 0.3.0), XEP-0486 (complete, 0.1.0)
 //
 // How to read this package: muc.go has the configuration and the way of a stanza to its room; table.go
 // which rooms are in memory, and how one is loaded, made and let go; room.go a room, who is in it and how
 // they are told; then a file for each use case: join.go, leave.go, message.go, invite.go, voice.go,
-// admin.go, affiliation.go, owner.go, options.go, register.go, archive.go, disco.go, relay.go, vcard.go.
+// admin.go, affiliation.go, owner.go, options.go, register.go, hats.go, archive.go, disco.go, relay.go, vcard.go.
 //
 // Locks: room.change is held, on workers only, while what lasts is changed and committed; room.mu, which may be
 // taken under it, while anything of the room is looked at. Nothing is routed and nothing waits under
@@ -56,6 +56,8 @@ type Config struct {
 	NickBytes int `yaml:"nick_bytes" default:"200" live:"yes"`
 	// Of a room's vCard, which has its picture.
 	VCardBytes config.Bytes `yaml:"vcard_bytes" default:"131072" live:"yes"`
+	// Hats of one room (XEP-0317).
+	MaxHats int `yaml:"max_hats" default:"100" live:"yes"`
 	// Requests to become a member of one room that nobody has decided on.
 	MaxRequests int `yaml:"max_requests" default:"100" live:"yes"`
 	// People may ask to be registered with a room, and have a nick reserved.
@@ -119,7 +121,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.metrics.refused = h.Metrics.CounterVec("stonechat_rooms_limited_total",
 		"What a bound of the rooms has refused (modules.muc.max_rooms, modules.muc.max_rooms_per_creator, modules.muc.max_occupants, "+
 			"modules.muc.max_affiliations, modules.muc.message_bytes, modules.muc.presence_bytes, modules.muc.nick_bytes, "+
-			"modules.muc.vcard_bytes, modules.muc.max_requests).", "key")
+			"modules.muc.vcard_bytes, modules.muc.max_hats, modules.muc.max_requests).", "key")
 	h.Metrics.GaugeFunc("stonechat_rooms_loaded", "Rooms in memory.", func() float64 { return float64(m.table.count()) })
 	m.table.rooms = make(map[jid.JID]*room)
 	m.desk = h.NewDesk()
@@ -192,6 +194,9 @@ func (m *Module) takePresence(t *server.Turn, s *stanza.Stanza) error {
 	}
 	if r := m.table.acquire(s.To.Bare()); r != nil {
 		defer m.release(t, r)
+		if r.crowded() {
+			return r.offLoop(t, s, r.present)
+		}
 		return r.present(t, s)
 	}
 	if !s.Has(muc.NS, "x") {

@@ -210,6 +210,9 @@ func (r *room) prepareOptions(next options, e edit) ([]store.Op, error) {
 	if r.vcard != nil {
 		first = append(first, store.SetRoomExtra{Room: r.jid, Name: extraVCard, Value: r.vcard})
 	}
+	if len(r.wardrobe.hats) > 0 {
+		first = append(first, r.wardrobe.encode(r.jid)...)
+	}
 	if len(first) > store.MaxCallOps {
 		return nil, stanza.NotAcceptable.Err("the room has too many people to become persistent")
 	}

@@ -41,6 +41,9 @@ func (m *Module) restore(kept store.Room) (*room, error) {
 	if b := kept.Extras[extraVCard]; b != nil {
 		r.setVCard(b)
 	}
+	if r.wardrobe, err = decodeWardrobe(kept.Extras[extraHats], kept.Extras[extraWorn]); err != nil {
+		return nil, fmt.Errorf("muc: hats of %s: %w", r.jid, err)
+	}
 	return r, nil
 }
 

@@ -32,24 +32,28 @@ type room struct {
 	gone    atomic.Bool // it is over; written under mu
 	change  sync.Mutex
 	out     server.Outbox
+	inside  atomic.Int32 // sessions; written under mu
+	behind  atomic.Int32 // of them those that catch up; written under mu
 
 	mu       sync.Mutex
 	options  options
-	locked   bool                  // until its owner has configured it
-	people   map[jid.JID]person    // by bare address, or domain
-	reserved map[string]jid.JID    // nicks that are somebody's, folded
-	voice    map[jid.JID]muc.Role  // given or taken by moderators, for those who come again
-	asking   map[jid.JID]string    // who wants to become a member, and the nick that he wants
-	nicks    map[string]*occupant  // who is in the room, by the folded nick
-	sessions map[jid.JID]*session  // by full address
-	list     []*session            // in the order of entering; what others have a copy of is not changed
-	order    []*occupant           // in the order of entering; the same
-	seq      uint64                // of what was told to everybody
-	catching map[*session]struct{} // whose own outbox is not empty
-	dirty    []*server.Outbox      // to be run when mu is let go
-	subject  *stanza.Stanza        // with its delay; nil: never set
+	locked   bool                        // until its owner has configured it
+	people   map[jid.JID]person          // by bare address, or domain
+	reserved map[string]jid.JID          // nicks that are somebody's, folded
+	voice    map[jid.JID]muc.Role        // given or taken by moderators, for those who come again
+	asking   map[jid.JID]string          // who wants to become a member, and the nick that he wants
+	nicks    map[string]*occupant        // who is in the room, by the folded nick
+	sessions map[jid.JID]*session        // by full address
+	list     []*session                  // in the order of entering; what others have a copy of is not changed
+	order    []*occupant                 // in the order of entering; the same
+	seq      uint64                      // of what was told to everybody
+	catching map[*session]struct{}       // whose own outbox is not empty
+	dirty    []*server.Outbox            // to be run when mu is let go
+	soiled   map[*server.Outbox]struct{} // the same
+	subject  *stanza.Stanza              // with its delay; nil: never set
 	history  history
 	vcard    []byte
+	wardrobe wardrobe
 	avatar   []string // hashes of the pictures in it
 }
 
@@ -70,6 +74,7 @@ type occupant struct {
 	role        muc.Role
 	sessions    []*session
 	shown       *session    // whose presence others see
+	seen        shape       // his presence as newcomers are sent it; empty: not yet made
 	moderator   atomic.Bool // the role is: for what is sent later, off the lock
 }
 
@@ -92,21 +97,38 @@ func (m *Module) newRoom(j, creator jid.JID, created time.Time) *room {
 	}
 }
 
+// crowd is so many that telling each something of its own takes longer than others on the loop should wait.
+const crowd = 64
+
+// crowded reports whether so many are in the room that who comes, or says how he is, is dealt with off the loop.
+func (r *room) crowded() bool { return r.inside.Load() > crowd }
+
 // unlock lets go of mu, and sends what was added meanwhile.
 func (r *room) unlock(t *server.Turn) {
-	dirty := r.dirty
-	r.dirty = nil
+	dirty := r.take()
 	r.mu.Unlock()
 	for _, o := range dirty {
 		o.Run(t)
 	}
 }
 
+// take is what is to be run when mu is let go. The caller holds mu.
+func (r *room) take() (dirty []*server.Outbox) {
+	dirty, r.dirty = r.dirty, nil
+	clear(r.soiled)
+	return dirty
+}
+
 // soil makes unlock run o.
 func (r *room) soil(o *server.Outbox) {
-	if !slices.Contains(r.dirty, o) {
-		r.dirty = append(r.dirty, o)
+	if _, already := r.soiled[o]; already {
+		return
 	}
+	if r.soiled == nil {
+		r.soiled = make(map[*server.Outbox]struct{})
+	}
+	r.soiled[o] = struct{}{}
+	r.dirty = append(r.dirty, o)
 }
 
 // tell sends everybody what pick makes for him, nil for nothing. pick runs later, on any goroutine, and
@@ -210,11 +232,13 @@ func (r *room) catchUp(t *server.Turn, se *session) {
 		r.catching = make(map[*session]struct{})
 	}
 	r.catching[se] = struct{}{}
+	r.behind.Store(int32(len(r.catching)))
 }
 
 // caughtUp makes se one that is told by the room's outbox. The caller holds mu.
 func (r *room) caughtUp(se *session) {
 	delete(r.catching, se)
+	r.behind.Store(int32(len(r.catching)))
 	se.own = nil
 	se.from.Store(r.seq + 1)
 }
@@ -281,6 +305,9 @@ func (r *room) shapes(o *occupant, s *stanza.Stanza, role muc.Role, n *news) sha
 		c := *s
 		c.From, c.To, c.ID = o.at, jid.JID{}, nil
 		c.Add(&o.id)
+		if hats := r.hatsOf(o.user); hats != nil {
+			c.Add(hats)
+		}
 		c.Add(&muc.User{Items: []muc.Item{it}, Statuses: slices.Concat(statuses...), Destroy: n.destroy})
 		c.Clip()
 		return &c
@@ -291,6 +318,14 @@ func (r *room) shapes(o *occupant, s *stanza.Stanza, role muc.Role, n *news) sha
 	}
 }
 
+// presentOf is an occupant as newcomers are sent him. The caller holds mu.
+func (r *room) presentOf(o *occupant) shape {
+	if o.seen.full == nil {
+		o.seen = r.shapes(o, o.shown.presence, o.role, &news{})
+	}
+	return o.seen
+}
+
 // announce tells everybody how an occupant is now, and those who may not see him only himself. The caller
 // holds mu.
 func (r *room) announce(t *server.Turn, o *occupant, n news) {
@@ -299,6 +334,7 @@ func (r *room) announce(t *server.Turn, o *occupant, n news) {
 
 // show sends everybody s, a presence of o. others says whether others get it. The caller holds mu.
 func (r *room) show(t *server.Turn, o *occupant, s *stanza.Stanza, role muc.Role, n news, others bool) {
+	o.seen = shape{}
 	x, sees := r.shapes(o, s, role, &n), r.sees()
 	reply := x.self
 	if n.asked != nil && n.id != nil {
@@ -323,6 +359,7 @@ func (r *room) show(t *server.Turn, o *occupant, s *stanza.Stanza, role muc.Role
 
 // showOthers sends x, a presence of o, to everybody else. The caller holds mu.
 func (r *room) showOthers(t *server.Turn, o *occupant, x shape) {
+	o.seen = shape{}
 	sees := r.sees()
 	r.tell(t, func(se *session) *stanza.Stanza {
 		switch {
@@ -350,6 +387,7 @@ func (r *room) enter(se *session) {
 	o.sessions = append(o.sessions, se)
 	r.sessions[se.jid] = se
 	r.list = append(r.list, se)
+	r.inside.Store(int32(len(r.list)))
 }
 
 // drop takes a session out of the lists, and reports whether it was the occupant's last. The caller holds
@@ -358,8 +396,10 @@ func (r *room) drop(se *session) (last bool) {
 	o := se.who
 	se.left.Store(true)
 	delete(r.catching, se)
+	r.behind.Store(int32(len(r.catching)))
 	delete(r.sessions, se.jid)
 	r.list = without(r.list, se)
+	r.inside.Store(int32(len(r.list)))
 	o.sessions = without(o.sessions, se)
 	if len(o.sessions) > 0 {
 		return false

@@ -100,6 +100,31 @@ func (v *life) tell(xml string, m message) error {
 	return v.await("acks", func() bool { return len(v.out) <= 20 })
 }
 
+// roomTalker sends messages to a room that archives them.
+func roomTalker() *keeper {
+	const room = "talk@" + rooms
+	return &keeper{
+		name: "talker", managed: true,
+		prepare: func(v *life) error {
+			if err := v.enter(room, "talker"); err != nil {
+				return err
+			}
+			return v.configure(room, "muc#roomconfig_enablearchiving", "1")
+		},
+		change: func(v *life, r *rand.Rand, n int) error {
+			if n == 0 {
+				if err := v.enter(room, "talker"); err != nil {
+					return err
+				}
+			}
+			m := message{"talker", "talk", v.round*stateChanges + n}
+			id := fmt.Sprintf("talker.talk.%d", m.n)
+			return v.tell("<message type='groupchat' to='"+room+"' id='"+id+"'><body>"+id+" hello</body></message>", m)
+		},
+		look: func(v *life) (map[string]string, error) { return v.ofArchive(room) },
+	}
+}
+
 // ofArchive is an archive's messages by the keys of the ledger.
 func (v *life) ofArchive(to string) (map[string]string, error) {
 	found, err := v.archived(to)

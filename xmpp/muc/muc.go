@@ -4,7 +4,7 @@
 // is run, invitations, and what else a room adds to what goes through it.
 //
 // XEP-0045 (complete, 1.35.5), XEP-0249 (complete, 1.2), XEP-0421 (complete, 1.0.1),
-// XEP-0317 (partial, 0.3.1): hats as they stand in presence; rooms give none yet
+// XEP-0317 (complete, 0.3.1)
 //
 // How to read this package: muc.go has the names, roles and affiliations, and how a room is entered;
 // user.go what rooms say in presence and messages; admin.go how they are run; extra.go what is not
