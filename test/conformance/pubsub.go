@@ -26,8 +26,12 @@ func (c *client) at(text string) (node, address string, fields string) {
 		address = ""
 	}
 	for option := range strings.SplitSeq(options, ", ") {
-		if name, value, _ := strings.Cut(option, " "); name != "" {
-			fields += formField("pubsub#"+name, value)
+		name, value, _ := strings.Cut(option, " ")
+		if name != "" && !strings.Contains(name, "#") {
+			name = "pubsub#" + name
+		}
+		if name != "" {
+			fields += formField(name, value)
 		}
 	}
 	return node, address, fields
