@@ -27,9 +27,6 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanzaid"
 )
 
-// nsRules announces the rules of XEP-0280 §6.1, all of them.
-const nsRules = "urn:xmpp:carbons:rules:0"
-
 // Module makes the copies.
 type Module struct {
 	accounts server.UserSlot[account]
@@ -58,7 +55,7 @@ func (*Module) Name() string { return "carbons" }
 func (m *Module) Init(h *server.Host) error {
 	m.accounts = server.NewUserSlot[account](h)
 	h.Feature(server.AtHost, carbons.NS)
-	h.Feature(server.AtHost, nsRules)
+	h.Feature(server.AtHost, carbons.NSRules)
 	// Others than the account itself are refused as at any account (XEP-0280 §4.1 recommends
 	// not-allowed, which would tell strangers that there is one).
 	for _, do := range []carbons.Switch{carbons.Enable, carbons.Disable} {

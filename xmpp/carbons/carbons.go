@@ -15,8 +15,12 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// NS qualifies all elements and is the feature of servers that make copies.
-const NS = "urn:xmpp:carbons:2"
+const (
+	// NS qualifies all elements and is the feature of servers that make copies.
+	NS = "urn:xmpp:carbons:2"
+	// NSRules is the feature of servers that choose messages by the rules of XEP-0280 §6.1.
+	NSRules = "urn:xmpp:carbons:rules:0"
+)
 
 // The elements of NS that are no copies. XEP-0280 §4, §5, §9
 const (
