@@ -15,7 +15,7 @@ import (
 const (
 	sliceRows   = 200 // removed or counted in one commit: a few milliseconds
 	sliceGap    = 20 * time.Millisecond
-	indexEvery  = 10 * time.Second
+	indexEvery  = 2 * time.Second
 	retainEvery = 10 * time.Minute
 	settled     = time.Minute // a row of that age is on the disk, and so are all before it
 )

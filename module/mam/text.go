@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	indexLag  = time.Minute // until then a message may still be told of for its second archive
+	indexLag  = 2 * time.Second // until then a message may still be told of for its second archive
 	indexRows = 100
 )
 
@@ -20,6 +20,10 @@ const (
 func (m *Module) index(ctx context.Context, now time.Time) error {
 	if !m.config.Load().FullText {
 		return nil
+	}
+	// What has a lower number than that is in the store then: what the index has passed it does not look at again.
+	if err := m.settle(ctx, nil); err != nil {
+		return err
 	}
 	for {
 		page, err := m.store.Unindexed(ctx, now.Add(-indexLag).UnixMicro(), indexRows)

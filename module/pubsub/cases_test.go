@@ -87,7 +87,7 @@ func TestWrong(t *testing.T) {
 			{ps.NS, "get", "<options node='n'/>", "modify bad-request jid-required"},
 			{ps.NS, "get", "<options node='n' jid='romeo@people'/>", "cancel unexpected-request not-subscribed"},
 			{ps.NS, "get", "<items/>", "modify bad-request nodeid-required"},
-			{ps.NS, "get", "<items node='n'><item id='no'/></items>", "cancel item-not-found"},
+			{ps.NS, "get", "<items node='n'><item id='no'/></items>", "<pubsub xmlns='" + ps.NS + "'><items node='n'/></pubsub>"},
 			{ps.NS, "get", "<items node='n'/><set xmlns='http://jabber.org/protocol/rsm'><after>no</after></set>", "cancel item-not-found"},
 			{ps.NS, "get", "<default node='no'/>", "cancel item-not-found"},
 			{ps.NS, "get", "", "modify bad-request"},
@@ -110,6 +110,20 @@ func TestWrong(t *testing.T) {
 		}
 		w.want(w.set(juliet, "<options node='n' jid='"+juliet+"'>"+form("subscribe_options", "pubsub#digest", "1")+"</options>"), "modify bad-request invalid-options")
 		w.want(w.get(romeo, "<items node='n'/>"), "<pubsub xmlns='"+ps.NS+"'>"+items("n", "a")+"</pubsub>")
+	})
+}
+
+// TestWriteOver: in a node to which everybody publishes nobody writes over another's item.
+func TestWriteOver(t *testing.T) {
+	bubble(t, defaults(), nil, func(w *world) {
+		w.node("n", "pubsub#publish_model", "open")
+		w.must(w.set(juliet, publish("n", "a")))
+		w.want(w.set(nurse, publish("n", "a")), "auth forbidden")
+		w.must(w.set(nurse, publish("n", "b")))
+		w.must(w.set(juliet, publish("n", "a")))
+		w.must(w.set(romeo, publish("n", "a"))) // the owner may
+		w.want(w.set(juliet, publish("n", "a")), "auth forbidden")
+		w.want(w.set(juliet, "<retract node='n'><item id='b'/></retract>"), "auth forbidden")
 	})
 }
 

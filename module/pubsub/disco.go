@@ -24,7 +24,7 @@ import (
 // featureNames are what the engine does, as features of service discovery without their namespace. §11
 func featureNames() []string {
 	return []string{
-		"config-node", "create-and-configure", "create-nodes", "delete-items", "delete-nodes",
+		"config-node", "config-node-max", "create-and-configure", "create-nodes", "delete-items", "delete-nodes",
 		"instant-nodes", "item-ids", "manage-subscriptions", "member-affiliation", "meta-data", "modify-affiliations",
 		"multi-items", "outcast-affiliation", "persistent-items", "presence-notifications", "publish", "publish-node-full",
 		"publish-only-affiliation", "publish-options", "publisher-affiliation", "purge-nodes", "retract-items",

@@ -92,10 +92,7 @@ func (r *request) byID(n *node, c *pubsub.Config, wanted []pubsub.Item, answer *
 			answer.Items = append(answer.Items, n.item(c, &list[i]))
 		}
 	}
-	if len(answer.Items) == 0 {
-		return stanza.ItemNotFound.Err("")
-	}
-	return nil
+	return nil // what is not there is left out. §6.5.9.12
 }
 
 // pageOf reads a page of items, in the order of their publication, and says where it is in the whole. set is nil where

@@ -60,6 +60,9 @@ func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, 
 	if err != nil {
 		return nil, err
 	}
+	if err := r.writeOver(n, &s, x.Items); err != nil {
+		return nil, err
+	}
 	p, err := r.put(r.ctx, r.t, n, ops, items)
 	if err != nil {
 		return nil, err
@@ -74,6 +77,36 @@ func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, 
 		return answer, nil
 	}
 	return r.after(n, p, answer)
+}
+
+// writeOver refuses those who are no publishers by name, but may publish all the same, to write over items of others.
+// n.work is held.
+func (r *request) writeOver(n *node, s *standing, items []pubsub.Item) error {
+	if s.affiliation >= store.AffiliationPublisher || !s.config.Persist {
+		return nil
+	}
+	q := store.ItemQuery{IDs: []string{}, Bare: true}
+	for _, i := range items {
+		if i.ID != "" {
+			q.IDs = append(q.IDs, i.ID)
+		}
+	}
+	if len(q.IDs) == 0 {
+		return nil
+	}
+	if err := n.settle(r.ctx); err != nil {
+		return err
+	}
+	list, err := r.store.Items(r.ctx, n.name, q)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if err := s.mayRemove(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func ids(items []store.Item) (list []pubsub.Item) {

@@ -119,7 +119,7 @@ func TestConverseRoom(t *testing.T) {
 	romeo.expect("joined " + room)
 	romeo.do("unlock %s", room)
 	romeo.expect("unlocked " + room)
-	before := []string{"But, soft! what light through yonder window breaks?", "It is the east, and Juliet is the sun.", "<b>1</b> & 2 🌹"}
+	before := []string{"But, soft! what light through yonder window breaks?", "It is the east, and Juliet is the sun.", "<b>1</b> & 2 ♥"}
 	for _, text := range before {
 		romeo.do("roomsay %s %s", room, text)
 		romeo.expect("room " + room + "/Romeo " + text)

@@ -17,7 +17,11 @@
 //     a line from its standard input, and tells what happens on its standard output: slixmpp, and
 //     @xmpp/client over TCP and over WebSocket (xmppjs_test.go, node_test.go).
 //   - a page (converse_test.go): Converse in a browser without a screen, which finds the server by its
-//     host-meta. It plays a shorter story; docs/images/converse.png is what -artifacts kept of it.
+//     host-meta. It plays shorter stories; docs/images/converse.png and converse-room.png are what
+//     -artifacts kept of them.
+//
+// social_test.go is another story, of rooms, archives, nodes and several devices, which slixmpp and the
+// library stanza play with each other.
 //
 // proxy_test.go has reverse proxies in front, with the configurations of the operator's guide.
 // server_test.go starts the server and makes certificates, tls_test.go looks at the TLS that it offers

@@ -55,6 +55,15 @@ func TestSocial(t *testing.T) {
 			meet(a, b)
 			copies(a, phone, b)
 			news(a, b)
+
+			// stanza tells its own name; contacts who use it, too, hear of it (XEP-0163).
+			speaks, hears := b, phone
+			if pair[0] == "stanza" {
+				speaks, hears = a, a
+			}
+			speaks.do("nick Jule & co")
+			speaks.expect("published nick")
+			hears.expect("nick " + speaks.own + " Jule & co")
 		})
 	}
 }
@@ -78,6 +87,16 @@ func meet(a, b *agent) {
 	b.expect("joined " + room)
 	b.do("roomsay %s Ay me!", room)
 	a.expect("room " + room + "/Juliet Ay me!")
+	for _, x := range []*agent{a, b} {
+		x.do("archive %s", room)
+		for _, text := range texts {
+			x.expect("kept " + room + " " + room + "/Romeo " + text)
+		}
+		x.expect("kept " + room + " " + room + "/Juliet Ay me!")
+		if got := x.expect("archive " + room); got != "4" {
+			x.t.Errorf("%s found %s messages", x.name, got)
+		}
+	}
 }
 
 // copies lets somebody talk on one device and follow on another, and find all of it in the archive.
