@@ -36,7 +36,9 @@ func (*nodes) Account(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	return nil, stanza.ItemNotFound.Err("")
 }
 
-func (n *nodes) Appeared(_ context.Context, owners []jid.JID, to jid.JID, wants func(string) bool) {
+func (n *nodes) Moment() uint64 { return 0 }
+
+func (n *nodes) Appeared(_ context.Context, owners []jid.JID, to jid.JID, _ uint64, wants func(string) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, owner := range owners {

@@ -51,7 +51,10 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
 	nodes := pubsub.New(settings[pubsub.Config](&w, "pubsub"))
-	w.addOn(mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes}), "pubsub", "pep")
+	marks := mds.New(settings[mds.Config](&w, "mds"), ownNodes{nodes})
+	if w.addOn(marks, "pubsub", "pep") {
+		nodes.OnRead(marks.Settle)
+	}
 	w.add(message.New())
 	w.add(offline.New(message.Kept))
 	var known mam.Roster
@@ -101,6 +104,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	books := bookmarks.New(settings[bookmarks.Config](&w, "bookmarks"), ownNodes{nodes})
 	if w.addOn(books, "pubsub", "pep") {
 		kept.Keep(bookmarks.Kept(), books)
+		nodes.OnRead(books.Settle)
 		nodes.OnPublish(books.Published)
 		nodes.OnRemove(books.Removed)
 	}

@@ -236,6 +236,25 @@ func (m *Module) unref(owner jid.JID, a *account) {
 	}
 }
 
+// Settle waits until the nodes of an account agree, if it is one of them that is to be read.
+func (m *Module) Settle(ctx context.Context, owner jid.JID, node string) error {
+	if node != bookmarks.NS && node != bookmarks.NSStorage {
+		return nil
+	}
+	m.mu.Lock()
+	busy := m.accounts[owner] != nil
+	m.mu.Unlock()
+	if !busy {
+		return nil
+	}
+	a := m.lock(owner)
+	defer m.unlock(owner, a)
+	t := m.server.NewTurn()
+	defer t.End()
+	_, err := m.agree(ctx, t, owner, nil)
+	return err
+}
+
 // Get returns the list, for private XML.
 func (m *Module) Get(ctx context.Context, u *server.User) ([]byte, error) {
 	a := m.lock(u.JID)

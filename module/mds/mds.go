@@ -50,7 +50,10 @@ type Module struct {
 }
 
 // account is one at a time's, so that the last word is published last.
-type account struct{ states []*state }
+type account struct {
+	states []*state
+	last   *store.Pending // of those that wait, and those that are being published
+}
 
 // state is the last word of one conversation.
 type state struct {
@@ -133,8 +136,26 @@ func (m *Module) add(owner jid.JID, id string, payload []byte) *store.Pending {
 		return nil
 	}
 	x := &state{id, payload, new(store.Pending)}
-	a.states = append(a.states, x)
+	a.states, a.last = append(a.states, x), x.kept
 	return x.kept
+}
+
+// Settle waits until what an account has displayed can be read, if that is the node to be read.
+func (m *Module) Settle(ctx context.Context, owner jid.JID, node string) error {
+	if node != mds.NS {
+		return nil
+	}
+	m.mu.Lock()
+	var last *store.Pending
+	if a := m.accounts[owner]; a != nil {
+		last = a.last
+	}
+	m.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	_ = last.Wait(ctx) // who waits for the state has been told if it was not stored
+	return nil
 }
 
 func (m *Module) signal() {

@@ -63,7 +63,11 @@ func (q *queue) take() (list []*interest, lost []pair) {
 // presence. A client that asks for a node later is told of that node then, for it has nothing yet.
 func (m *Module) come(x *interest) {
 	x.mu.Lock()
-	push := x.available && more(x.features, x.served) && !x.queued
+	asks := x.available && more(x.features, x.served)
+	if asks {
+		x.asked = m.engine.Moment()
+	}
+	push := asks && !x.queued
 	x.queued = x.queued || push
 	x.mu.Unlock()
 	if push {
@@ -81,7 +85,7 @@ func (m *Module) comeTo(x *interest, owner jid.JID) {
 		x.mu.Unlock()
 		return
 	}
-	x.new = append(x.new, owner)
+	x.new, x.gained = append(x.new, owner), m.engine.Moment()
 	push := !x.queued
 	x.queued = true
 	x.mu.Unlock()
@@ -128,6 +132,7 @@ func (m *Module) Run(ctx context.Context) error {
 func (m *Module) serve(ctx context.Context, x *interest) {
 	x.mu.Lock()
 	features, served, gained, available := x.features, x.served, x.new, x.available
+	asked, since := x.asked, x.gained
 	x.queued, x.served, x.new = false, features, nil
 	x.mu.Unlock()
 	if !available {
@@ -138,10 +143,10 @@ func (m *Module) serve(ctx context.Context, x *interest) {
 	}
 	if more(features, served) {
 		wants := func(node string) bool { return asks(features, node) && !asks(served, node) && x.wants(node) }
-		m.engine.Appeared(ctx, m.owners(x), x.who, wants)
+		m.engine.Appeared(ctx, m.owners(x), x.who, asked, wants)
 	}
 	if len(gained) > 0 && served != nil { // else all there are have been told of just now
-		m.engine.Appeared(ctx, gained, x.who, func(node string) bool { return asks(served, node) && x.wants(node) })
+		m.engine.Appeared(ctx, gained, x.who, since, func(node string) bool { return asks(served, node) && x.wants(node) })
 	}
 }
 

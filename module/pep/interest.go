@@ -32,6 +32,8 @@ type interest struct {
 	served    []string  // for these it was told what was published last
 	new       []jid.JID // whose presence it has come to see meanwhile
 	queued    bool      // to be told
+	asked     uint64    // the moment when it last asked for more nodes: what came later it was told as it came
+	gained    uint64    // that when it last came to see the presence of one of new
 }
 
 // wants reports whether news of a node are to be sent.

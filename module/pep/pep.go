@@ -59,9 +59,12 @@ type Disco interface {
 type Engine interface {
 	// Account answers a request to the nodes of q.User.
 	Account(t *server.Turn, q *server.Query) (stanza.Payload, error)
+	// Moment is a number greater than those before, for Appeared.
+	Moment() uint64
 	// Appeared sends what was published last at those of the owners' nodes that are wanted to the full
-	// address to, as far as it may see it. It waits for the store, and returns when all is sent.
-	Appeared(ctx context.Context, owners []jid.JID, to jid.JID, wants func(node string) bool)
+	// address to, as far as it may see it, but for what came after that Moment. It waits for the store, and returns
+	// when all is sent.
+	Appeared(ctx context.Context, owners []jid.JID, to jid.JID, since uint64, wants func(node string) bool)
 	// Recheck ends subscriptions of a contact to nodes of the owner that it may not have any more. It waits for
 	// the store.
 	Recheck(ctx context.Context, owner, contact jid.JID) error

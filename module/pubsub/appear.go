@@ -19,8 +19,9 @@ import (
 )
 
 // Appeared sends what was published last at those of the owners' nodes that are sent with presence and wanted to a resource
-// that has just become available, as far as it may see them. It waits for the store, and returns when all is on its way.
-func (m *Module) Appeared(ctx context.Context, owners []jid.JID, to jid.JID, wants func(node string) bool) {
+// that has just become available, as far as it may see them, but for what was published after that moment: of that it was told
+// as it came. It waits for the store, and returns when all is on its way.
+func (m *Module) Appeared(ctx context.Context, owners []jid.JID, to jid.JID, since uint64, wants func(node string) bool) {
 	for some := range slices.Chunk(owners, store.MaxNodeOwners) {
 		all, err := m.namesOf(ctx, some)
 		if err != nil {
@@ -31,7 +32,7 @@ func (m *Module) Appeared(ctx context.Context, owners []jid.JID, to jid.JID, wan
 		for i, names := range all {
 			for _, name := range names {
 				if node := name.Value(); wants(node) {
-					if err := m.sendLast(ctx, t, store.NodeName{JID: some[i], Node: node}, to); err != nil {
+					if err := m.sendLast(ctx, t, store.NodeName{JID: some[i], Node: node}, to, since); err != nil {
 						m.log.Error("last item not sent", "jid", some[i].String(), "err", err)
 					}
 				}
@@ -41,8 +42,11 @@ func (m *Module) Appeared(ctx context.Context, owners []jid.JID, to jid.JID, wan
 	}
 }
 
+// Moment is a number greater than those before: of two things it says which was first, whatever the clock does.
+func (m *Module) Moment() uint64 { return m.moments.Add(1) }
+
 // sendLast sends the last item of a node.
-func (m *Module) sendLast(ctx context.Context, t *server.Turn, name store.NodeName, to jid.JID) error {
+func (m *Module) sendLast(ctx context.Context, t *server.Turn, name store.NodeName, to jid.JID, since uint64) error {
 	n, release, err := m.hold(ctx, name, false)
 	if err != nil {
 		return err
@@ -56,7 +60,7 @@ func (m *Module) sendLast(ctx context.Context, t *server.Turn, name store.NodeNa
 		return nil
 	}
 	n.mu.Lock()
-	if n.exists {
+	if n.exists && n.moment <= since {
 		if msg := m.lastItem(n); msg != nil {
 			m.tellOne(t, n, to, msg)
 		}

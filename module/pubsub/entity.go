@@ -23,6 +23,11 @@ const answerBytes = 256 << 10
 // items retrieves (§6.5), the oldest first, as they were published. Where not all fit, the newest are returned and the
 // answer says that there are more.
 func (r *request) items(x *pubsub.Items, page *rsm.Set) (stanza.Payload, error) {
+	for _, f := range r.readers {
+		if err := f(r.ctx, r.at, x.Node); err != nil {
+			return nil, err
+		}
+	}
 	n, release, err := r.look(x.Node, false)
 	if err != nil {
 		return nil, err

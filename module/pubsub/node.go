@@ -48,6 +48,7 @@ type node struct {
 	list          []*subscription // of subscriptions, replaced whole; nil: to be made
 	items         int             // at least so many are kept, when what is pending is done
 	last          *store.Item
+	moment        uint64         // of its publication, since the node was loaded
 	stale         bool           // last is to be read again
 	lastAt        time.Time      // of the last item ever
 	pending       *store.Pending // the last change, or nil

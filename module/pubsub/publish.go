@@ -205,12 +205,13 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 			return nil, err
 		}
 	}
-	who := m.receivers(ctx, n)
+	moment := m.Moment() // before it is known who hears of it: who comes later is sent it as the last item
 	n.mu.Lock()
 	for i := range items {
 		items[i].At = n.next(time.Now())
 	}
 	n.mu.Unlock()
+	who := m.receivers(ctx, n)
 	event := m.message(n, c, n.event(c, items...))
 	var retract *stanza.Stanza
 	if len(old) > 0 {
@@ -227,7 +228,7 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 		m.tell(t, n, who, event)
 	}
 	n.mu.Lock()
-	n.last = &items[len(items)-1]
+	n.last, n.moment = &items[len(items)-1], moment
 	if !c.Persist && len(ops) == 0 {
 		told(t)
 		n.mu.Unlock()

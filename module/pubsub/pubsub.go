@@ -122,6 +122,8 @@ type Module struct {
 	presences presences
 	lastID    atomic.Uint64 // of notifications
 	watchers  []func(t *server.Turn, owner jid.JID, node string, item store.Item)
+	readers   []func(ctx context.Context, owner jid.JID, node string) error
+	moments   atomic.Uint64 // see Moment
 	removers  []func(owner jid.JID, node string, ids []string)
 	metrics   struct {
 		notifications, items, limited metrics.Counter
@@ -144,6 +146,12 @@ func (m *Module) Keep(a Archive) { m.archive = a }
 // OnPublish has f called, before Init, for each item that was published, on goroutines that must not wait.
 func (m *Module) OnPublish(f func(t *server.Turn, owner jid.JID, node string, item store.Item)) {
 	m.watchers = append(m.watchers, f)
+}
+
+// OnRead has f called, before Init, when somebody is about to read items, so that what is made of other things is there. It may
+// wait; an error refuses the request.
+func (m *Module) OnRead(f func(ctx context.Context, owner jid.JID, node string) error) {
+	m.readers = append(m.readers, f)
 }
 
 // OnRemove has f called, before Init, when items were removed from a node on purpose, on goroutines that must not wait:
