@@ -31,7 +31,7 @@ func stages() []stage {
 		{name: "thing", in: test, run: command("bash", "scripts/thing_size"), needs: all(linux)},
 		{name: "removal", in: test, run: removal("ping", "offline")},
 		{name: "conformance", in: test, run: goTest("./test/conformance", "-count=1", "-target=stonechat,prosody"),
-			needs: all(linux, debian("prosody")), limit: 10 * time.Minute},
+			needs: all(linux, debian("prosody")), limit: 20 * time.Minute},
 		{name: "crash", in: test, run: goTest("./test/crash", "-count=1"), needs: all(linux, debian("strace")), limit: 15 * time.Minute},
 		{name: "hostile", in: test, run: goTest("./test/hostile", "-count=1"), needs: all(linux, debian("openssl")), limit: 5 * time.Minute},
 		{name: "storm", in: test, run: goTest("./test/storm", "-count=1"), needs: all(linux), limit: 5 * time.Minute},
