@@ -171,6 +171,13 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		t.suspended = true
 		time.AfterFunc(d, st.Resume)
 	}
+	if s.Kind == stanza.IQ && se.out.behind() {
+		// It asks faster than it reads the answers, a page of an archive each perhaps: it is to read first.
+		se.server.metrics.answersWait.Inc()
+		st.Pause()
+		t.suspended = true
+		time.AfterFunc(backPressurePause, st.Resume)
+	}
 	if se.in.unsafe() > se.server.limits.Load().UnackedStanzas {
 		// The disk is slower than the sender: it waits, nobody else does.
 		se.server.metrics.backPressure.Inc()
