@@ -4,6 +4,7 @@ package mam
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -91,7 +92,7 @@ func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
 	if u.Guest() || !worth(s) || s.To.IsZero() || s.To.Bare() == u.JID {
 		return nil // what an account sends to itself is archived when it arrives
 	}
-	p, err := m.preferences(nil, u)
+	p, err := m.preferences(context.Background(), u)
 	if err != nil || !m.wanted(u, p, s.To) {
 		return err
 	}
@@ -170,7 +171,7 @@ func (m *Module) arriving(t *server.Turn, u *server.User, s *stanza.Stanza) erro
 	if p == nil || m.roster != nil && !m.roster.Ready(u) {
 		// An account that is away: this turn may wait, since it had to find out whether there is such an account.
 		var err error
-		t.OffLoop(u, s, func(*server.Turn, *stanza.Stanza) { p, err = m.preferences(nil, u) })
+		t.OffLoop(u, s, func(*server.Turn, *stanza.Stanza) { p, err = m.preferences(context.Background(), u) })
 		if err != nil {
 			return err
 		}

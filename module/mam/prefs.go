@@ -18,17 +18,13 @@ import (
 // prefs are an account's preferences, while it is in use; nil within: it has set none.
 type prefs struct{ set atomic.Pointer[mam.Prefs] }
 
-// preferences returns those of an account, which it reads unless they are at hand. ctx is nil where they are, or where there is
-// time to wait.
+// preferences returns those of an account, which it reads unless they are at hand.
 func (m *Module) preferences(ctx context.Context, u *server.User) (*prefs, error) {
 	if p := m.prefs.Of(u); p != nil {
 		return p, nil
 	}
 	p := new(prefs)
 	if !u.Guest() {
-		if ctx == nil {
-			ctx = context.Background()
-		}
 		b, err := m.store.ArchivePreferences(ctx, u.JID)
 		if err != nil {
 			return nil, fmt.Errorf("mam: preferences of %s: %w", u.JID, err)
@@ -80,7 +76,7 @@ func (m *Module) getPrefs(_ *server.Turn, q *server.Query) (stanza.Payload, erro
 	if !q.Own() {
 		return nil, stanza.Forbidden.Err("")
 	}
-	p, err := m.preferences(nil, q.User)
+	p, err := m.preferences(context.Background(), q.User)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +89,7 @@ func (m *Module) setPrefs(t *server.Turn, q *server.Query) (stanza.Payload, erro
 	if !q.Own() || q.User.Guest() {
 		return nil, stanza.Forbidden.Err("")
 	}
-	p, err := m.preferences(nil, q.User)
+	p, err := m.preferences(context.Background(), q.User)
 	if err != nil {
 		return nil, err
 	}

@@ -315,14 +315,6 @@ func (p *peer) gets(patterns ...string) {
 	}
 }
 
-// end ends the session.
-func (p *peer) end() {
-	t := p.b.NewTurn()
-	p.se.End(t, nil)
-	t.End()
-	synctest.Wait()
-}
-
 var condition = regexp.MustCompile(`<error type='(\w+)'><([a-z-]+) `)
 
 // ask sends a request and returns what is wrong with it, "" for nothing; what else came is forgotten.

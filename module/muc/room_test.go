@@ -191,7 +191,7 @@ func (nowhere) Present() bool                           { return false }
 func TestRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "boss maid knave")
-		boss, maid := b.bind("boss/r"), b.bind("maid/r")
+		boss := b.bind("boss/r")
 		boss.room(cave, "boss", fieldPersistent, "1", fieldName, "Cave", fieldModerated, "1", fieldWhois, "anyone", fieldPassword, "p", fieldBroadcast, "moderator participant")
 		boss.room("temporary@rooms.d", "boss")
 		boss.must("set", cave, admin("<item jid='maid@d' affiliation='member' nick='Maid'/><item jid='knave@d' affiliation='outcast'><reason>theft</reason></item>"))
@@ -206,7 +206,8 @@ func TestRestart(t *testing.T) {
 		}
 		before := form(boss)
 		b.restart()
-		boss, maid = b.bind("boss/r"), b.bind("maid/r")
+		boss = b.bind("boss/r")
+		maid := b.bind("maid/r")
 		if after := form(boss); after != before {
 			t.Errorf("the configuration was\n%s\nis\n%s", before, after)
 		}

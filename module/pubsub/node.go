@@ -105,17 +105,6 @@ func (t *table) hold(name store.NodeName) *node {
 	return n
 }
 
-// loaded returns the node of that name if it is in memory, held.
-func (t *table) loaded(name store.NodeName) *node {
-	t.mu.Lock()
-	known := t.by[name] != nil
-	t.mu.Unlock()
-	if !known {
-		return nil
-	}
-	return t.hold(name)
-}
-
 func (t *table) let(n *node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -84,7 +84,7 @@ func (c *conn) nodeState(id int64, n *store.NodeState) error {
 	if err != nil {
 		return err
 	}
-	return c.each(itemsNewest, []any{id, minSeq, maxSeq, false, 1, 0}, func(scan func(...any) error) (bool, error) {
+	return c.each(itemsNewest, []any{id, int64(minSeq), int64(maxSeq), false, 1, 0}, func(scan func(...any) error) (bool, error) {
 		i, err := scanItem(scan)
 		n.Last = &i
 		return false, err
