@@ -17,7 +17,7 @@ const serverOpen = "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server
 
 var capulet, montague = jid.MustParse("capulet.example"), jid.MustParse("montague.example")
 
-func peerConfig(certified bool) *stream.PeerConfig {
+func serversConfig(certified bool) *stream.PeerConfig {
 	return &stream.PeerConfig{
 		Serves:    func(domain string) bool { return domain == "montague.example" },
 		Certified: func(_ *stream.ReceivingServer, from jid.JID) bool { return certified && from == capulet },
@@ -48,7 +48,7 @@ func converse(a, b machine, size int, act func(machine, stream.Event)) {
 }
 
 // Two servers come to know each other by EXTERNAL, or are left to dialback, over STARTTLS and direct TLS.
-func TestPeers(t *testing.T) {
+func TestServers(t *testing.T) {
 	for _, c := range []struct {
 		name              string
 		direct, certified bool
@@ -61,7 +61,7 @@ func TestPeers(t *testing.T) {
 		{name: "not wanted", certified: true, events: "starttls starttls features"},
 	} {
 		for size := 1; size < 700; size = size*3 + 1 {
-			config := peerConfig(c.certified)
+			config := serversConfig(c.certified)
 			r := stream.NewReceivingServer(config, start)
 			i := stream.NewInitiatingServer(config, capulet, montague, c.wants, start)
 			if c.direct {
@@ -139,7 +139,7 @@ func TestReceivingRefusals(t *testing.T) {
 		{name: "EXTERNAL", sent: open + auth + "Y2FwdWxldC5leGFtcGxl</auth>", says: "<success", tls: true},
 		{name: "EXTERNAL without a name", sent: open + auth + "=</auth>", says: "<success", tls: true},
 	} {
-		s := stream.NewReceivingServer(peerConfig(true), start)
+		s := stream.NewReceivingServer(serversConfig(true), start)
 		if c.tls {
 			s.TLSStarted()
 		}
@@ -178,7 +178,7 @@ func TestInitiatingRefusals(t *testing.T) {
 		{name: "challenge", sent: open + external + "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", tls: true, want: &broken},
 		{name: "its error", sent: open + "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>", tls: true, want: &broken},
 	} {
-		s := stream.NewInitiatingServer(peerConfig(false), capulet, montague, true, start)
+		s := stream.NewInitiatingServer(serversConfig(false), capulet, montague, true, start)
 		if c.tls {
 			s.TLSStarted()
 		} else {
@@ -199,19 +199,19 @@ func TestInitiatingRefusals(t *testing.T) {
 }
 
 // Nobody waits for ever, and both close.
-func TestPeersEnd(t *testing.T) {
-	r := stream.NewReceivingServer(peerConfig(false), start)
+func TestServersEnd(t *testing.T) {
+	r := stream.NewReceivingServer(serversConfig(false), start)
 	r.Expire(r.Deadline())
 	if _, said, err := events(r, "", func(stream.Event) {}); !strings.Contains(said, "connection-timeout") || err == nil {
 		t.Errorf("told %s, %v", said, err)
 	}
-	i := stream.NewInitiatingServer(peerConfig(false), capulet, montague, false, start)
+	i := stream.NewInitiatingServer(serversConfig(false), capulet, montague, false, start)
 	i.Start()
 	i.Expire(i.Deadline())
 	if _, _, err := events(i, "", func(stream.Event) {}); !errors.Is(err, stream.ErrTimeout) {
 		t.Errorf("told %v", err)
 	}
-	r, i = stream.NewReceivingServer(peerConfig(false), start), stream.NewInitiatingServer(peerConfig(false), capulet, montague, false, start)
+	r, i = stream.NewReceivingServer(serversConfig(false), start), stream.NewInitiatingServer(serversConfig(false), capulet, montague, false, start)
 	r.TLSStarted()
 	i.TLSStarted()
 	ends := 0
