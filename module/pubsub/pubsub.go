@@ -3,7 +3,10 @@
 // Package pubsub keeps nodes: entities publish to them, others subscribe and are told. One engine serves the nodes of
 // the service pubsub.DOMAIN and those of accounts, which module pep offers; a policy says what differs.
 //
-// XEP-0060 (partial, 1.30.0): no collections (XEP-0248), several subscriptions of one address, or leases;
+// XEP-0060 (partial, 1.30.0): no collections (XEP-0248), several subscriptions of one address, or leases; the service
+// sends last items at the subscription alone, not at presence; several affiliations or subscriptions are changed all or
+// none, without naming those that failed
+//
 // XEP-0442 (complete, 0.2.0)
 //
 // How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
