@@ -26,6 +26,44 @@ func (s *Stanza) inClient(e *xmlstream.Element) (again *xmlstream.Element, err e
 	return nil, nil
 }
 
+// AppendInto is Append for a stream whose content namespace is space, which is not declared. A child in NSClient
+// that spells this out, or has a prefix for it, says space instead: it belongs to the stanza. What is within it
+// keeps its namespaces (XEP-0297 §4.2: what is forwarded stays in jabber:client).
+func (s *Stanza) AppendInto(dst []byte, space string) []byte {
+	if !slices.ContainsFunc(s.children, s.spelled) {
+		return s.Append(dst, "")
+	}
+	c := *s
+	c.raw, c.start, c.tail, c.cuts = nil, 0, nil, nil
+	for i, child := range s.children {
+		b := s.Bytes(i)
+		switch {
+		case slices.Contains(s.cuts, i):
+		case s.spelled(child):
+			n := tagLen(b)
+			c.tail = append(renameInTag(c.tail, b[:n], []byte(NSClient), []byte(space)), b[n:]...)
+		default:
+			c.tail = append(c.tail, b...)
+		}
+	}
+	return c.Append(dst, "")
+}
+
+// spelled reports whether the start tag of c, one of s's children, names NSClient, where it is in it.
+func (s *Stanza) spelled(c xmlstream.Child) bool {
+	if string(c.Space) != NSClient {
+		return false
+	}
+	n := len(s.raw)
+	b := s.tail
+	if c.Start < n {
+		b = s.raw[c.Start:c.End]
+	} else {
+		b = b[c.Start-n : c.End-n]
+	}
+	return bytes.Contains(b[:tagLen(b)], []byte(NSClient))
+}
+
 // header begins a stream in which NSClient need not be declared.
 const header = "<stream:stream xmlns='" + NSClient + "' xmlns:stream='http://etherx.jabber.org/streams'>"
 
@@ -44,7 +82,7 @@ func renameSpace(out, raw, space []byte) []byte {
 			continue
 		}
 		n := tagLen(raw)
-		out = renameInTag(out, raw[:n], space)
+		out = renameInTag(out, raw[:n], space, []byte(NSClient))
 		raw = raw[n:]
 	}
 	return out
@@ -69,7 +107,7 @@ func tagLen(b []byte) int {
 
 // renameInTag appends a tag. Only a declaration's value is changed, and only one that is written as
 // it is: a peer that escapes letters of a namespace is not helped.
-func renameInTag(dst, tag, space []byte) []byte {
+func renameInTag(dst, tag, from, to []byte) []byte {
 	for {
 		i := bytes.IndexAny(tag, `'"`)
 		if i < 0 {
@@ -83,8 +121,8 @@ func renameInTag(dst, tag, space []byte) []byte {
 		name = name[bytes.LastIndexAny(name, " \t\r\n")+1:]
 		value := tag[i+1 : i+1+n]
 		dst = append(dst, tag[:i+1]...)
-		if bytes.Equal(value, space) && (string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:"))) {
-			value = []byte(NSClient)
+		if bytes.Equal(value, from) && (string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:"))) {
+			value = to
 		}
 		dst = append(append(dst, value...), tag[i])
 		tag = tag[i+1+n+1:]
