@@ -337,11 +337,9 @@ func (x *call) managed(error) { x.acked.Do(func() { close(x.answered) }) }
 // prove has the peer let us in for pair: by the login that the connection has, or by dialback.
 func (c *conn) prove(ctx context.Context, pair store.Route) error {
 	c.in.Lock()
-	done, external := c.sends[pair], c.made.External() && c.call.key == pair
+	done := c.sends[pair]
 	c.in.Unlock()
-	how := "EXTERNAL"
-	if !done && !external {
-		how = "dialback"
+	if !done {
 		answer, err := c.ask(ctx, &dialback.Message{From: pair.From, To: pair.To})
 		switch {
 		case err != nil:
@@ -356,9 +354,6 @@ func (c *conn) prove(ctx context.Context, pair store.Route) error {
 	if c.over {
 		c.in.Unlock()
 		return errClosed
-	}
-	if !done {
-		c.verified(pair, how)
 	}
 	ask := c.call.management && !c.call.asked
 	if ask {
@@ -386,6 +381,9 @@ func (c *conn) prove(ctx context.Context, pair store.Route) error {
 // caller holds in.
 func (c *conn) verified(pair store.Route, how string) {
 	s := c.service
+	if c.sends[pair] {
+		return
+	}
 	c.sends[pair] = true
 	if c.made.Bidi() {
 		c.takes[pair] = true
@@ -397,7 +395,7 @@ func (c *conn) verified(pair store.Route, how string) {
 		c.inlet.Share(s.peers.enter(pair.To))
 	}
 	s.metrics.verified.WithLabelValues("out", how).Inc()
-	s.Log.Info("server verified", "direction", "out", "by", how, "peer", pair.To.String(), "for", pair.From.String(),
+	s.Log.Info("server verified", "direction", "out", "by", how, "peer", pair.To.String(), "to", pair.From.String(),
 		"at", c.Remote().String(), "certificate", c.proves(pair.To) == nil, "bidi", c.made.Bidi())
 }
 

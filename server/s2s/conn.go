@@ -202,6 +202,10 @@ func (c *conn) run(t *server.Turn) {
 			c.loggedIn()
 		case stream.Features:
 			c.call.offered(e.Element)
+			if c.made.External() {
+				// Also where we shall only ask here: a stream of both directions may bring stanzas now.
+				c.verified(c.call.key, "EXTERNAL")
+			}
 			c.call.settle(nil)
 		case stream.Element:
 			more = c.element(t, e.Element)
@@ -213,7 +217,7 @@ func (c *conn) run(t *server.Turn) {
 // loggedIn takes the outcome of EXTERNAL, in either role.
 func (c *conn) loggedIn() {
 	if c.accepted == nil {
-		return // call.prove finds it
+		return // Features follows
 	}
 	c.headed = false
 	c.admit(store.Route{From: c.accepted.To(), To: c.accepted.From()}, "EXTERNAL")
@@ -431,7 +435,7 @@ func (c *conn) admit(pair store.Route, how string) bool {
 		c.inlet.Share(s.peers.enter(pair.To))
 	}
 	s.metrics.verified.WithLabelValues("in", how).Inc()
-	s.Log.Info("server verified", "direction", "in", "by", how, "peer", pair.To.String(), "for", pair.From.String(), "at", c.Remote().String())
+	s.Log.Info("server verified", "direction", "in", "by", how, "peer", pair.To.String(), "to", pair.From.String(), "at", c.Remote().String())
 	c.openBidi()
 	return true
 }

@@ -64,7 +64,7 @@ func (c *conn) known(m *dialback.Message) {
 	case dialback.IsKey(m.Key, s.secretOf(m.To), m.From, m.To, m.ID):
 		c.say(m.Answer(dialback.Valid, nil))
 	default:
-		s.incident("key", m.From.String(), "for", m.To.String(), "at", c.Remote().String())
+		s.incident("key", m.From.String(), "to", m.To.String(), "at", c.Remote().String())
 		c.say(m.Answer(dialback.Invalid, nil))
 	}
 }
@@ -129,7 +129,7 @@ func (c *conn) judged(m *dialback.Message, pair store.Route, answer *dialback.Me
 	case answer.Type == dialback.Failed:
 		c.refuseKey(m, answer.Error, "authority", answer.Error)
 	default:
-		c.service.incident("forged", m.From.String(), "for", m.To.String(), "at", c.Remote().String())
+		c.service.incident("forged", m.From.String(), "to", m.To.String(), "at", c.Remote().String())
 		c.service.metrics.dialbackFailed.WithLabelValues("invalid").Inc()
 		c.refusals++
 		c.say(m.Answer(dialback.Invalid, nil))
@@ -161,7 +161,7 @@ func (c *conn) full() bool {
 func (c *conn) refuseKey(m *dialback.Message, e *stanza.Error, reason string, cause error) {
 	c.refusals++
 	c.service.metrics.dialbackFailed.WithLabelValues(reason).Inc()
-	args := []any{"reason", reason, "for", m.To.String(), "at", c.Remote().String()}
+	args := []any{"reason", reason, "to", m.To.String(), "at", c.Remote().String()}
 	if cause != nil {
 		args = append(args, "err", cause, "fingerprint", c.fingerprint())
 	}
@@ -197,6 +197,9 @@ func (c *conn) answered(m *dialback.Message) {
 	}
 	q := c.questions[i]
 	c.questions = slices.Delete(c.questions, i, i+1)
+	if !m.Verify && m.Type == dialback.Valid {
+		c.verified(store.Route{From: q.From, To: q.To}, "dialback") // stanzas may follow at once
+	}
 	q.answer(m)
 }
 

@@ -64,3 +64,12 @@ func (c *conn) acked(t *server.Turn, e *xmlstream.Element) (more bool) {
 	}
 	return true
 }
+
+// askLast asks the peer for an ack, so that as much as possible of what it has had is known to be.
+func (c *conn) askLast() {
+	c.in.Lock()
+	defer c.in.Unlock()
+	if c.managed && !c.over {
+		c.out.control([]byte(sm.RequestXML))
+	}
+}

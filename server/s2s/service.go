@@ -204,7 +204,8 @@ func (s *Service) secretOf(domain jid.JID) []byte {
 // features are offered beside EXTERNAL.
 func features(m *stream.ReceivingServer, dst []byte) []byte {
 	dst = append(dst, dialback.FeatureXML...)
-	if c := m.Owner.(*conn); !c.bidi {
+	c := m.Owner.(*conn)
+	if c.headed = c.headed || m.External(); !c.bidi {
 		dst = append(dst, "<bidi xmlns='"+stream.NSBidiFeature+"'/>"...)
 	}
 	return (&sm.Feature{}).AppendXML(dst)
@@ -278,6 +279,9 @@ func (s *Service) lastAcks(ctx context.Context) {
 	defer cancel()
 	tick := time.NewTicker(lastAckTime / 50)
 	defer tick.Stop()
+	for _, c := range s.all() {
+		c.askLast()
+	}
 	for {
 		waits := false
 		for _, c := range s.all() {
