@@ -65,7 +65,7 @@ func (o *outbound) put(t *server.Turn, s *stanza.Stanza) bool {
 		return false
 	}
 	start := len(o.kept)
-	o.kept = s.Append(o.kept, "")
+	o.kept = s.AppendInto(o.kept, stanza.NSComponent)
 	size := len(o.kept) - start
 	o.conn.Queue(o.kept[start:])
 	o.queued += uint64(size)
