@@ -80,7 +80,7 @@ type checkup struct {
 	found    []found
 
 	at     string          // the domain that is looked at
-	judged map[string]bool // certificates, for each use
+	judged map[string]bool // of which all is said: certificates, for each use, and hosts
 }
 
 func (c *checkup) note(l level, where, advice, what string, args ...any) {
@@ -105,7 +105,7 @@ func (c Check) Run() error {
 		return fmt.Errorf("--resolver: %w", err)
 	}
 	defer resolver.Close()
-	k := &checkup{resolver: dns.Prover{Resolver: resolver}, timeout: c.Timeout, now: time.Now()}
+	k := &checkup{resolver: dns.Prover{Resolver: resolver}, timeout: c.Timeout, now: time.Now(), judged: map[string]bool{}}
 	if err := k.trust(c.CA); err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (c Check) print(list []found) error {
 		}
 		fmt.Printf("  %-8s %s\n", f.Level, indent(f.What))
 		if f.Advice != "" {
-			fmt.Printf("  %-8s → %s\n", "", indent(f.Advice))
+			fmt.Printf("  %-8s → %s\n", "", strings.ReplaceAll(indent(f.Advice), "\n", "\n  "))
 		}
 	}
 	return nil

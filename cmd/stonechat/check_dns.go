@@ -95,6 +95,7 @@ func public(name string) bool {
 // records looks at the records of a domain and returns where they lead (RFC 6120 §3.2.1, XEP-0368 §3).
 func (c *checkup) records(ctx context.Context, by peers, domain, name string) (list []destination) {
 	found, refused, failed := 0, 0, false
+	must := c.ours(domain) || by == clients && !c.serves(ctx, servers, name)
 	for _, direct := range []bool{false, true} {
 		service := "xmpp-" + string(by)
 		if direct {
@@ -105,6 +106,9 @@ func (c *checkup) records(ctx context.Context, by peers, domain, name string) (l
 			failed = true
 			c.note(wrong, "dns", "see whether the DNS server answers; --resolver asks another", "%s of %s: %v", service, domain, err)
 			continue
+		}
+		if by == clients && !direct {
+			c.signed(domain, proven)
 		}
 		label := "_" + service + "._tcp." + domain
 		for _, r := range records {
@@ -119,26 +123,29 @@ func (c *checkup) records(ctx context.Context, by peers, domain, name string) (l
 				list = append(list, at)
 			}
 		}
-		if len(records) == 0 && direct && found > 0 && by == clients {
+		if len(records) == 0 && direct && found > refused && by == clients {
 			c.note(warning, "dns", "_xmpps-client._tcp."+name+". IN SRV 5 0 5223 …", "%s has no record for direct TLS: clients in networks that allow TLS alone do not find it", domain)
-		}
-		if by == clients && !direct {
-			c.signed(domain, proven)
 		}
 	}
 	switch {
 	case found > 0 && found == refused:
-		c.note(worse(by == clients || c.ours(domain)), "dns", "if that is not so, take the records away that lead to .", "%s says that it has no service for %s", domain, by.who())
+		c.note(worse(must), "dns", "if that is not so, take the records away that lead to .", "%s says that it has no service for %s", domain, by.who())
 	case found > 0 || failed:
 	case c.addresses(ctx, name, ""):
 		c.note(well, "dns", "", "%s has no SRV record: %s try port %d at its own address", domain, by.who(), by.port())
 		return []destination{{host: name, port: by.port(), guessed: true}}
 	default:
 		port := strconv.Itoa(int(by.port()))
-		c.note(worse(by == clients || c.ours(domain)), "dns", "_xmpp-"+string(by)+"._tcp."+name+". IN SRV 5 0 "+port+" HOST.\n_xmpps-"+string(by)+"._tcp."+name+". IN SRV 5 0 "+strconv.Itoa(int(by.port()+1))+" HOST.",
+		c.note(worse(must), "dns", "_xmpp-"+string(by)+"._tcp."+name+". IN SRV 5 0 "+port+" HOST.\n_xmpps-"+string(by)+"._tcp."+name+". IN SRV 5 0 "+strconv.Itoa(int(by.port()+1))+" HOST.",
 			"%s has neither SRV records for %s nor an address", domain, by.who())
 	}
 	return list
+}
+
+// serves reports whether a domain has records for others: one of rooms or of a gateway has none for clients.
+func (c *checkup) serves(ctx context.Context, by peers, name string) bool {
+	records, _, err := c.srv(ctx, "xmpp-"+string(by), name)
+	return err == nil && len(records) > 0 && records[0].Target != "."
 }
 
 // worse is an error where something must be there, and a warning where it may be meant so.
@@ -194,13 +201,17 @@ func (c *checkup) leads(ctx context.Context, label string, by peers, at destinat
 
 // isHere notes if a host, of a domain of the server that runs here, is another machine.
 func (c *checkup) isHere(ctx context.Context, host string) {
+	if c.judged[host] {
+		return
+	}
+	c.judged[host] = true
 	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
 	own, err2 := net.InterfaceAddrs()
 	if err != nil || err2 != nil {
 		return
 	}
 	isOwn := func(ip netip.Addr) bool {
-		return slices.ContainsFunc(own, func(a net.Addr) bool {
+		return ip.Unmap().IsLoopback() || slices.ContainsFunc(own, func(a net.Addr) bool {
 			n, ok := a.(*net.IPNet)
 			return ok && n.IP.String() == ip.Unmap().String()
 		})

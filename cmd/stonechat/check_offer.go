@@ -32,6 +32,7 @@ type offered struct {
 
 	in         *xmlstream.Parser
 	tls        bool
+	required   bool // TLS is
 	mechanisms []string
 	dialback   bool
 	errors     bool // of dialback
@@ -66,12 +67,15 @@ func (s *offered) open() error {
 
 // read notes what is offered.
 func (s *offered) read(features []byte) error {
-	s.tls, s.mechanisms, s.dialback, s.bidi, s.sm = false, nil, false, false, false
+	s.tls, s.required, s.mechanisms, s.dialback, s.bidi, s.sm = false, false, nil, false, false, false
 	r := xmlstream.NewReader(features, s.by.namespace())
 	for n := range r.Children() {
 		switch {
 		case n.Space == nsTLS && n.Local == "starttls":
 			s.tls = true
+			for m := range r.Children() {
+				s.required = s.required || m.Local == "required"
+			}
 		case n.Space == nsSASL && n.Local == "mechanisms":
 			for m := range r.Children() {
 				if m.Local == "mechanism" {

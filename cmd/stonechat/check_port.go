@@ -146,7 +146,7 @@ func (s *offered) starttls() error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	s.clear = len(s.mechanisms) > 0 || s.dialback
+	s.clear = !s.required && (len(s.mechanisms) > 0 || s.dialback)
 	if !s.tls {
 		return errors.New("the server offers no STARTTLS")
 	}

@@ -93,6 +93,7 @@ type remote struct {
 	before      string // its features before TLS
 	after       func(header string, shown bool) string
 	tls12       bool // at most
+	required    bool // TLS is
 	asks        bool // for a certificate
 }
 
@@ -152,6 +153,9 @@ func header(conn io.ReadWriter, features func(header string) string) bool {
 func (p remote) serve(conn net.Conn) {
 	if !p.direct {
 		before := "<stream:features>" + p.before + offersTLS + "</stream:features>"
+		if p.required {
+			before = strings.ReplaceAll(before, "tls'/>", "tls'><required/></starttls>")
+		}
 		if !header(conn, func(string) string { return before }) {
 			return
 		}
@@ -243,6 +247,8 @@ func TestCheckServers(t *testing.T) {
 			[]string{"STARTTLS", trusted, "error server port the certificate is for clients alone (clientAuth)", "offers"}},
 		{"dialback in the clear", false, remote{certificate: good.pair(), before: callsBack, after: always(callsBack)}.listen(t),
 			[]string{"STARTTLS", trusted, "error server port 127.0.0.1", "offers"}},
+		{"dialback, but TLS first", false, remote{certificate: good.pair(), before: callsBack, required: true, after: always(callsBack)}.listen(t),
+			[]string{"STARTTLS", trusted, "offers"}},
 		{"an error over TLS", false, remote{certificate: good.pair(), after: func(string, bool) string {
 			return "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
 		}}.listen(t), []string{"STARTTLS", trusted, "over TLS: the server answers with a stream error"}},
@@ -368,6 +374,13 @@ func (s site) start(t *testing.T, ca *authority) string {
 	return port
 }
 
+// Nobody at the port for browsers: said once.
+func TestCheckNoWeb(t *testing.T) {
+	k := newCheckup(dnstest.New(t))
+	k.web(t.Context(), "d.test")
+	k.finds(t, "nobody", "warning web https://d.test/.well-known/host-meta")
+}
+
 func TestCheckWeb(t *testing.T) {
 	ca := issue(t, nil, "", nil)
 	const open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>"
@@ -447,8 +460,12 @@ func TestCheckRun(t *testing.T) {
 		"_xmpp-client._tcp.d.test. 60 IN SRV 0 0 0 .", "_xmpps-client._tcp.d.test. 60 IN SRV 0 0 0 .")
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	writePEM(t, file, ca.cert)
-	err := Check{Domains: []string{"d.test"}, CA: file, Resolver: z.Serve(), Timeout: 10 * time.Second, JSON: true}.Run()
-	if err == nil || !strings.HasPrefix(err.Error(), "1 error, ") { // that clients have none
+	run := Check{Domains: []string{"d.test"}, CA: file, Resolver: z.Serve(), Timeout: 10 * time.Second, JSON: true}
+	if err := run.Run(); err != nil {
+		t.Error(err)
+	}
+	z.Remove("xmpp.d.test", "A")
+	if err := run.Run(); err == nil || !strings.HasPrefix(err.Error(), "1 error, ") {
 		t.Error(err)
 	}
 	if err := (Check{Domains: []string{"d.test"}, Resolver: "nonsense"}).Run(); err == nil || !strings.Contains(err.Error(), "--resolver") {

@@ -55,21 +55,23 @@ func TestCheckRecords(t *testing.T) {
 		want  []string
 	}{
 		{"as it should be", []string{client + "5222 xmpp.example.org.", direct + "443 xmpp.example.org.", host}, 2,
-			[]string{"ok dns _xmpp-client._tcp.example.org leads to xmpp.example.org port 5222", unsigned, "ok dns _xmpps-client._tcp.example.org leads to xmpp.example.org port 443"}},
-		{"no direct TLS", []string{client + "5222 xmpp.example.org.", host}, 1, []string{"ok dns", unsigned, "warning dns example.org has no record for direct TLS"}},
+			[]string{unsigned, "ok dns _xmpp-client._tcp.example.org leads to xmpp.example.org port 5222", "ok dns _xmpps-client._tcp.example.org leads to xmpp.example.org port 443"}},
+		{"no direct TLS", []string{client + "5222 xmpp.example.org.", host}, 1, []string{unsigned, "ok dns", "warning dns example.org has no record for direct TLS"}},
 		{"its own address", []string{"example.org. 60 IN AAAA 2001:db8::1"}, 1, []string{unsigned, "ok dns example.org has no SRV record: clients try port 5222"}},
 		{"nothing", nil, 0, []string{unsigned, "error dns example.org has neither SRV records for clients nor an address"}},
 		{"a host without address", []string{client + "5222 gone.example.org.", direct + "5223 gone.example.org."}, 0,
-			[]string{"error dns _xmpp-client._tcp.example.org leads to gone.example.org, which has no address", unsigned, "error dns _xmpps-client"}},
+			[]string{unsigned, "error dns _xmpp-client._tcp.example.org leads to gone.example.org, which has no address", "error dns _xmpps-client"}},
 		{"an address as host", []string{client + "5222 192.0.2.1.", direct + "0 ."}, 0,
-			[]string{`error dns _xmpp-client._tcp.example.org leads to "192.0.2.1"`, unsigned, "warning dns _xmpps-client._tcp.example.org says that there is no such service"}},
-		{"no port", []string{client + "0 xmpp.example.org.", direct + "5223 xmpp.example.org.", host}, 1, []string{"error dns _xmpp-client", unsigned, "ok dns"}},
+			[]string{unsigned, `error dns _xmpp-client._tcp.example.org leads to "192.0.2.1"`, "warning dns _xmpps-client._tcp.example.org says that there is no such service"}},
+		{"no port", []string{client + "0 xmpp.example.org.", direct + "5223 xmpp.example.org.", host}, 1, []string{unsigned, "error dns _xmpp-client", "ok dns"}},
 		{"a service and none", []string{client + "5222 xmpp.example.org.", client + "0 .", direct + "5223 xmpp.example.org.", host}, 2,
-			[]string{"ok dns", "error dns _xmpp-client._tcp.example.org says that there is no such service (.), and where it is", unsigned, "ok dns"}},
+			[]string{unsigned, "ok dns", "error dns _xmpp-client._tcp.example.org says that there is no such service (.), and where it is", "ok dns"}},
 		{"no service at all", []string{client + "0 .", direct + "0 ."}, 0,
-			[]string{"warning dns _xmpp-client", unsigned, "warning dns _xmpps-client", "error dns example.org says that it has no service for clients"}},
+			[]string{unsigned, "warning dns _xmpp-client", "warning dns _xmpps-client", "error dns example.org says that it has no service for clients"}},
+		{"for servers alone", []string{"_xmpp-server._tcp.example.org. 60 IN SRV 0 0 5269 xmpp.example.org.", host}, 0,
+			[]string{unsigned, "warning dns example.org has neither SRV records for clients nor an address"}},
 		{"an alias", []string{client + "5222 www.example.org.", direct + "5223 xmpp.example.org.", "www.example.org. 60 IN CNAME xmpp.example.org.", host}, 2,
-			[]string{"warning dns _xmpp-client._tcp.example.org leads to www.example.org, an alias (CNAME) of xmpp.example.org", "ok dns", unsigned, "ok dns"}},
+			[]string{unsigned, "warning dns _xmpp-client._tcp.example.org leads to www.example.org, an alias (CNAME) of xmpp.example.org", "ok dns", "ok dns"}},
 	} {
 		k := newCheckup(dnstest.New(t, c.zone...))
 		if list := k.records(t.Context(), clients, "example.org", "example.org"); len(list) != c.leads {
@@ -129,7 +131,7 @@ func TestCheckHere(t *testing.T) {
 	k := newCheckup(z)
 	k.running, k.config = true, &config.Config{Domains: []string{"example.org"}}
 	k.records(t.Context(), clients, "example.org", "example.org")
-	k.finds(t, "elsewhere", "ok dns _xmpp-client", "warning dns old.example.org is at [192.0.2.1], which is no address of this machine", "ok dns DNSSEC proves what DNS says of example.org", "ok dns _xmpps-client")
+	k.finds(t, "elsewhere", "ok dns DNSSEC proves what DNS says of example.org", "ok dns _xmpp-client", "warning dns old.example.org is at [192.0.2.1], which is no address of this machine", "ok dns _xmpps-client")
 }
 
 // TestCheckPorts: a server of ours, and what may stand where one should be.

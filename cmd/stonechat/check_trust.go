@@ -21,11 +21,11 @@ const fewDays = 14
 // once for them.
 func (c *checkup) judge(where, domain string, by peers, chain []*x509.Certificate) {
 	leaf := chain[0]
-	if key := string(by) + string(leaf.Raw); c.judged[key] {
+	key := string(by) + string(leaf.Raw)
+	if c.judged[key] {
 		return
-	} else if c.judged != nil {
-		c.judged[key] = true
 	}
+	c.judged[key] = true
 	days := int(leaf.NotAfter.Sub(c.now).Hours() / 24)
 	switch {
 	case c.now.After(leaf.NotAfter):

@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +68,11 @@ type link struct {
 func (c *checkup) web(ctx context.Context, name string) {
 	done := map[link]bool{}
 	for _, suffix := range []string{"", ".json"} {
-		for _, l := range c.hostMeta(ctx, "https://"+name+hostmeta.Path+suffix, suffix == "") {
+		list, answers := c.hostMeta(ctx, "https://"+name+hostmeta.Path+suffix, suffix == "")
+		if !answers {
+			return // nor will it for the other
+		}
+		for _, l := range list {
 			if done[l] {
 				continue
 			}
@@ -81,26 +87,26 @@ func (c *checkup) web(ctx context.Context, name string) {
 	}
 }
 
-// hostMeta looks at one of the two pages, and returns where it leads.
-func (c *checkup) hostMeta(ctx context.Context, address string, isXML bool) (list []link) {
+// hostMeta looks at one of the two pages, and returns where it leads, and whether a web server answers.
+func (c *checkup) hostMeta(ctx context.Context, address string, isXML bool) (list []link, answers bool) {
 	const where = "web"
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	resp, page, err := c.get(ctx, address)
 	if err != nil {
 		c.note(warning, where, guide, "%s: %v", address, err)
-		return nil
+		return nil, false
 	}
 	if isXML {
 		c.clock(resp)
 	}
 	if resp.StatusCode != http.StatusOK {
 		c.note(warning, where, guide, "%s: %s", address, resp.Status)
-		return nil
+		return nil, true
 	}
 	if list, err = links(page, isXML); err != nil {
 		c.note(warning, where, guide, "%s: %v", address, err)
-		return nil
+		return nil, true
 	}
 	sockets := 0
 	for _, l := range list {
@@ -119,7 +125,7 @@ func (c *checkup) hostMeta(ctx context.Context, address string, isXML bool) (lis
 	default:
 		c.note(well, where, "", "%s names a WebSocket", address)
 	}
-	return list
+	return list, true
 }
 
 // links reads host-meta. RFC 6415 §2, §3
@@ -150,7 +156,8 @@ func (c *checkup) clock(resp *http.Response) {
 func (c *checkup) webSocket(ctx context.Context, name, address string) {
 	const where = "web"
 	at, ok := strings.CutPrefix(address, "wss://")
-	if u, err := url.Parse(address); !ok || err != nil || u.Host == "" {
+	u, err := url.Parse(address)
+	if !ok || err != nil || u.Host == "" {
 		return // said before, or nobody could
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -174,6 +181,9 @@ func (c *checkup) webSocket(ctx context.Context, name, address string) {
 	default:
 		c.note(wrong, where, guide, "%s answers, but lets nobody log in: %s", address, text)
 	}
+	if c.running && c.isLoopback(ctx, u.Hostname()) {
+		return // from here the server believes a proxy, as which we would be taken
+	}
 	// A client could say anything about itself if the proxy does not write over it.
 	forged, err := c.upgrade(ctx, "https://"+at, http.Header{"Forwarded": {"for=192.0.2.66;proto=http"}})
 	if err == nil {
@@ -182,6 +192,11 @@ func (c *checkup) webSocket(ctx context.Context, name, address string) {
 			c.note(warning, where, "let the proxy delete the headers that it does not write itself: see the operator's guide, Behind a reverse proxy", "a proxy before %s passes on the header Forwarded as clients invent it (%s)", address, forged.Status)
 		}
 	}
+}
+
+func (c *checkup) isLoopback(ctx context.Context, host string) bool {
+	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
+	return err == nil && slices.ContainsFunc(list, func(a netip.Addr) bool { return a.Unmap().IsLoopback() })
 }
 
 // refusedUpgrade says why there is no WebSocket.
