@@ -28,7 +28,7 @@ type conn struct {
 	in        sync.Mutex // held while the machine is used
 	machine   *stream.ComponentServer
 	inlet     *server.Inlet
-	component *component // nil before login; guarded by in
+	component *external // nil before login; guarded by in
 	addresses jid.Cache
 	received  stanza.Stanza // memory of the one being handled
 	deadline  time.Time     // as the driver has it
