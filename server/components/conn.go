@@ -116,7 +116,9 @@ func (c *conn) element(t *server.Turn, e *xmlstream.Element) (more bool) {
 	err := s.FromElement(e, &c.addresses)
 	var refused *stream.Error
 	switch {
-	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
+	case err == stanza.ErrNotStanza, string(e.Space) == stanza.NSServer: //nolint:errorlint // it is never wrapped
+		// COMPAT(slixmpp, 2020): a stanza that declares jabber:client is taken, as other servers do, from
+		// components that pass on what clients have written.
 		refused = &stream.Error{Condition: stream.UnsupportedStanzaType}
 	case s.From.IsZero():
 		refused = &stream.Error{Condition: stream.ImproperAddressing, Text: "a stanza needs an address in 'from'"}
