@@ -42,7 +42,7 @@ const watchEvery = 20 * time.Millisecond
 
 // begin makes c the connection of x, and lets the component know, ahead of any stanza. It reports
 // false where there is another connection.
-func (o *outbound) begin(c *conn, x *component) bool {
+func (o *outbound) begin(c *conn, x *external) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over || !x.conn.CompareAndSwap(nil, c) {
@@ -65,7 +65,7 @@ func (o *outbound) put(t *server.Turn, s *stanza.Stanza) bool {
 		return false
 	}
 	start := len(o.kept)
-	o.kept = s.AppendInto(o.kept, stanza.NSComponent)
+	o.kept = s.Append(o.kept, "")
 	size := len(o.kept) - start
 	o.conn.Queue(o.kept[start:])
 	o.queued += uint64(size)

@@ -110,7 +110,7 @@ func (r *route) replace(s *stanza.Stanza, e *entry) {
 
 // entry makes the entry of s. The caller holds mu.
 func (r *route) entry(t *server.Turn, s *stanza.Stanza, k kind) *entry {
-	e := &entry{r: r, b: s.AppendInto(make([]byte, 0, s.Size()), stanza.NSServer), kind: k, at: t.Now, way: t.Way()}
+	e := &entry{r: r, b: s.Append(make([]byte, 0, s.Size()), ""), kind: k, at: t.Now, way: t.Way()}
 	if k == kept {
 		e.id = r.rs.lastID.Add(1) // the order of a route's rows is that in which they were put
 		e.receipt = t.Receipt()

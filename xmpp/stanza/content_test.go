@@ -15,16 +15,17 @@ func TestContentNamespaces(t *testing.T) {
 	for _, space := range []string{NSServer, NSComponent} {
 		for _, c := range []struct{ name, sent, want string }{
 			{"inherited", "<message to='a@b'><body>hi</body></message>", "<message to='a@b'><body>hi</body></message>"},
-			{"spelled out", "<message to='a@b'><body xmlns='{}'>hi</body></message>", "<message to='a@b'><body xmlns='jabber:client'>hi</body></message>"},
-			{"in double quotes", `<message xmlns="{}" to="a@b"><body xmlns = "{}">hi</body></message>`, `<message to='a@b'><body xmlns = "jabber:client">hi</body></message>`},
-			{"by a prefix of the child", "<message to='a@b'><c:body xmlns:c='{}'>hi</c:body></message>", "<message to='a@b'><c:body xmlns:c='jabber:client'>hi</c:body></message>"},
+			{"spelled out", "<message to='a@b'><body xmlns='{}'>hi</body></message>", "<message to='a@b'><body>hi</body></message>"},
+			{"in double quotes", `<message xmlns="{}" to="a@b"><body xmlns = "{}">hi</body></message>`, `<message to='a@b'><body>hi</body></message>`},
+			{"by a prefix of the child", "<message to='a@b'><c:body xmlns:c='{}'>hi</c:body></message>", "<message to='a@b'><body>hi</body></message>"},
 			{"by a prefix of the stanza", "<c:message xmlns:c='{}' to='a@b'><c:body>hi</c:body></c:message>", ""},
 			{"spelled out, beside text", "<message to='a@b'><body xmlns='{}'>xmlns='{}' &lt;a xmlns='{}'></body></message>",
-				"<message to='a@b'><body xmlns='jabber:client'>xmlns='{}' &lt;a xmlns='{}'></body></message>"},
+				"<message to='a@b'><body>xmlns='{}' &lt;a xmlns='{}'></body></message>"},
 			{"spelled out, beside CDATA", "<message to='a@b'><body xmlns='{}'><![CDATA[<a xmlns='{}'>]]></body></message>",
-				"<message to='a@b'><body xmlns='jabber:client'><![CDATA[<a xmlns='{}'>]]></body></message>"},
+				"<message to='a@b'><body><![CDATA[<a xmlns='{}'>]]></body></message>"},
 			{"spelled out, beside another attribute", "<message to='a@b'><body xmlns='{}' a=\"xmlns='{}'\" b='{}'/></message>",
-				"<message to='a@b'><body xmlns='jabber:client' a=\"xmlns='{}'\" b='{}'/></message>"},
+				"<message to='a@b'><body a=\"xmlns='{}'\" b='{}'/></message>"},
+			{"a client's", "<message to='a@b'><body xmlns='jabber:client'>hi</body></message>", "<message to='a@b'><body>hi</body></message>"},
 			{"within what is forwarded", "<message to='a@b'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='{}'><body>hi</body></message></forwarded></message>",
 				"<message to='a@b'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>hi</body></message></forwarded></message>"},
 			{"within something else", "<message to='a@b'><x xmlns='u:x'><body/></x></message>", "<message to='a@b'><x xmlns='u:x'><body/></x></message>"},
@@ -82,40 +83,5 @@ func TestContentNamespaceForeign(t *testing.T) {
 	e := &xmlstream.Element{Local: []byte("message"), Space: []byte("jabber:component:connect")}
 	if err := s.FromElement(e, new(jid.Cache)); err != ErrNotStanza { //nolint:errorlint // it is never wrapped
 		t.Error(err)
-	}
-}
-
-// What belongs to the stanza is in the namespace of the stream to which it is written; what does not stays.
-func TestAppendInto(t *testing.T) {
-	for _, space := range []string{NSServer, NSComponent} {
-		for _, c := range []struct{ name, sent, want string }{
-			{"inherited", "<message to='a@b'><body>hi</body></message>", "<message to='a@b'><body>hi</body></message>"},
-			{"declared", "<message to='a@b'><body xmlns='jabber:client'>jabber:client</body><x xmlns='u:x'/></message>",
-				"<message to='a@b'><body xmlns='{}'>jabber:client</body><x xmlns='u:x'/></message>"},
-			{"by a prefix", "<message to='a@b'><x xmlns='u:x'/><c:body xmlns:c='jabber:client' a='jabber:client'>hi</c:body></message>",
-				"<message to='a@b'><x xmlns='u:x'/><c:body xmlns:c='{}' a='jabber:client'>hi</c:body></message>"},
-			{"forwarded", "<message to='a@b'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>hi</body></message></forwarded></message>",
-				"<message to='a@b'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>hi</body></message></forwarded></message>"},
-		} {
-			s := received(t, NSClient, c.sent)
-			if got, want := string(s.AppendInto(nil, space)), in(space, c.want); got != want {
-				t.Errorf("%s:\n%s\nwant\n%s", c.name, got, want)
-			}
-			again := received(t, space, in(space, c.want))
-			if BodyOf(again) != BodyOf(s) {
-				t.Errorf("%s: the body is %q, then %q", c.name, BodyOf(s), BodyOf(again))
-			}
-		}
-	}
-	s := received(t, NSClient, "<message to='a@b'><body xmlns='jabber:client'>hi</body><thread xmlns='jabber:client'>t</thread></message>")
-	s.Cut(0)
-	s.Add(Body("ho"))
-	if got, want := string(s.AppendInto(nil, NSServer)), "<message to='a@b'><thread xmlns='jabber:server'>t</thread><body>ho</body></message>"; got != want {
-		t.Errorf("cut and added:\n%s\nwant\n%s", got, want)
-	}
-	s = received(t, NSClient, "<message to='a@b'><body>hi</body></message>")
-	buf := make([]byte, 0, 512)
-	if n := testing.AllocsPerRun(100, func() { s.AppendInto(buf, NSServer) }); n > 0 {
-		t.Errorf("%v allocations", n)
 	}
 }
