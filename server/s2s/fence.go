@@ -72,7 +72,7 @@ func (o *out) sendFence(t *server.Turn, s *stanza.Stanza, f *fence) bool {
 		return false
 	}
 	f.until = o.window.next()
-	o.scratch = s.AppendInto(o.scratch[:0], stanza.NSServer)
+	o.scratch = s.Append(o.scratch[:0], "")
 	o.write(t, o.scratch)
 	return true
 }

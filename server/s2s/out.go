@@ -215,7 +215,7 @@ func (o *out) send(t *server.Turn, r *route, s *stanza.Stanza, k kind) (sent, fo
 		o.follow(t, e)
 		return true, true
 	}
-	o.scratch = s.AppendInto(o.scratch[:0], stanza.NSServer)
+	o.scratch = s.Append(o.scratch[:0], "")
 	o.write(t, o.scratch)
 	o.unsure++
 	return true, false
