@@ -153,9 +153,9 @@ type Federation struct {
 	FenceStanzas Limit `yaml:"fence_stanzas" default:"32" live:"yes"`
 	// After so long it is asked in any case.
 	FenceAfter Duration `yaml:"fence_after" default:"50ms" live:"yes"`
-	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7712). The resolver must validate.
-	DANE bool `yaml:"dane" default:"false" unbuilt:"DANE"`
-	// The DNS server to ask, as host:port. Empty: the system's.
+	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7712). The resolver must validate: `resolver`, or one on this machine.
+	DANE bool `yaml:"dane" default:"false"`
+	// The DNS server to ask, an address or address:port. Empty: the system's.
 	Resolver string `yaml:"resolver" default:""`
 	// What differs for some domains: `example.net: {connect: "10.0.0.5:5269", certificates: preferred}`.
 	Domains map[string]FederationDomain `yaml:"domains" default:"{}" live:"yes"`

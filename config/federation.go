@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -30,7 +31,10 @@ func (c *Config) checkFederation(d *decoder) {
 		}
 	}
 	if f.Resolver != "" {
-		checkAddress(d, "federation.resolver", f.Resolver)
+		_, err := netip.ParseAddr(f.Resolver)
+		if _, e := netip.ParseAddrPort(f.Resolver); err != nil && e != nil {
+			d.fail(d.lineOf("federation.resolver"), "federation.resolver", "%q is not the address of a DNS server, like 127.0.0.1:53", f.Resolver)
+		}
 	}
 	all := make(map[string]FederationDomain, len(f.Domains))
 	for _, domain := range slices.Sorted(maps.Keys(f.Domains)) {

@@ -3,11 +3,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"net"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/dns"
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/internal/metrics"
@@ -26,25 +25,27 @@ func (in *instance) federate(d drive.Driver, reg *metrics.Registry) error {
 	if err != nil {
 		return err
 	}
+	var servers []string
+	if c.Federation.Resolver != "" {
+		servers = []string{c.Federation.Resolver}
+	}
+	if in.dns, err = dns.New(dns.Config{Servers: servers}); err != nil {
+		return fmt.Errorf("federation.resolver: %w", err)
+	}
+	var resolver locate.Resolver = in.dns
+	var tlsa s2s.TLSA
+	if c.Federation.DANE {
+		prover := dns.Prover{Resolver: in.dns}
+		resolver, tlsa = prover, prover
+	}
 	in.servers, err = s2s.New(s2s.Config{
-		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: resolver(c.Federation.Resolver),
+		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: resolver, DANE: tlsa,
 		Secret: secret, Kept: message.Kept, Policy: policy(c), Limits: federationLimits(c), Log: in.log, Metrics: reg,
 	})
 	if err != nil {
 		return fmt.Errorf("federation: %w", err)
 	}
 	return nil
-}
-
-// resolver asks the DNS server at address, or the system's.
-func resolver(address string) locate.Resolver {
-	if address == "" {
-		return net.DefaultResolver
-	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, address)
-	}}
 }
 
 func policy(c *config.Config) s2s.Policy {
