@@ -22,6 +22,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
 	"github.com/stonechat-im/stonechat/module/private"
+	"github.com/stonechat-im/stonechat/module/privilege"
 	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
@@ -43,10 +44,19 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// guests, before all that they may not do
 	w.add(anonymous.New())
 
+	// what components do in the name of accounts
+	privileged := privilege.New(settings[privilege.Config](&w, "privilege"), grants(c))
+	w.add(privileged)
+
 	// contacts
 	ros := roster.New(settings[roster.Config](&w, "roster"))
 	pre := presence.New(settings[presence.Config](&w, "presence"), c.Limits.PresenceBytes, ros)
 	ros.OnLost(pre.Lost)
+	ros.OnGained(pre.Gained)
+	privileged.See(ros)
+	if w.on(privileged) {
+		ros.Manage(privileged)
+	}
 	w.add(ros, pre)
 
 	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
@@ -119,6 +129,15 @@ func modules(c *config.Config) ([]server.Module, error) {
 		Plaintext: c.AllowPlaintext,
 	}))
 	return w.modules, w.check()
+}
+
+// grants are what components may do in the name of accounts.
+func grants(c *config.Config) privilege.Grants {
+	all := make(privilege.Grants, len(c.Components))
+	for name, x := range c.Components {
+		all[name] = privilege.Grant{Domains: c.DomainsFor(name), Privilege: x.Privilege}
+	}
+	return all
 }
 
 // wiring collects the modules and the errors of their configuration.
