@@ -166,6 +166,10 @@ func (c *Config) checkGrants(d *decoder, key string, x Component) {
 			d.fail(d.lineOf(at), at, "is no namespace")
 		case untransferable(ns):
 			d.fail(d.lineOf(at), at, "nobody can be given this namespace")
+		case strings.HasPrefix(ns, "urn:xmpp:delegation:2:bare:disco#"):
+			if _, nodes := x.Delegation["http://jabber.org/protocol/pubsub"]; !nodes {
+				d.fail(d.lineOf(at), at, "needs http://jabber.org/protocol/pubsub beside it, or the nodes that it tells of would be the server's")
+			}
 		}
 	}
 }

@@ -57,7 +57,7 @@ type Config struct {
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
 	Federation Federation `yaml:"federation"`
-	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`. What one may do in the name of accounts (XEP-0356) is `privilege`: `{roster: both, push: true, message: outgoing, presence: managed_entity, iq: {"http://jabber.org/protocol/pubsub": both}}`, all of it off if it is left out; for the accounts of which domains, `for`: if that is left out, of the domain that it belongs to, as irc.example.org does to example.org. Both are followed live, secrets and names with the next start. docs/gateways.md has examples.
+	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`. What one may do in the name of accounts (XEP-0356) is `privilege`: `{roster: both, push: true, message: outgoing, presence: managed_entity, iq: {"http://jabber.org/protocol/pubsub": both}}`, all of it off if it is left out; whose requests it answers in place of the server (XEP-0355) `delegation`: namespaces, each with the attributes that a request must have, as `{"urn:xmpp:mam:2": [node]}`; for the accounts of which domains, `for`: if that is left out, of the domain that it belongs to, as irc.example.org does to example.org. These three are followed live, secrets and names with the next start. docs/gateways.md has examples.
 	Components map[string]Component `yaml:"components" default:"{}"`
 	Limits     Limits               `yaml:"limits"`
 	// The keys of modules, each under its module's name; `false` turns a module off.
@@ -152,7 +152,7 @@ type Component struct {
 	// What it may do in the name of accounts (XEP-0356).
 	Privilege Privilege `yaml:"privilege"`
 	// The namespaces whose requests, to accounts and their domain, it answers in place of the server (XEP-0355), with the attributes that such a request must have: `{"http://jabber.org/protocol/pubsub": [], "urn:xmpp:mam:2": [node]}`. Followed live.
-	Delegation map[string][]string `yaml:"delegation" default:"{}" unbuilt:"delegation"`
+	Delegation map[string][]string `yaml:"delegation" default:"{}"`
 	// The domains, some of `domains`, for whose accounts privilege and delegation hold. Empty: the one that the component belongs to, as `irc.example.org` does to example.org.
 	For []string `yaml:"for" default:"[]"`
 }

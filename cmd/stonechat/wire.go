@@ -11,6 +11,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/carbons"
 	"github.com/stonechat-im/stonechat/module/contact"
+	"github.com/stonechat-im/stonechat/module/delegation"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/mam"
@@ -90,6 +91,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// what others may ask
 	dis := disco.New(pre.Sees)
 	w.add(dis)
+	given := delegation.New(settings[delegation.Config](&w, "delegation"), delegations(c))
+	w.add(given)
+	if w.on(given) {
+		dis.Nest(given.Nest)
+	}
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
@@ -136,6 +142,15 @@ func grants(c *config.Config) privilege.Grants {
 	all := make(privilege.Grants, len(c.Components))
 	for name, x := range c.Components {
 		all[name] = privilege.Grant{Domains: c.DomainsFor(name), Privilege: x.Privilege}
+	}
+	return all
+}
+
+// delegations are the requests that components answer in place of the server.
+func delegations(c *config.Config) delegation.Grants {
+	all := make(delegation.Grants, len(c.Components))
+	for name, x := range c.Components {
+		all[name] = delegation.Grant{Domains: c.DomainsFor(name), Namespaces: x.Delegation}
 	}
 	return all
 }
