@@ -156,6 +156,9 @@ func same(a, b Grant) bool {
 	return slices.Equal(a.Domains, b.Domains) && maps.EqualFunc(a.Namespaces, b.Namespaces, slices.Equal)
 }
 
+// nsCommands is the node at which an account's commands are listed (XEP-0050 §2.2), by the server.
+const nsCommands = "http://jabber.org/protocol/commands"
+
 // who is to answer a request, nil for the server. XEP-0355 §4.3
 func (m *Module) who(s *stanza.Stanza) *delegated {
 	i := s.First()
@@ -172,11 +175,13 @@ func (m *Module) who(s *stanza.Stanza) *delegated {
 		// Of accounts' nodes the server knows none where those are delegated: the configuration sees to that.
 		switch string(space) {
 		case disco.NSInfo:
-			if s.Reader(i).Attr("node") != "" {
+			if node := s.Reader(i).Attr("node"); node != "" && node != nsCommands {
 				d = byName[key{domain, delegation.BareInfo}]
 			}
 		case disco.NSItems:
-			d = byName[key{domain, delegation.BareItems}]
+			if s.Reader(i).Attr("node") != nsCommands {
+				d = byName[key{domain, delegation.BareItems}]
+			}
 		}
 	}
 	// Who answers for a namespace is answered by the server (§4.3.1).
