@@ -340,7 +340,7 @@ func (d *depot) line(managed bool) *line {
 	l := &line{d: d, managed: managed}
 	l.o.begin(d.routes, l)
 	if managed {
-		l.o.counting()
+		l.o.counting(nil)
 	}
 	return l
 }

@@ -72,10 +72,14 @@ func (o *out) control(b []byte) {
 
 // counting says that stream management is on for what we send: the stanzas from now on count. It is called when
 // our <enabled/> leaves (we accepted the stream) or, where we have asked for it, when <enable/> leaves or the
-// peer's <enabled/> has come: no route may be open between the two.
-func (o *out) counting() {
+// peer's <enabled/> has come: no route may be open between the two. enabled, which may be nil, is sent first.
+func (o *out) counting(enabled []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if len(enabled) > 0 {
+		o.conn.Queue(enabled)
+		o.conn.Flush()
+	}
 	o.managed, o.before, o.fence, o.unfenced = true, o.window.len(), nil, 0
 	o.asks = o.before > 0
 }
