@@ -440,6 +440,15 @@ func TestProven(t *testing.T) {
 		t.Error(alias, err)
 	}
 	// The system's servers are believed on this machine alone.
+	system, err := dns.New(dns.Config{Hosts: filepath.Join(t.TempDir(), "hosts")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer system.Close()
+	system.SetSystem(z.Serve())
+	if _, proven, err := (dns.Prover{Resolver: system}).LookupProvenSRV(t.Context(), "xmpp-server", "tcp", "example.org"); !proven || err != nil {
+		t.Error(proven, err)
+	}
 	for server, want := range map[string]bool{"127.0.0.1:53": true, "[::1]:53": true, "192.0.2.1:53": false, "[2001:db8::1]:53": false} {
 		if dns.Believed(server) != want {
 			t.Errorf("%s: %v", server, !want)
