@@ -51,6 +51,7 @@ var aside = []struct {
 	{"internal/xmpptest", 2, "a test helper for protocol packages and the core"},
 	{"internal/testserver", 2, "the other side of a client's connection, for the tests of clients"},
 	{"internal/dns/dnstest", 2, "DNS by script, for the tests of who asks it"},
+	{"internal/componenttest", 2, "the suite that a component passes wherever it is attached"},
 	{"store/storetest", 3, "the suite that every store passes knows none of them"},
 	{"cluster/clustertest", 3, "the suite that every cluster passes knows none of them"},
 }
