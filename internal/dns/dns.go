@@ -35,7 +35,7 @@ type Config struct {
 	Names   int // answers that are kept; 0 is 10,000
 	Asked   int // questions to servers at once; more wait; 0 is 500
 
-	// Exchange takes the place of the network, for tests. It must be safe for concurrent use.
+	// Exchange takes the place of the network to any server, for tests. It must be safe for concurrent use.
 	Exchange func(ctx context.Context, question *wire.Msg) (*wire.Msg, error)
 	// ResolvConf and Hosts are files that take the place of the system's, for tests.
 	ResolvConf, Hosts string

@@ -16,6 +16,3 @@ func (r *Resolver) SetSystem(servers ...string) {
 
 // Servers is parseServers for tests.
 func Servers(data []byte) []string { return parseServers(data) }
-
-// Believed is isLoopback for tests.
-func Believed(server string) bool { return isLoopback(server) }
