@@ -153,6 +153,8 @@ data: %q
 listen:
   client: [%q]
   client_tls: [%q]
+  server: []
+  server_tls: []
   http: []
   https: []
   metrics: []
