@@ -349,6 +349,36 @@ func TestSubscriptionsEnd(t *testing.T) {
 	})
 }
 
+// TestRechecks: where too many wait to be looked at, a subscription lasts until there are news, which it does not get.
+func TestRechecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "modules: {pep: {rechecks: 0}}\n")
+		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		a, bob := b.online("alice@d/1"), b.online("bob@e/1")
+		a.publish("weather", "1", "sun")
+		bob.send("<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='weather' jid='bob@e'/></pubsub></iq>")
+		if got := bob.answer("s"); !matches(got, "subscription='subscribed'") {
+			t.Fatal(got)
+		}
+		a.send("<presence type='unsubscribed' to='bob@e'/>")
+		for _, xml := range bob.got() {
+			if matches(xml, "pubsub#event <subscription ") {
+				t.Errorf("looked at: %s", xml)
+			}
+		}
+		if got := b.metric("stonechat_pep_rechecks_left_total"); got != "stonechat_pep_rechecks_left_total 1" {
+			t.Errorf("counted: %q", got)
+		}
+		a.publish("weather", "2", "rain")
+		for _, xml := range bob.got() {
+			if matches(xml, "rain") {
+				t.Errorf("told what it may not see: %s", xml)
+			}
+		}
+	})
+}
+
 // TestWithoutNodes: a server without nodes, or without those of accounts, says nothing of them and refuses requests.
 func TestWithoutNodes(t *testing.T) {
 	for _, off := range []string{"pubsub", "pep", "caps"} {

@@ -76,7 +76,8 @@ func (c contacts) Item(u *server.User, contact jid.JID) (store.RosterItem, error
 
 // usual is the configuration that most tests want.
 func usual() Config {
-	return Config{Default: "always", Page: 250, PageBytes: 256 << 10, ScanRows: 1000, QueueBytes: 1 << 20, Preferences: 10, FullText: true, RetractWithin: 100}
+	return Config{Default: "always", Page: 250, PageBytes: 256 << 10, ScanRows: 1000, QueueBytes: 1 << 20, Preferences: 10, FullText: true, RetractWithin: 100,
+		Retractions: 100, QueryWords: 32, QueryIDs: 250, Remembered: 1000}
 }
 
 // inBubble runs a test where time stands still while anything is to be done.

@@ -4,6 +4,7 @@ package mam
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -238,6 +239,73 @@ func TestSpool(t *testing.T) {
 	})
 }
 
+// TestRemembered: of what a session has read beyond what is remembered, it gets again what has waited.
+func TestRemembered(t *testing.T) {
+	c := usual()
+	c.Remembered = 2
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a b")
+		x := b.online("a/1")
+		x.send(chat("b@d", "1") + chat("b@d", "2") + chat("b@d", "3"))
+		y := b.bind("b/1")
+		y.wants("", "1 2 3") // the newest are remembered
+		y.wants(set("<max>2</max>"), "1 2")
+		y.send("<presence/>")
+		y.gets("text 1")
+		if !b.counts(`stonechat_archive_queries_limited_total{key="remembered"} 2`) {
+			t.Error("not counted")
+		}
+	})
+}
+
+// TestManyIDs: a query may name so many ids, and the specification's own bound counts as well.
+func TestManyIDs(t *testing.T) {
+	c := usual()
+	c.QueryIDs = 1
+	ids := func(n int) string {
+		return "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field var='ids'>" +
+			strings.Repeat("<value>x</value>", n) + "</field></x>"
+	}
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a")
+		x := b.online("a/1")
+		for n, want := range map[int]string{1: "item-not-found", 2: "policy-violation", 251: "policy-violation"} {
+			x.send(query("1", ids(n)))
+			x.gets(want)
+		}
+		if !b.counts(`stonechat_archive_queries_limited_total{key="query_ids"} 2`) {
+			t.Error("not counted")
+		}
+	})
+}
+
+// TestManyRetractions: what is taken back while too much waits for its tombstone stays as it was, and nobody waits for it.
+func TestManyRetractions(t *testing.T) {
+	c := usual()
+	c.Retractions = 2
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a b")
+		x := b.online("a/1")
+		for n := range 6 {
+			x.send(chat("b@d", fmt.Sprint(n)))
+		}
+		x.got()
+		release := b.store.stall()
+		for n := range 6 {
+			x.send(fmt.Sprintf("<message to='b@d' type='chat' id='r%d'><retract id='%d' xmlns='urn:xmpp:message-retract:1'/></message>", n, n))
+		}
+		release()
+		synctest.Wait()
+		x.send(query("1", ""))
+		if n := strings.Count(strings.Join(x.got(), ""), "<retracted "); n != 2 && n != 3 { // one may have been on its way
+			t.Errorf("%d have tombstones", n)
+		}
+		if !b.counts("stonechat_archive_retractions_missed_total 9") && !b.counts("stonechat_archive_retractions_missed_total 10") {
+			t.Error("not counted") // of six, in two archives
+		}
+	})
+}
+
 // TestRetention removes what is too old or too many, and only from the oldest end.
 func TestRetention(t *testing.T) {
 	c := usual()
@@ -312,10 +380,13 @@ func TestText(t *testing.T) {
 			p.wants(words(""), "1 2 3")
 		}
 		x.wants(fields("{urn:xmpp:fulltext:0}fulltext", "kiss", "with", "c@d"), "")
-		x.wants(words(strings.Repeat("kiss ", maxWords)), "1 2")
+		x.wants(words(strings.Repeat("kiss ", usual().QueryWords)), "1 2")
 		x.wants(words("kiss \" ( OR * -"), "")
-		x.send(query("1", words(strings.Repeat("kiss ", maxWords+1))))
+		x.send(query("1", words(strings.Repeat("kiss ", usual().QueryWords+1))))
 		x.gets("policy-violation")
+		if !b.counts(`stonechat_archive_queries_limited_total{key="query_words"} 1`) {
+			t.Error("not counted")
+		}
 		x.end()
 		y.end()
 		c := usual()
