@@ -101,6 +101,9 @@ type IQHandler struct {
 	// Do returns the payload of the answer (nil: empty), a *stanza.Error, or what Query.After
 	// returned. q is borrowed unless Blocking.
 	Do func(t *Turn, q *Query) (stanza.Payload, error)
+	// Quick is asked before a worker is, where a Desk has a Blocking handler: it answers as Do does, without waiting
+	// for anything, q borrowed; or returns ErrWaits, having done nothing, for Do to answer.
+	Quick func(t *Turn, q *Query) (stanza.Payload, error)
 
 	module string // that registered it
 }

@@ -42,6 +42,7 @@ type world struct {
 	archive *archive
 	asked   int
 	ended   bool
+	pauses  atomic.Int32 // of the people's stream: a worker has what they sent
 
 	mu    sync.Mutex
 	inbox map[string][]string
@@ -156,7 +157,7 @@ func (w *world) Take(_ *server.Turn, s *stanza.Stanza) error {
 }
 
 func (*world) Present() bool { return true }
-func (*world) Pause()        {}
+func (w *world) Pause()      { w.pauses.Add(1) }
 func (*world) Resume()       {}
 
 func (w *world) hear(s *stanza.Stanza) {

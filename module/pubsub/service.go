@@ -31,7 +31,11 @@ func (m *Module) serveHosts(h *server.Host) error {
 	for _, space := range []string{pubsub.NS, pubsub.NSOwner} {
 		name := xmlstream.Name{Space: space, Local: "pubsub"}
 		for _, typ := range []stanza.Type{stanza.Get, stanza.Set} {
-			m.desk.IQ(server.IQHandler{Type: typ, Name: name, Blocking: true, Do: m.toService})
+			h := server.IQHandler{Type: typ, Name: name, Blocking: true, Do: m.toService}
+			if space == pubsub.NS && typ == stanza.Set {
+				h.Quick = m.quick
+			}
+			m.desk.IQ(h)
 		}
 	}
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.serviceInfo})
