@@ -22,6 +22,7 @@ func (c *Config) check(d *decoder) {
 	c.checkDomains(d)
 	c.checkAnonymous(d)
 	c.checkComponents(d)
+	c.checkFederation(d)
 	c.checkAddresses(d)
 	c.checkHTTP(d)
 	if c.Data == "" {

@@ -85,6 +85,9 @@ func (in *instance) apply(next *config.Config, mods []server.Module) (now []stri
 	in.server.SetLimits(serverLimits(next))
 	in.clients.SetLimits(clientLimits(next))
 	in.parts.SetLimits(componentLimits(next))
+	if in.servers != nil {
+		in.servers.Set(policy(next), federationLimits(next))
+	}
 	for _, m := range mods {
 		if r := in.reloader("modules." + m.Name()); r != nil {
 			r.Reload(m)
