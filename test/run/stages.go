@@ -36,7 +36,7 @@ func stages() []stage {
 		{name: "hostile", in: test, run: goTest("./test/hostile", "-count=1"), needs: all(linux, debian("openssl")), limit: 5 * time.Minute},
 		{name: "storm", in: test, run: goTest("./test/storm", "-count=1"), needs: all(linux), limit: 5 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
-			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy"),
+			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy", "biboumi", "ngircd"),
 				program("node", "nodejs"), program("npm", "npm"), program("chromium", "chromium"), program("nginx", "nginx-light")),
 			limit: 12 * time.Minute},
 		{name: "federation", in: test, run: goTest("./test/federation", "-count=1"),
