@@ -3,10 +3,13 @@
 package s2s
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -109,6 +112,104 @@ func TestRouteDisk(t *testing.T) {
 		d.pass(3 * time.Second)
 		if n := d.rows(); n != 0 {
 			t.Errorf("%d on the disk", n)
+		}
+	})
+}
+
+// A connection that breaks while the disk is read gives back what it had, ahead of the rest of the disk and of what came since.
+func TestRouteBrokenAmid(t *testing.T) {
+	eachWay(t, nil, func(t *testing.T, d *depot, managed bool) {
+		var want []string
+		for i := range 300 {
+			id := fmt.Sprint(i)
+			d.send(chat("a@x", id))
+			want = append(want, id)
+		}
+		d.restart()
+		d.send(chat("a@x", "live"))
+		want = append(want, "live")
+		first := d.connect("x", managed)
+		got := first.read()
+		if len(got) < page || len(got) > 3*page || got[0] != "0 late" {
+			t.Fatalf("%d came at once: %q", len(got), got)
+		}
+		first.breaks()
+		d.send(chat("a@x", "last"))
+		want = append(want, "last")
+		if d.dialing() == nil {
+			d.pass(2 * time.Second)
+		}
+		second := d.connect("x", managed)
+		var all []string
+		for range 40 {
+			for _, s := range second.read() {
+				if s != "<r>" {
+					all = append(all, strings.TrimSuffix(s, " late"))
+				}
+			}
+			second.confirm()
+			d.pass(60 * time.Millisecond)
+		}
+		if !slices.Equal(all, want) {
+			t.Errorf("%d came, want %d: %q", len(all), len(want), all)
+		}
+		d.counts("resent_total", float64(len(got)-strings.Count(strings.Join(got, " "), "<r>")))
+	})
+}
+
+// At the end what is kept is on the disk, and nobody waits for an answer that cannot come.
+func TestRouteDrain(t *testing.T) {
+	eachWay(t, nil, func(t *testing.T, d *depot, managed bool) {
+		c := d.caller()
+		c.send("b@x", "1")
+		l := d.connect("x", managed)
+		d.send(chat("a@x", "2"), "<iq from='m@p.d/r' to='y' type='get' id='3'><q xmlns='u:q'/></iq>")
+		l.read()
+		d.stops()
+		d.returned("3 remote-server-timeout")
+		if n := d.rows(); n != 2 {
+			t.Errorf("%d on the disk", n)
+		}
+		c.send("b@x", "4")
+		d.send("<iq from='m@p.d/r' to='y' type='get' id='5'><q xmlns='u:q'/></iq>", "<presence from='m@p.d/r' to='a@x'/>")
+		d.returned("5 remote-server-timeout")
+		if n, rows := c.safe(), d.rows(); n != 2 || rows != 3 {
+			t.Errorf("%d are safe, %d on the disk", n, rows)
+		}
+		if got := d.dialing(); len(got) != 2 { // those before the end
+			t.Errorf("%q are dialed", got)
+		}
+	})
+}
+
+// Who watches an account sees where its messages wait, and when they are there.
+func TestRouteTrace(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, d *depot) {
+		tr, err := d.server.Trace(jid.MustParse("a@d"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.server.EndTrace(tr)
+		c := d.caller()
+		c.send("b@x", "1")
+		d.pass(time.Second)
+		l := d.connect("x", true)
+		l.read()
+		l.ack()
+		c.send("b@none", "2")
+		d.mustCall("none").failed(outage{Err: stanza.RemoteServerNotFound.Err(""), Permanent: true})
+		var got []string
+		for len(tr.Events()) > 0 {
+			if e := <-tr.Events(); e.Way < 3 && e.Session == "" {
+				got = append(got, strings.TrimSpace(e.Event+" "+e.Detail))
+			}
+		}
+		want := []string{
+			"received", "queued until x is connected", "queued for x", "spooling x", "spooled", "acked",
+			"received", "queued until none is connected", "queued for none", "returned remote-server-not-found",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q", got)
 		}
 	})
 }

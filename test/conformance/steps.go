@@ -207,6 +207,12 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = r.server.Domain, true
 	} else if name == "domain2" {
 		value, ok = r.server.Second, true
+	} else if name == "rooms2" {
+		value, ok = "conference."+r.server.Second, true
+	} else if name == "nodes2" {
+		value, ok = "pubsub."+r.server.Second, true
+	} else if name == "far room" {
+		value, ok = "room-"+r.suffix+"@conference."+r.server.Second, true
 	} else if name == "rooms" {
 		value, ok = r.server.rooms(), true
 	} else if strings.HasPrefix(name, "room") && len(name) <= len("room2") {
@@ -392,7 +398,7 @@ func (c *client) befriend(other string, _ []string) {
 	}
 	presence := func(from, to *client, kind string) {
 		from.send("<presence type='%s' to='%s'/>", kind, c.r.bare(to.account))
-		to.waitFor(func(n *node) bool { return n.is(nsClient, "presence") && n.get("type") == kind })
+		to.find(func(n *node) bool { return n.is(nsClient, "presence") && n.get("type") == kind })
 	}
 	for i, s := range pair {
 		presence(s, pair[1-i], "subscribe")
@@ -404,7 +410,7 @@ func (c *client) befriend(other string, _ []string) {
 		})
 	}
 	pair[0].disconnect()
-	pair[1].waitFor(func(n *node) bool { return n.get("type") == "unavailable" })
+	pair[1].waitFor(func(n *node) bool { return n.get("type") == "unavailable" && n.get("from") == pair[0].jid })
 	pair[1].disconnect()
 	c.r.dialogue = c.r.dialogue[:before]
 }
