@@ -39,6 +39,8 @@ func stages() []stage {
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy", "biboumi", "ngircd"),
 				program("node", "nodejs"), program("npm", "npm"), program("chromium", "chromium"), program("nginx", "nginx-light")),
 			limit: 12 * time.Minute},
+		{name: "federation", in: test, run: goTest("./test/federation", "-count=1"),
+			needs: all(linux, debian("prosody", "lua-unbound", "ejabberd", "dnsmasq-base", "iproute2", "util-linux")), limit: 7 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},
 		{name: "peers", in: test, run: goTest("-count=1", "-tags=peers", "-run=TestPeers", "./xmpp/stream"), needs: all(debian("prosody", "ejabberd"))},
 		{name: "soak", in: soak, run: goTest("./test/crash", "-v", "-count=1", "-timeout=6h", "-run=Kill|Metamorphic", "-crash.rounds=200"),
