@@ -67,8 +67,10 @@ func (s *Server) dispatch(t *Turn, at Where, st *stanza.Stanza) {
 	if !st.Type.IsRequest() {
 		return
 	}
-	if s.requested(t, st) {
-		return
+	for _, f := range s.table.requested {
+		if f(t, st) {
+			return
+		}
 	}
 	h := s.iqs.find(at, st)
 	if h == nil {
