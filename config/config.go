@@ -153,9 +153,9 @@ type Federation struct {
 	FenceStanzas Limit `yaml:"fence_stanzas" default:"32" live:"yes"`
 	// After so long it is asked in any case.
 	FenceAfter Duration `yaml:"fence_after" default:"50ms" live:"yes"`
-	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7712). The resolver must validate.
-	DANE bool `yaml:"dane" default:"false" unbuilt:"DANE"`
-	// The DNS server to ask, as host:port. Empty: the system's.
+	// Whether TLSA records that DNSSEC has proven stand in for authorities (DANE, RFC 7673), whatever `certificates` says. The DNS server must validate, and be on this machine or the one that `resolver` names.
+	DANE bool `yaml:"dane" default:"false"`
+	// The DNS server to ask, as an IP address with or without a port. It, and the way to it, must be trusted. Empty: the system's.
 	Resolver string `yaml:"resolver" default:""`
 	// What differs for some domains: `example.net: {connect: "10.0.0.5:5269", certificates: preferred}`.
 	Domains map[string]FederationDomain `yaml:"domains" default:"{}" live:"yes"`
@@ -241,6 +241,8 @@ type Limits struct {
 	FederationConnectionsPerAddress Limit `yaml:"federation_connections_per_address" default:"200" live:"yes"`
 	// Pairs of domains, of ours and of others, that are verified on one connection; one more is refused with resource-constraint.
 	FederationPairs Limit `yaml:"federation_pairs" default:"1000" live:"yes"`
+	// Answers of DNS about other servers that are kept, each for as long as it says; for one more the one goes that was not used for longest.
+	FederationNames Limit `yaml:"federation_names" default:"10000"`
 	// Connections to other servers being made at one time, and keys of theirs being judged; further ones wait, or are refused with resource-constraint.
 	FederationDials Limit `yaml:"federation_dials" default:"100" live:"yes"`
 	// Ways from a domain of ours to one of others that are in use; one more is refused with resource-constraint.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -29,8 +30,8 @@ func (c *Config) checkFederation(d *decoder) {
 			}
 		}
 	}
-	if f.Resolver != "" {
-		checkAddress(d, "federation.resolver", f.Resolver)
+	if f.Resolver != "" && !isDNS(f.Resolver) {
+		d.fail(d.lineOf("federation.resolver"), "federation.resolver", "%q is not the address of a DNS server, like 127.0.0.1 or 127.0.0.1:53", f.Resolver)
 	}
 	all := make(map[string]FederationDomain, len(f.Domains))
 	for _, domain := range slices.Sorted(maps.Keys(f.Domains)) {
@@ -53,6 +54,15 @@ func (c *Config) checkFederation(d *decoder) {
 		all[j.Domain()] = x
 	}
 	f.Domains = all
+}
+
+// isDNS reports whether a DNS server may be at an address: a name would have to be looked up first.
+func isDNS(address string) bool {
+	if _, err := netip.ParseAddr(address); err == nil {
+		return true
+	}
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Port() > 0
 }
 
 func checkAddress(d *decoder, key, address string) {

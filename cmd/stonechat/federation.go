@@ -3,11 +3,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"net"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/dns"
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/internal/metrics"
@@ -26,8 +25,16 @@ func (in *instance) federate(d drive.Driver, reg *metrics.Registry) error {
 	if err != nil {
 		return err
 	}
+	if in.names, err = names(c, reg); err != nil {
+		return err
+	}
+	var resolver locate.Resolver = in.names
+	if c.Federation.DANE {
+		var prover s2s.Prover = dns.Prover{Resolver: in.names}
+		resolver = prover
+	}
 	in.servers, err = s2s.New(s2s.Config{
-		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: resolver(c.Federation.Resolver),
+		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: resolver,
 		Secret: secret, Kept: message.Kept, Policy: policy(c), Limits: federationLimits(c), Log: in.log, Metrics: reg,
 	})
 	if err != nil {
@@ -36,15 +43,22 @@ func (in *instance) federate(d drive.Driver, reg *metrics.Registry) error {
 	return nil
 }
 
-// resolver asks the DNS server at address, or the system's.
-func resolver(address string) locate.Resolver {
-	if address == "" {
-		return net.DefaultResolver
+// names makes what asks DNS for other servers, by the server that the configuration names or the system's.
+func names(c *config.Config, reg *metrics.Registry) (*dns.Resolver, error) {
+	var servers []string
+	if c.Federation.Resolver != "" {
+		servers = []string{c.Federation.Resolver}
 	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, address)
-	}}
+	r, err := dns.New(dns.Config{Servers: servers, Names: int(c.Limits.FederationNames)})
+	if err != nil {
+		return nil, fmt.Errorf("federation.resolver: %w", err)
+	}
+	reg.CounterFunc("stonechat_dns_asked_total", "Messages sent to DNS servers.", func() float64 { return float64(r.Stats().Asked) })
+	reg.CounterFunc("stonechat_dns_kept_total", "Questions about other servers answered by what was kept.", func() float64 { return float64(r.Stats().Kept) })
+	reg.CounterFunc("stonechat_dns_failed_total", "Questions about other servers that no DNS server has answered.", func() float64 { return float64(r.Stats().Failed) })
+	reg.CounterFunc("stonechat_dns_displaced_total", "Answers given up before their time (limits.federation_names).", func() float64 { return float64(r.Stats().Displaced) })
+	reg.GaugeFunc("stonechat_dns_names", "Answers of DNS that are kept.", func() float64 { return float64(r.Stats().Names) })
+	return r, nil
 }
 
 func policy(c *config.Config) s2s.Policy {

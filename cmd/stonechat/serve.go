@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/dns"
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
@@ -83,6 +84,7 @@ type instance struct {
 	clients *c2s.Service
 	parts   *components.Service // external components
 	servers *s2s.Service        // other servers; nil where the configuration turns them off
+	names   *dns.Resolver       // for them; nil with them
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
@@ -282,6 +284,7 @@ func (in *instance) stop() error {
 	// Other servers last: they hear that sessions are gone.
 	if in.servers != nil {
 		err = errors.Join(err, in.servers.Shutdown(ctx))
+		in.names.Close()
 	}
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel = context.WithTimeout(ctx, lastBytesTime)

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/dane"
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/store"
@@ -194,12 +195,16 @@ func (s *Service) try(ctx context.Context, pair store.Route, target locate.Targe
 	if dial == nil {
 		dial = drive.Dialer(s.limits.Load().DeadAfter).DialContext
 	}
+	check, err := s.records(ctx, pair.To, target)
+	if err != nil {
+		return nil, err
+	}
 	for external := true; ; external = false {
 		nc, _, err := locate.Connect(ctx, s.Resolver, dial, target, nil)
 		if err != nil {
 			return nil, &outageError{"connect", false, err}
 		}
-		c, err := s.place(ctx, nc, pair, target.Direct, external)
+		c, err := s.place(ctx, nc, pair, manner{target.Direct, external, check})
 		var refused *stream.SASLError
 		if err == nil || !external || !errors.As(err, &refused) {
 			return c, err
@@ -209,9 +214,9 @@ func (s *Service) try(ctx context.Context, pair store.Route, target locate.Targe
 }
 
 // place makes a conn of a connection, and waits until its negotiation is over.
-func (s *Service) place(ctx context.Context, nc net.Conn, pair store.Route, direct, external bool) (*conn, error) {
-	x := &call{key: pair, ready: make(chan struct{}), ended: make(chan struct{}), answered: make(chan struct{})}
-	if direct {
+func (s *Service) place(ctx context.Context, nc net.Conn, pair store.Route, w manner) (*conn, error) {
+	x := &call{key: pair, dane: w.dane, ready: make(chan struct{}), ended: make(chan struct{}), answered: make(chan struct{})}
+	if w.direct {
 		x.tls = s.TLS.Calling(pair.From, pair.To, "xmpp-server")
 	} else {
 		x.tls = s.TLS.Calling(pair.From, pair.To)
@@ -221,13 +226,13 @@ func (s *Service) place(ctx context.Context, nc net.Conn, pair store.Route, dire
 	if !s.Driver.Serve(nc, nil, func(dc drive.Conn) drive.Machine {
 		c = s.newConn(dc)
 		c.call = x
-		c.made = stream.NewInitiatingServer(s.initiating.Load(), pair.From, pair.To, external, c.heard)
+		c.made = stream.NewInitiatingServer(s.initiating.Load(), pair.From, pair.To, w.external, c.heard)
 		c.machine = c.made
 		ok := s.enter(c)
 		switch {
 		case !ok:
 			c.Abort()
-		case direct:
+		case w.direct:
 			dc.ConnectTLS(x.tls)
 		default:
 			c.made.Start()
@@ -269,8 +274,9 @@ func (s *Service) enter(c *conn) bool {
 
 // call is what only a connection has that we made.
 type call struct {
-	key store.Route
-	tls *tls.Config
+	key  store.Route
+	tls  *tls.Config
+	dane *dane.Verifier // what proves the peer to be key.To's server; nil: authorities
 
 	once  sync.Once
 	ready chan struct{} // closed when negotiation is over

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
-	"github.com/stonechat-im/stonechat/internal/tlsconfig"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -133,7 +132,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 	c.chain, c.proofs = st.PeerCertificates, nil
 	c.machine.TLSStarted()
 	if x := c.call; x != nil {
-		if err := c.proves(x.key.To); err != nil && c.service.policy.Load().required(x.key.To.Domain()) {
+		if err := c.proves(x.key.To); err != nil && (x.dane != nil || c.service.policy.Load().required(x.key.To.Domain())) {
 			c.service.incident("certificate", x.key.To.String(), "err", err, "fingerprint", c.fingerprint(), "at", c.Remote().String())
 			c.why(&certificateError{err})
 			c.machine.Close(&stream.Error{Condition: stream.PolicyViolation, Text: "the certificate is not valid for " + x.key.To.String()}, time.Now())
@@ -388,7 +387,7 @@ func (c *conn) proves(domain jid.JID) error {
 	if len(c.proofs) >= maxProofs {
 		return errProofs
 	}
-	err = tlsconfig.VerifyServer(c.chain, domain, c.service.Roots, time.Now())
+	err = c.verify(domain)
 	if c.proofs == nil {
 		c.proofs = make(map[jid.JID]error)
 	}

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
+	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
 	"github.com/stonechat-im/stonechat/server"
@@ -158,6 +159,7 @@ type setup struct {
 	policy    func(*Policy)
 	limits    func(*Limits)
 	driver    func(*slog.Logger) (drive.Driver, error)
+	resolver  locate.Resolver // nil: the world
 }
 
 type town struct {
@@ -199,6 +201,9 @@ func (w *world) town(domain string, x setup) *town {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if x.resolver == nil {
+		x.resolver = w
+	}
 	if x.driver == nil {
 		x.driver = drive.New
 	}
@@ -217,7 +222,7 @@ func (w *world) town(domain string, x setup) *town {
 		x.limits(&l)
 	}
 	town.Service, err = New(Config{
-		Server: srv, Store: st, Driver: d, TLS: certs, Roots: roots, Resolver: w, Secret: []byte("secret of " + domain),
+		Server: srv, Store: st, Driver: d, TLS: certs, Roots: roots, Resolver: x.resolver, Secret: []byte("secret of " + domain),
 		Kept:   func(s *stanza.Stanza) bool { return s.Type == stanza.Chat || s.Type == stanza.Normal },
 		Policy: p, Limits: l, Log: log, Metrics: reg,
 	})
