@@ -57,7 +57,7 @@ type Config struct {
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
 	Federation Federation `yaml:"federation"`
-	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`.
+	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`. What one may do in the name of accounts (XEP-0356) is `privilege`: `{roster: both, push: true, message: outgoing, presence: managed_entity, iq: {"http://jabber.org/protocol/pubsub": both}}`, all of it off if it is left out; whose requests it answers in place of the server (XEP-0355) `delegation`: namespaces, each with the attributes that a request must have, as `{"urn:xmpp:mam:2": [node]}`; for the accounts of which domains, `for`: if that is left out, of the domain that it belongs to, as irc.example.org does to example.org. These three are followed live, secrets and names with the next start. docs/gateways.md has examples.
 	Components map[string]Component `yaml:"components" default:"{}"`
 	Limits     Limits               `yaml:"limits"`
 	// The keys of modules, each under its module's name; `false` turns a module off.
@@ -153,9 +153,9 @@ type Federation struct {
 	FenceStanzas Limit `yaml:"fence_stanzas" default:"32" live:"yes"`
 	// After so long it is asked in any case.
 	FenceAfter Duration `yaml:"fence_after" default:"50ms" live:"yes"`
-	// Whether TLSA records that DNSSEC has proven stand in for authorities (DANE, RFC 7673), whatever `certificates` says. The DNS server must validate, and be on this machine or the one that `resolver` names.
+	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7673), whatever `certificates` says. The DNS server must validate: `resolver`, or one on this machine.
 	DANE bool `yaml:"dane" default:"false"`
-	// The DNS server to ask, as an IP address with or without a port. It, and the way to it, must be trusted. Empty: the system's.
+	// The DNS server to ask, an address or address:port. Empty: the system's.
 	Resolver string `yaml:"resolver" default:""`
 	// What differs for some domains: `example.net: {connect: "10.0.0.5:5269", certificates: preferred}`.
 	Domains map[string]FederationDomain `yaml:"domains" default:"{}" live:"yes"`
@@ -177,6 +177,27 @@ type FederationDomain struct {
 type Component struct {
 	// What the component proves itself with: whoever has it speaks for the domain and everybody at it.
 	Secret string `yaml:"secret" default:""`
+	// What it may do in the name of accounts (XEP-0356).
+	Privilege Privilege `yaml:"privilege"`
+	// The namespaces whose requests, to accounts and their domain, it answers in place of the server (XEP-0355), with the attributes that such a request must have: `{"http://jabber.org/protocol/pubsub": [], "urn:xmpp:mam:2": [node]}`. Followed live.
+	Delegation map[string][]string `yaml:"delegation" default:"{}"`
+	// The domains, some of `domains`, for whose accounts privilege and delegation hold. Empty: the one that the component belongs to, as `irc.example.org` does to example.org.
+	For []string `yaml:"for" default:"[]"`
+}
+
+// Privilege is what a component may do in the name of accounts. It must be trusted as the server is.
+// Changes are followed live, and told to the component.
+type Privilege struct {
+	// Read rosters (get), change them (set), or both. It is told of changes if it may read.
+	Roster string `yaml:"roster" default:"none" oneof:"none get set both"`
+	// Whether it is told of changes of rosters that it may read.
+	Push bool `yaml:"push" default:"true"`
+	// Send messages in the name of accounts (outgoing).
+	Message string `yaml:"message" default:"none" oneof:"none outgoing"`
+	// Make requests of these namespaces in the name of accounts: `{"http://jabber.org/protocol/pubsub": both}`, one of get, set and both.
+	IQ map[string]string `yaml:"iq" default:"{}"`
+	// See the presence of accounts (managed_entity), or also that of their contacts (roster), for which it must be allowed to read rosters.
+	Presence string `yaml:"presence" default:"none" oneof:"none managed_entity roster"`
 }
 
 // Limits holds what one peer, or all together, may take; `none` turns a limit

@@ -30,8 +30,11 @@ func (c *Config) checkFederation(d *decoder) {
 			}
 		}
 	}
-	if f.Resolver != "" && !isDNS(f.Resolver) {
-		d.fail(d.lineOf("federation.resolver"), "federation.resolver", "%q is not the address of a DNS server, like 127.0.0.1 or 127.0.0.1:53", f.Resolver)
+	if f.Resolver != "" {
+		_, err := netip.ParseAddr(f.Resolver)
+		if _, e := netip.ParseAddrPort(f.Resolver); err != nil && e != nil {
+			d.fail(d.lineOf("federation.resolver"), "federation.resolver", "%q is not the address of a DNS server, like 127.0.0.1:53", f.Resolver)
+		}
 	}
 	all := make(map[string]FederationDomain, len(f.Domains))
 	for _, domain := range slices.Sorted(maps.Keys(f.Domains)) {
@@ -54,15 +57,6 @@ func (c *Config) checkFederation(d *decoder) {
 		all[j.Domain()] = x
 	}
 	f.Domains = all
-}
-
-// isDNS reports whether a DNS server may be at an address: a name would have to be looked up first.
-func isDNS(address string) bool {
-	if _, err := netip.ParseAddr(address); err == nil {
-		return true
-	}
-	at, err := netip.ParseAddrPort(address)
-	return err == nil && at.Port() > 0
 }
 
 func checkAddress(d *decoder, key, address string) {

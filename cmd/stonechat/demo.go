@@ -53,7 +53,7 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil, nil
 	in, err := d.start(c)
 	if err != nil {
 		return err

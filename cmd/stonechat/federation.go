@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/internal/dns"
@@ -25,16 +26,17 @@ func (in *instance) federate(d drive.Driver, reg *metrics.Registry) error {
 	if err != nil {
 		return err
 	}
-	if in.names, err = names(c, reg); err != nil {
+	if in.dns, err = resolver(c, reg); err != nil {
 		return err
 	}
-	var resolver locate.Resolver = in.names
+	var names locate.Resolver = in.dns
+	var tlsa s2s.TLSA
 	if c.Federation.DANE {
-		var prover s2s.Prover = dns.Prover{Resolver: in.names}
-		resolver = prover
+		prover := dns.Prover{Resolver: in.dns}
+		names, tlsa = prover, prover
 	}
 	in.servers, err = s2s.New(s2s.Config{
-		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: resolver,
+		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: names, DANE: tlsa,
 		Secret: secret, Kept: message.Kept, Policy: policy(c), Limits: federationLimits(c), Log: in.log, Metrics: reg,
 	})
 	if err != nil {
@@ -43,13 +45,17 @@ func (in *instance) federate(d drive.Driver, reg *metrics.Registry) error {
 	return nil
 }
 
-// names makes what asks DNS for other servers, by the server that the configuration names or the system's.
-func names(c *config.Config, reg *metrics.Registry) (*dns.Resolver, error) {
+// resolver asks DNS for other servers, the server that the configuration names or the system's.
+func resolver(c *config.Config, reg *metrics.Registry) (*dns.Resolver, error) {
 	var servers []string
 	if c.Federation.Resolver != "" {
 		servers = []string{c.Federation.Resolver}
 	}
-	r, err := dns.New(dns.Config{Servers: servers, Names: int(c.Limits.FederationNames)})
+	kept := int(c.Limits.FederationNames)
+	if kept == 0 {
+		kept = math.MaxInt // none
+	}
+	r, err := dns.New(dns.Config{Servers: servers, Names: kept})
 	if err != nil {
 		return nil, fmt.Errorf("federation.resolver: %w", err)
 	}

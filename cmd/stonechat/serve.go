@@ -83,8 +83,8 @@ type instance struct {
 	server  *server.Server
 	clients *c2s.Service
 	parts   *components.Service // external components
+	dns     *dns.Resolver       // as servers
 	servers *s2s.Service        // other servers; nil where the configuration turns them off
-	names   *dns.Resolver       // for them; nil with them
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
@@ -284,7 +284,7 @@ func (in *instance) stop() error {
 	// Other servers last: they hear that sessions are gone.
 	if in.servers != nil {
 		err = errors.Join(err, in.servers.Shutdown(ctx))
-		in.names.Close()
+		in.dns.Close()
 	}
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel = context.WithTimeout(ctx, lastBytesTime)

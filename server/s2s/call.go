@@ -149,27 +149,20 @@ func (s *Service) connect(ctx context.Context, pair store.Route) (*conn, error) 
 		return nil, err
 	}
 	var failed locate.Errors
-	unknown := true // nobody knows an address
 	for _, target := range targets {
 		c, err := s.try(ctx, pair, target)
 		if err == nil {
 			return c, nil
 		}
 		failed = append(failed, fmt.Errorf("%s: %w", target, err))
-		unknown = unknown && isUnknown(err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	if unknown {
+	if locate.Permanent(failed) {
 		return nil, &outageError{"dns", true, failed}
 	}
 	return nil, failed
-}
-
-func isUnknown(err error) bool {
-	var e *net.DNSError
-	return errors.As(err, &e) && e.IsNotFound || errors.Is(err, locate.ErrNoAddress)
 }
 
 // targets are where the server of a domain may be.
@@ -183,7 +176,7 @@ func (s *Service) targets(ctx context.Context, domain, ascii string) ([]locate.T
 	}
 	list, err := locate.Targets(ctx, s.Resolver, locate.Server, ascii)
 	if err != nil {
-		return nil, &outageError{"dns", errors.Is(err, locate.ErrNoService), err}
+		return nil, &outageError{"dns", locate.Permanent(err), err}
 	}
 	return list, nil
 }
@@ -191,20 +184,20 @@ func (s *Service) targets(ctx context.Context, domain, ascii string) ([]locate.T
 // try connects to one target. Where the login by certificate is refused there, another connection goes without:
 // dialback may do.
 func (s *Service) try(ctx context.Context, pair store.Route, target locate.Target) (*conn, error) {
+	verifier, err := s.verifier(ctx, pair, target)
+	if err != nil {
+		return nil, err
+	}
 	dial := s.Dial
 	if dial == nil {
 		dial = drive.Dialer(s.limits.Load().DeadAfter).DialContext
-	}
-	check, err := s.records(ctx, pair.To, target)
-	if err != nil {
-		return nil, err
 	}
 	for external := true; ; external = false {
 		nc, _, err := locate.Connect(ctx, s.Resolver, dial, target, nil)
 		if err != nil {
 			return nil, &outageError{"connect", false, err}
 		}
-		c, err := s.place(ctx, nc, pair, manner{target.Direct, external, check})
+		c, err := s.place(ctx, nc, &call{key: pair, direct: target.Direct, external: external, dane: verifier})
 		var refused *stream.SASLError
 		if err == nil || !external || !errors.As(err, &refused) {
 			return c, err
@@ -213,10 +206,26 @@ func (s *Service) try(ctx context.Context, pair store.Route, target locate.Targe
 	}
 }
 
+// verifier judges a certificate by what DNSSEC has proven of the target; nil where that is nothing.
+func (s *Service) verifier(ctx context.Context, pair store.Route, target locate.Target) (*dane.Verifier, error) {
+	if s.DANE == nil || !target.Proven {
+		return nil, nil
+	}
+	records, err := s.DANE.LookupTLSA(ctx, target.Port, target.Host)
+	if err != nil {
+		return nil, &outageError{"dns", false, fmt.Errorf("TLSA records of %s: %w", target, err)}
+	}
+	if len(dane.Usable(records)) == 0 {
+		return nil, nil
+	}
+	return &dane.Verifier{Records: records, Domain: pair.To, Host: target.Host, Roots: s.Roots, Now: time.Now}, nil
+}
+
 // place makes a conn of a connection, and waits until its negotiation is over.
-func (s *Service) place(ctx context.Context, nc net.Conn, pair store.Route, w manner) (*conn, error) {
-	x := &call{key: pair, dane: w.dane, ready: make(chan struct{}), ended: make(chan struct{}), answered: make(chan struct{})}
-	if w.direct {
+func (s *Service) place(ctx context.Context, nc net.Conn, x *call) (*conn, error) {
+	pair := x.key
+	x.ready, x.ended, x.answered = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	if x.direct {
 		x.tls = s.TLS.Calling(pair.From, pair.To, "xmpp-server")
 	} else {
 		x.tls = s.TLS.Calling(pair.From, pair.To)
@@ -226,13 +235,13 @@ func (s *Service) place(ctx context.Context, nc net.Conn, pair store.Route, w ma
 	if !s.Driver.Serve(nc, nil, func(dc drive.Conn) drive.Machine {
 		c = s.newConn(dc)
 		c.call = x
-		c.made = stream.NewInitiatingServer(s.initiating.Load(), pair.From, pair.To, w.external, c.heard)
+		c.made = stream.NewInitiatingServer(s.initiating.Load(), pair.From, pair.To, x.external, c.heard)
 		c.machine = c.made
 		ok := s.enter(c)
 		switch {
 		case !ok:
 			c.Abort()
-		case w.direct:
+		case x.direct:
 			dc.ConnectTLS(x.tls)
 		default:
 			c.made.Start()
@@ -274,9 +283,11 @@ func (s *Service) enter(c *conn) bool {
 
 // call is what only a connection has that we made.
 type call struct {
-	key  store.Route
-	tls  *tls.Config
-	dane *dane.Verifier // what proves the peer to be key.To's server; nil: authorities
+	key      store.Route
+	tls      *tls.Config
+	direct   bool           // TLS begins with the first byte
+	external bool           // the login by certificate is tried
+	dane     *dane.Verifier // nil: the certificate must come from an authority
 
 	once  sync.Once
 	ready chan struct{} // closed when negotiation is over
@@ -402,7 +413,7 @@ func (c *conn) verified(pair store.Route, how string) {
 	}
 	s.metrics.verified.WithLabelValues("out", how).Inc()
 	s.Log.Info("server verified", "direction", "out", "by", how, "peer", pair.To.String(), "to", pair.From.String(),
-		"at", c.Remote().String(), "certificate", c.proves(pair.To) == nil, "bidi", c.made.Bidi())
+		"at", c.Remote().String(), "certificate", c.proves(pair.To) == nil, "dane", c.call.dane != nil, "bidi", c.made.Bidi())
 }
 
 // useless ends a connection on which nothing may be sent.

@@ -80,7 +80,7 @@ func TestDANE(t *testing.T) {
 				}
 				return []dane.Record{dane.Of(shown)}, nil
 			}}
-			a := w.town("capulet.example", setup{resolver: names, preferred: c.preferred})
+			a := w.town("capulet.example", setup{proves: names, preferred: c.preferred})
 			a.send("juliet@house.montague.example", "m")
 			if c.want == "" {
 				b.gets("from='romeo@house.capulet.example'", "id='m'")

@@ -312,6 +312,10 @@ func (d *depot) counts(name string, want float64) {
 	}
 }
 
+func routeKey(from, to string) store.Route {
+	return store.Route{From: jid.MustParse(from), To: jid.MustParse(to)}
+}
+
 // line is a connection.
 type line struct {
 	drive.Conn
@@ -328,6 +332,8 @@ type line struct {
 	pings   []*stanza.Stanza
 	raw     []string
 	managed bool
+
+	discards bool // nobody reads
 }
 
 func (d *depot) line(managed bool) *line {
@@ -358,10 +364,13 @@ func (l *line) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flushes++
-	if !l.stuck && !l.aborted {
+	switch {
+	case l.stuck, l.aborted:
+		return
+	case !l.discards:
 		l.wire = append(l.wire, l.queue...)
-		l.queue = l.queue[:0]
 	}
+	l.queue = l.queue[:0]
 }
 
 func (l *line) Queued() int {

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
@@ -59,7 +57,7 @@ func TestRouteOrder(t *testing.T) {
 		if _, ok := l.o.unused(); !ok {
 			t.Error("something is not confirmed")
 		}
-		if n := d.get(store.Route{From: jid.MustParse("p.d"), To: jid.MustParse("x")}).mem; n != 0 {
+		if n := d.get(routeKey("p.d", "x")).mem; n != 0 {
 			t.Errorf("%d bytes are held", n)
 		}
 		d.counts(`sent_total{kind="iq"}`, map[bool]float64{true: 1, false: 2}[managed])
@@ -241,7 +239,7 @@ func TestRoutePresence(t *testing.T) {
 		for range 1000 {
 			d.send("<presence from='m@p.d/q' to='a@x' id='8'/>")
 		}
-		if n := len(d.get(store.Route{From: jid.MustParse("p.d"), To: jid.MustParse("x")}).tail); n > 100 {
+		if n := len(d.get(routeKey("p.d", "x")).tail); n > 100 {
 			t.Errorf("%d wait", n)
 		}
 		d.connect("x", false).gets("3", "4", "5", "6", "7", "8")
@@ -322,7 +320,7 @@ func TestRouteShared(t *testing.T) {
 		d.mustCall("y").open(&l.o)
 		d.send(chat("a@x", "3"), chat("a@y", "4"))
 		l.read()
-		l.o.forget(store.Route{From: jid.MustParse("p.d"), To: jid.MustParse("y")})
+		l.o.forget(routeKey("p.d", "y"))
 		d.send(chat("a@x", "5"), chat("a@y", "6"))
 		d.pass(60 * time.Millisecond)
 		l.read()

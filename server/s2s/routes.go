@@ -18,6 +18,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
+// How to read this file: what a table of routes is given and who dials for it, then the table, then its beginning and its
+// end. What a route does is in route.go.
+
 // routesConfig is what a table of routes needs.
 type routesConfig struct {
 	Server  *server.Server

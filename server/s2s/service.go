@@ -2,6 +2,9 @@
 
 package s2s
 
+// How to read this file: Config and Limits, what a Service is made of and how it begins (New, Start), what is out of
+// its door (Take) and into it (Listen), and its end (Shutdown).
+
 import (
 	"context"
 	"crypto/hmac"
@@ -15,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/dane"
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/internal/metrics"
@@ -37,6 +41,7 @@ type Config struct {
 	Roots    *x509.CertPool // whom certificates of other servers must come from; nil: the system's
 	Resolver locate.Resolver
 	Dial     locate.DialFunc // nil: a net.Dialer's
+	DANE     TLSA            // nil: TLSA records do not count
 	// Secret is what dialback keys are made with: 32 random bytes that stay the same for ever.
 	Secret []byte
 	// Kept reports whether a message must survive its receiver's absence (module message).
@@ -45,6 +50,12 @@ type Config struct {
 	Limits  Limits
 	Log     *slog.Logger
 	Metrics *metrics.Registry
+}
+
+// TLSA tells the records of a port of a host that DNSSEC has proven. With an error nobody may connect there.
+// A dns.Prover is one.
+type TLSA interface {
+	LookupTLSA(ctx context.Context, port, host string) ([]dane.Record, error)
 }
 
 // Certificates are those of this server. *tlsconfig.Certificates is one.

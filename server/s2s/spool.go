@@ -218,8 +218,13 @@ func (r *route) workOn() bool {
 		rs.sweeper.arm(r, sw.now.Add(retryDisk))
 		return false
 	}
+	more := true
 	for _, row := range rows {
-		if row.ID > r.cold.to || !r.row(sw, x, row) {
+		if row.ID > r.cold.to {
+			r.cold.from = r.cold.to // the others have gone
+			break
+		}
+		if more = r.row(sw, x, row); !more {
 			break
 		}
 		r.cold.from = row.ID
@@ -229,8 +234,10 @@ func (r *route) workOn() bool {
 		r.sendTail(sw.t)
 	}
 	r.drops(sw)
+	more = more || r.out != x.out // there is another connection
+	r.working = more
 	r.settle(sw.now)
-	return true
+	return more
 }
 
 // row handles one row, and reports whether to go on. The caller holds mu.

@@ -3,6 +3,8 @@
 package s2s
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,5 +112,46 @@ func TestRouteDisk(t *testing.T) {
 		if n := d.rows(); n != 0 {
 			t.Errorf("%d on the disk", n)
 		}
+	})
+}
+
+// A connection that breaks while the disk is read gives back what it had, ahead of the rest of the disk and of what came since.
+func TestRouteBrokenAmid(t *testing.T) {
+	eachWay(t, nil, func(t *testing.T, d *depot, managed bool) {
+		var want []string
+		for i := range 300 {
+			id := fmt.Sprint(i)
+			d.send(chat("a@x", id))
+			want = append(want, id)
+		}
+		d.restart()
+		d.send(chat("a@x", "live"))
+		want = append(want, "live")
+		first := d.connect("x", managed)
+		got := first.read()
+		if len(got) < page || len(got) > 3*page || got[0] != "0 late" {
+			t.Fatalf("%d came at once: %q", len(got), got)
+		}
+		first.breaks()
+		d.send(chat("a@x", "last"))
+		want = append(want, "last")
+		if d.dialing() == nil {
+			d.pass(2 * time.Second)
+		}
+		second := d.connect("x", managed)
+		var all []string
+		for range 40 {
+			for _, s := range second.read() {
+				if s != "<r>" {
+					all = append(all, strings.TrimSuffix(s, " late"))
+				}
+			}
+			second.confirm()
+			d.pass(60 * time.Millisecond)
+		}
+		if !slices.Equal(all, want) {
+			t.Errorf("%d came, want %d: %q", len(all), len(want), all)
+		}
+		d.counts("resent_total", float64(len(got)-strings.Count(strings.Join(got, " "), "<r>")))
 	})
 }

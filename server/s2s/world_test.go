@@ -29,7 +29,6 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
-	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
 	"github.com/stonechat-im/stonechat/server"
@@ -159,7 +158,7 @@ type setup struct {
 	policy    func(*Policy)
 	limits    func(*Limits)
 	driver    func(*slog.Logger) (drive.Driver, error)
-	resolver  locate.Resolver // nil: the world
+	proves    *proving // nil: the world is without DNSSEC
 }
 
 type town struct {
@@ -201,9 +200,6 @@ func (w *world) town(domain string, x setup) *town {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if x.resolver == nil {
-		x.resolver = w
-	}
 	if x.driver == nil {
 		x.driver = drive.New
 	}
@@ -221,11 +217,15 @@ func (w *world) town(domain string, x setup) *town {
 	if x.limits != nil {
 		x.limits(&l)
 	}
-	town.Service, err = New(Config{
-		Server: srv, Store: st, Driver: d, TLS: certs, Roots: roots, Resolver: x.resolver, Secret: []byte("secret of " + domain),
+	config := Config{
+		Server: srv, Store: st, Driver: d, TLS: certs, Roots: roots, Resolver: w, Secret: []byte("secret of " + domain),
 		Kept:   func(s *stanza.Stanza) bool { return s.Type == stanza.Chat || s.Type == stanza.Normal },
 		Policy: p, Limits: l, Log: log, Metrics: reg,
-	})
+	}
+	if x.proves != nil {
+		config.Resolver, config.DANE = x.proves, x.proves
+	}
+	town.Service, err = New(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
