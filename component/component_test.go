@@ -131,6 +131,35 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// No more than two windows are on their way unfenced: that is what a broken connection can make unsure.
+func TestWindow(t *testing.T) {
+	l := listen(t)
+	c := l.start(func(c *component.Config) { c.FenceStanzas, c.FenceAfter = 3, time.Hour })
+	for i := range 20 {
+		send(t, c, fmt.Sprint(i))
+	}
+	p := l.admit()
+	for i := range 3 {
+		p.expect(false, fmt.Sprintf("id='%d'", i))
+	}
+	first := p.read()
+	if !fenceID.MatchString(first) {
+		t.Fatalf("read %q, want a fence", first)
+	}
+	for i := 3; i < 6; i++ {
+		p.expect(false, fmt.Sprintf("id='%d'", i))
+	}
+	_ = p.conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if s := p.read(); s != "" {
+		t.Fatalf("read %q beyond the window", s)
+	}
+	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.say(first)
+	for i := 6; i < 20; i++ {
+		p.expect(true, fmt.Sprintf("id='%d'", i))
+	}
+}
+
 // What cannot be sent is refused where it is sent.
 func TestUnsendable(t *testing.T) {
 	l := listen(t)

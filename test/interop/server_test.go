@@ -115,12 +115,12 @@ listen:
   http: ["%[5]s:0"]
   https: ["%[5]s:0"]
   metrics: []
-components: {%[6]s: {secret: %[7]q}}
+components: {%[6]s: {secret: %[7]q}, %[8]s: {secret: %[7]q}}
 registration: open
 limits:
   registrations_per_hour: none
 log: {level: debug}
-`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret))
+`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret, guest))
 
 	c := exec.Command(program(t), "serve", "-c", conf)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
