@@ -38,6 +38,7 @@ func (d *Desk) Answer(t *Turn, s *stanza.Stanza) {
 		t.Refuse(s, stanza.ServiceUnavailable.Err(""))
 	case !h.Blocking:
 		d.server.answer(t, h, &Query{Stanza: s})
+	case h.Quick != nil && d.server.answerNow(t, h, &Query{Stanza: s}):
 	default:
 		t.offLoop(s, func(t *Turn, s *stanza.Stanza) { d.server.answer(t, h, &Query{Stanza: s}) })
 	}

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -66,21 +67,34 @@ func (s *Server) dispatch(t *Turn, at Where, st *stanza.Stanza) {
 	if !st.Type.IsRequest() {
 		return
 	}
+	if s.requested(t, st) {
+		return
+	}
 	h := s.iqs.find(at, st)
-	if h == nil || (at == AtAccount && !h.Others && st.From.Bare() != st.To.Bare()) {
+	if h == nil {
 		t.Refuse(st, stanza.ServiceUnavailable.Err(""))
 		return
+	}
+	if at == AtAccount && !h.Others && st.From.Bare() != st.To.Bare() {
+		if err := h.admit(st); err != nil {
+			t.refuse(st, err)
+			return
+		}
 	}
 	if !h.Blocking && (at == AtHost || st.From.Bare() == st.To.Bare()) {
 		q := &Query{Stanza: st}
 		if at == AtAccount {
-			if q.User = s.users.get(st.To.Bare()); q.User == nil {
-				return // the session that asks has ended in the meantime
-			}
-			defer s.users.release(q.User)
+			q.User = s.users.get(st.To.Bare())
 		}
-		s.answer(t, h, q)
-		return
+		// Without a User the session that asks has ended in the meantime, or somebody asks in the name of
+		// an account that is away.
+		if at == AtHost || q.User != nil {
+			if q.User != nil {
+				defer s.users.release(q.User)
+			}
+			s.answer(t, h, q)
+			return
+		}
 	}
 	t.offLoop(st, func(t *Turn, st *stanza.Stanza) {
 		q := &Query{Stanza: st}
@@ -115,6 +129,31 @@ func (s *Server) answer(t *Turn, h *IQHandler, q *Query) {
 		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
 	}
 	p, err := h.Do(t, q)
+	q.conclude(t, p, err)
+}
+
+// answerNow has Quick answer, and reports false where Do must.
+func (s *Server) answerNow(t *Turn, h *IQHandler, q *Query) (answered bool) {
+	defer q.survive(t)
+	answered = true // also by a panic
+	p, err := h.Quick(t, q)
+	if err == ErrWaits { //nolint:errorlint // a verdict, never wrapped
+		return false
+	}
+	if t.way != nil {
+		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
+	}
+	q.conclude(t, p, err)
+	return true
+}
+
+// ErrWaits is what IQHandler.Quick returns where it would have to wait.
+//
+//lint:ignore ST1012 it is a verdict, as io.EOF is
+var ErrWaits = errors.New("server: to be answered by a worker")
+
+// conclude writes the answer that a handler has returned, unless it comes later.
+func (q *Query) conclude(t *Turn, p stanza.Payload, err error) {
 	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
 		q.finish(t, p, err)
 	}
@@ -172,31 +211,45 @@ var errLater = errors.New("server: not answered by the return")
 // goroutine and must not wait, or with an error where p failed. The handler returns After's
 // result. The sender's ack waits for the answer.
 func (q *Query) After(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payload, error)) (stanza.Payload, error) {
-	kept := &Query{Stanza: q.Stanza, User: q.User, reply: q.reply}
-	if !t.mayWait {
-		kept.Stanza = q.Retain()
-	}
+	s, answer := t.server, q.keep(t, then)
+	p.OnDone(func(err error) {
+		t := s.NewTurn()
+		answer(t, err)
+		t.End()
+	})
+	return nil, errLater
+}
+
+// Following is After off the store's goroutine, behind what was told on it, in one turn with all that follows
+// from the same commit: whoever is sent more of that is written to once.
+func (q *Query) Following(t *Turn, p *store.Pending, then func(t *Turn) (stanza.Payload, error)) (stanza.Payload, error) {
+	t.server.after(p, q.keep(t, then))
+	return nil, errLater
+}
+
+// keep returns what answers the query later, in some turn.
+func (q *Query) keep(t *Turn, then func(t *Turn) (stanza.Payload, error)) func(*Turn, error) {
+	asked := &stanza.Stanza{Kind: q.Kind, Type: q.Type, To: q.To.Clone(), From: q.From.Clone(), ID: bytes.Clone(q.ID)}
+	kept := &Query{Stanza: asked, User: q.User, reply: q.reply}
 	q.answered = true // by kept
 	s, origin, receipt, way := t.server, t.Origin, t.receipt, t.way
 	receipt.Hold()
 	if kept.User != nil {
 		s.users.acquire(kept.User.JID)
 	}
-	p.OnDone(func(err error) {
-		t := s.NewTurn()
+	return func(t *Turn, err error) {
 		t.Origin, t.way = origin, way
 		if err != nil {
 			kept.finish(t, nil, commitError(s, err))
 		} else {
 			kept.answerBy(t, then)
 		}
+		t.Origin, t.way = nil, nil
 		receipt.Release(t)
-		t.End()
 		if kept.User != nil {
 			s.users.release(kept.User)
 		}
-	})
-	return nil, errLater
+	}
 }
 
 func (q *Query) answerBy(t *Turn, then func(*Turn) (stanza.Payload, error)) {

@@ -46,6 +46,12 @@ func oracle() Module {
 			"laterpanics": func(t *Turn, q *Query) (stanza.Payload, error) {
 				return q.After(t, setting("x"), func(*Turn) (stanza.Payload, error) { panic("secret") })
 			},
+			"following": func(t *Turn, q *Query) (stanza.Payload, error) {
+				return q.Following(t, setting("x"), func(*Turn) (stanza.Payload, error) { return stanza.Body("followed"), nil })
+			},
+			"followingpanics": func(t *Turn, q *Query) (stanza.Payload, error) {
+				return q.Following(t, setting("x"), func(*Turn) (stanza.Payload, error) { panic("secret") })
+			},
 			"twice": func(t *Turn, q *Query) (stanza.Payload, error) {
 				_ = q.Answer(t, stanza.Body("first"))
 				return stanza.Body("second"), nil
@@ -73,7 +79,7 @@ func TestAnsweredOnce(t *testing.T) {
 		answers := map[string]string{
 			"empty": "type='result'/>", "payload": "<body>x</body>", "refused": "not-allowed", "failed": "internal-server-error",
 			"panics": "internal-server-error", "now": "<body>now</body>", "later": "<body>done</body>", "laterfailed": "<gone",
-			"laterpanics": "internal-server-error", "twice": "<body>first</body>", "latertwice": "<body>first</body>", "unknown": "service-unavailable",
+			"laterpanics": "internal-server-error", "following": "<body>followed</body>", "followingpanics": "internal-server-error", "twice": "<body>first</body>", "latertwice": "<body>first</body>", "unknown": "service-unavailable",
 		}
 		id := 0
 		once := func(to, local, want string) {

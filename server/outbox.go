@@ -56,6 +56,7 @@ type copies struct {
 
 const (
 	inlineCopies   = 64  // sent by Run itself
+	turnCopies     = 128 // sent by Run itself, of all outboxes, in one turn
 	sliceCopies    = 512 // sent at most before others may use the processor
 	sliceReceivers = 64  // that are sent to before that
 	mostTogether   = 16  // stanzas for the same receivers
@@ -112,6 +113,26 @@ func (o *Outbox) busy() bool {
 	return o.server != nil && o.waiting > o.server.limits.Load().FanoutCopies
 }
 
+// Slow makes whoever has sent the stanza that t handles pause, as Run does, where more waits than
+// limits.fanout_copies: for an owner that has the outbox run in another turn.
+func (o *Outbox) Slow(t *Turn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy() {
+		o.slow(t)
+	}
+}
+
+func (o *Outbox) slow(t *Turn) {
+	if t.stream == nil || t.suspended {
+		return
+	}
+	t.server.metrics.fanoutWaits.Inc()
+	t.stream.Pause()
+	t.suspended = true
+	time.AfterFunc(backPressurePause, t.stream.Resume)
+}
+
 // Run sends what waits, unless somebody does already: a little now, much on a goroutine. The caller
 // holds no lock.
 func (o *Outbox) Run(t *Turn) {
@@ -120,14 +141,14 @@ func (o *Outbox) Run(t *Turn) {
 	var stuck *Session
 	if busy && o.pace != nil {
 		stuck, o.pace = o.pace, nil
-	} else if busy && t.stream != nil && !t.suspended {
-		t.server.metrics.fanoutWaits.Inc()
-		t.stream.Pause()
-		t.suspended = true
-		time.AfterFunc(backPressurePause, t.stream.Resume)
+	} else if busy {
+		o.slow(t)
 	}
 	mine := !o.running && o.waiting > 0
-	late := mine && o.waiting > inlineCopies
+	late := mine && (o.waiting > inlineCopies || t.fanned+o.waiting > turnCopies)
+	if mine && !late {
+		t.fanned += o.waiting
+	}
 	if late && !o.later { // more of the same may come in this turn
 		o.later = true
 		t.Later(o)

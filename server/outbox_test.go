@@ -24,6 +24,7 @@ type echo struct {
 	out    Outbox
 
 	together bool
+	slow     bool // somebody else has it run
 }
 
 func (*echo) Present() bool { return true }
@@ -49,6 +50,10 @@ func (e *echo) Take(t *Turn, s *stanza.Stanza) error {
 		return s
 	})
 	e.mu.Unlock()
+	if e.slow {
+		e.out.Slow(t)
+		return nil
+	}
 	e.out.Run(t)
 	return nil
 }
@@ -245,6 +250,55 @@ func TestOutboxBusy(t *testing.T) {
 	})
 }
 
+// Who sends to an owner that has its outbox run in another turn is slowed as well.
+func TestOutboxSlow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := DefaultLimits()
+		l.FanoutCopies = 150
+		b := newBench(t, l, "a b")
+		a, c := b.online("a/1"), b.online("b/1")
+		e := b.echo(100, "b@d/1")
+		e.slow = true
+		a.send(head("1"))
+		if e.out.Busy() || b.counts("stonechat_senders_waiting_for_fanout_total 1") {
+			t.Fatal("busy too soon")
+		}
+		a.send(head("2"))
+		if !b.counts("stonechat_senders_waiting_for_fanout_total 1") {
+			t.Error("the sender was not slowed")
+		}
+		turn := b.NewTurn()
+		e.out.Run(turn)
+		turn.End()
+		a.settle()
+		c.inOrder(100, "1", "2")
+	})
+}
+
+// What many outboxes have in one turn is not all sent in it: others wait for the loop.
+func TestOutboxTurn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a")
+		a := b.online("a/1")
+		turn := b.NewTurn()
+		s := stanza.Text(stanza.Headline, a.se.JID, "x")
+		s.From = jid.MustParse("room.d")
+		var boxes [3]Outbox
+		for i := range boxes {
+			boxes[i].Add(turn, inlineCopies, func(int) *stanza.Stanza { return s })
+			boxes[i].Run(turn)
+			if sent, want := boxes[i].Empty(), i < turnCopies/inlineCopies; sent != want {
+				t.Errorf("outbox %d: sent is %v, want %v", i, sent, want)
+			}
+		}
+		turn.End()
+		a.settle()
+		if got := len(a.got()); got != len(boxes)*inlineCopies {
+			t.Errorf("%d copies", got)
+		}
+	})
+}
+
 // A session that is sent much is waited for; one that does not read loses its stream.
 func TestOutboxPace(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -291,6 +345,9 @@ func TestDesk(t *testing.T) {
 		a.send(ask("1", "u:now") + ask("2", "u:later") + ask("3", "u:panic") + ask("4", "u:none") + "<iq type='result' id='5' to='room.d'/>")
 		a.settle()
 		a.gets("from='x@room.d/y' to='a@d/1' id='1' type='result'", "id='2' type='result'", "id='3' type='error'", "id='4' type='error'")
+		a.send(ask("6", "u:quick") + ask("7", "u:waits") + ask("8", "u:quickpanics") + ask("9", "u:quickrefused"))
+		a.settle()
+		a.gets("<quick", "id='7' type='result'/>", "internal-server-error", "<gone")
 		m.desk.IQ(IQHandler{Type: stanza.Get, Name: xmlstream.Name{Space: "u:now", Local: "q"}})
 		if m.desk.iqs.err == nil {
 			t.Error("two handlers of one request")
@@ -317,6 +374,25 @@ func (m *deskModule) Init(h *Host) error {
 		},
 	} {
 		m.desk.IQ(IQHandler{Type: stanza.Get, Name: xmlstream.Name{Space: ns, Local: "q"}, Blocking: ns == "u:later", Do: do})
+	}
+	for ns, quick := range map[string]func(*Turn, *Query) (stanza.Payload, error){
+		"u:quick": func(t *Turn, _ *Query) (stanza.Payload, error) {
+			if t.mayWait {
+				return nil, stanza.BadRequest.Err("")
+			}
+			return &stanza.Raw{Name: xmlstream.Name{Space: "u:q", Local: "quick"}, Bytes: []byte("<quick xmlns='u:q'/>")}, nil
+		},
+		"u:waits":        func(*Turn, *Query) (stanza.Payload, error) { return nil, ErrWaits },
+		"u:quickpanics":  func(*Turn, *Query) (stanza.Payload, error) { panic("at the desk") },
+		"u:quickrefused": func(*Turn, *Query) (stanza.Payload, error) { return nil, stanza.Gone.Err("") },
+	} {
+		m.desk.IQ(IQHandler{Type: stanza.Get, Name: xmlstream.Name{Space: ns, Local: "q"}, Blocking: true, Quick: quick,
+			Do: func(t *Turn, _ *Query) (stanza.Payload, error) {
+				if !t.mayWait || ns != "u:waits" {
+					return nil, stanza.BadRequest.Err("")
+				}
+				return nil, nil
+			}})
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type Turn struct {
 	receipt   Receipt // of the stanza being handled
 	way       *way    // of that stanza, where somebody watches
 	mayWait   bool    // this turn runs on a worker
+	fanned    int     // copies that outboxes have sent in it
 	suspended bool    // the stanza went to a worker: handle no more input in this turn
 	dirty     []*Session
 	later     []Flusher
@@ -203,7 +204,7 @@ func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
 	}
 	srv.workers.do(func() {
 		w := srv.NewTurn()
-		w.Origin, w.receipt, w.way, w.mayWait = origin, receipt, way, true
+		w.Origin, w.stream, w.receipt, w.way, w.mayWait = origin, stream, receipt, way, true
 		f(w, kept)
 		receipt.Release(w)
 		w.End()

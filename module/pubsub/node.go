@@ -46,6 +46,8 @@ type node struct {
 	subscriptions map[jid.JID]*subscription
 	resources     map[jid.JID]int // how many subscriptions full addresses below a bare one have
 	list          []*subscription // of subscriptions, replaced whole; nil: to be made
+	special       bool            // some of list have options, by which it depends whether they are told
+	heard         []*subscription // those of list that were told last where that depends; replaced whole
 	items         int             // at least so many are kept, when what is pending is done
 	last          *store.Item
 	moment        uint64         // of its publication, since the node was loaded
@@ -97,12 +99,17 @@ func (t *table) hold(name store.NodeName) *node {
 		n = &node{name: name}
 		t.by[name] = n
 	}
+	t.use(n)
+	return n
+}
+
+// use takes a node off the idle ones. t.mu is held.
+func (t *table) use(n *node) {
 	if n.idle != nil {
 		t.idle.Remove(n.idle)
 		n.idle = nil
 	}
 	n.refs++
-	return n
 }
 
 func (t *table) let(n *node) {
@@ -285,10 +292,11 @@ func (n *node) remove(j jid.JID) *subscription {
 // subscribers are the subscriptions that are not pending, not to be changed. n.mu is held.
 func (n *node) subscribers() []*subscription {
 	if n.list == nil && len(n.subscriptions) > 0 {
-		n.list = make([]*subscription, 0, len(n.subscriptions)+1)
+		n.list, n.special, n.heard = make([]*subscription, 0, len(n.subscriptions)+1), false, nil
 		for _, s := range n.subscriptions {
 			if !s.pending {
 				n.list = append(n.list, s)
+				n.special = n.special || s.kept != nil
 			}
 		}
 	}

@@ -29,12 +29,15 @@ type receivers struct {
 func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
 	n.mu.Lock()
 	c := n.config
-	list := n.subscribers()
+	list, special := n.subscribers(), n.special
 	n.mu.Unlock()
 	if !c.DeliverNotifications {
 		return r
 	}
-	r.subscribed = m.hearing(ctx, n, c, list)
+	r.subscribed = list // whoever loses the right to hear is removed
+	if special || c.PresenceBased || c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
+		r.subscribed = m.hearing(ctx, n, c, list)
+	}
 	if m.audience == nil || n.name.JID.IsDomain() {
 		return r
 	}
@@ -64,18 +67,8 @@ func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
 	return r
 }
 
-// hearing leaves out those of list who may not hear of the node now, or do not want to.
+// hearing leaves out those of list who may not hear of the node now, or do not want to. n.work is held.
 func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []*subscription) []*subscription {
-	dynamic := c.PresenceBased || c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster
-	for _, s := range list {
-		if dynamic || s.kept != nil {
-			dynamic = true
-			break
-		}
-	}
-	if !dynamic {
-		return list // others were removed when they lost the right
-	}
 	var out []*subscription
 	now := time.Now()
 	for _, s := range list {
@@ -94,7 +87,12 @@ func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []
 		}
 		out = append(out, s)
 	}
-	return out
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Equal(out, n.heard) {
+		n.heard = out
+	}
+	return n.heard // the same list for the same receivers: see tell
 }
 
 // message makes the message of an event, without its receiver.
@@ -115,7 +113,8 @@ func (m *Module) id() []byte { return strconv.AppendUint([]byte("ps"), m.lastID.
 func (m *Module) tell(t *server.Turn, n *node, r receivers, s *stanza.Stanza) {
 	if k := len(r.subscribed); k > 0 {
 		m.metrics.notifications.Add(float64(k))
-		n.out.Add(t, k, func(i int) *stanza.Stanza {
+		// Lists are replaced whole, so that where one begins tells it from others.
+		n.out.AddTogether(t, &r.subscribed[0], k, func(i int) *stanza.Stanza {
 			sub := r.subscribed[i]
 			if sub.gone.Load() {
 				return nil

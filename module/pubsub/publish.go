@@ -32,7 +32,13 @@ func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, 
 		return nil, err
 	}
 	defer release()
+	return r.publishTo(n, x, options)
+}
+
+// publishTo is publish, with n.work held.
+func (r *request) publishTo(n *node, x *pubsub.Items, options *form.Form) (stanza.Payload, error) {
 	var ops []store.Op
+	var err error
 	switch err := n.there(); {
 	case err == nil:
 		if err := n.meets(options); err != nil {
@@ -68,6 +74,7 @@ func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, 
 		return nil, err
 	}
 	ops = nil
+	n.out.Slow(r.t)
 	var answer stanza.Payload
 	if !named && len(items) > 0 {
 		answer = &pubsub.Request{Publish: &pubsub.Items{Node: x.Node, Items: ids(items)}}
@@ -266,19 +273,28 @@ func (m *Module) published(t *server.Turn, n *node, items []store.Item) {
 	}
 }
 
+// roomy reports whether room has nothing to read for so many items more.
+func (m *Module) roomy(n *node, c *pubsub.Config, more int) bool {
+	most := m.most(c)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.items+more <= most, c.NodeFull == pubsub.DiscardOldest:
+		return true
+	}
+	return c.NodeFull == pubsub.RetractOldest && (!c.NotifyRetract || most == 1)
+}
+
 // room returns the ids of the items that have to go so that items can be kept and whose going is told, or refuses where
 // the node is to stay as it is when it is full (§7.1.2.5). The store removes them by itself.
 func (m *Module) room(ctx context.Context, n *node, c *pubsub.Config, items []store.Item) ([]string, error) {
 	most := m.most(c)
-	n.mu.Lock()
-	held, last := n.items, n.last
-	n.mu.Unlock()
-	if held+len(items) <= most || c.NodeFull == pubsub.DiscardOldest || c.NodeFull == pubsub.RetractOldest && !c.NotifyRetract {
-		return nil, nil
-	}
-	if most == 1 && c.NodeFull == pubsub.RetractOldest {
-		if last != nil && last.ID != items[0].ID {
-			return []string{last.ID}, nil
+	if m.roomy(n, c, len(items)) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		full := n.items+len(items) > most && c.NodeFull == pubsub.RetractOldest && c.NotifyRetract
+		if full && n.last != nil && n.last.ID != items[0].ID {
+			return []string{n.last.ID}, nil // of one
 		}
 		return nil, nil
 	}

@@ -174,7 +174,7 @@ func (n *node) standingOf(bare jid.JID) standing {
 
 // after answers with p when a change is stored; what the node has to send goes out behind the answer.
 func (r *request) after(n *node, commit *store.Pending, p stanza.Payload) (stanza.Payload, error) {
-	return r.q.After(r.t, commit, func(t *server.Turn) (stanza.Payload, error) {
+	return r.q.Following(r.t, commit, func(t *server.Turn) (stanza.Payload, error) {
 		t.Later(running{n})
 		return p, nil
 	})

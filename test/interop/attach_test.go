@@ -44,7 +44,7 @@ func attachings() []attaching {
 			conf := filepath.Join(folder, "stonechat.yaml")
 			write(t, conf, fmt.Sprintf(`domains: [%s]
 data: %s
-listen: {client: [], client_tls: [], http: [], https: [], metrics: [], component: ["%s:%d"]}
+listen: {client: [], client_tls: [], server: [], server_tls: [], http: [], https: [], metrics: [], component: ["%s:%d"]}
 components: {%s: {secret: %q}, %s: {secret: %[6]q}}
 `, domain, filepath.Join(folder, "data"), host, port, gateway, secret, guest))
 			return exec.Command(program(t), "serve", "-c", conf)

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	ps "github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// TestQuick: no worker is asked where nothing has to be read to publish; the answers are the same.
+func TestQuick(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, folder, defaults(), nil)
+		w.node("kept")
+		w.node("one", "pubsub#max_items", "1")
+		w.node("full", "pubsub#max_items", "2")
+		w.node("event", "pubsub#persist_items", "0")
+		w.node("bare", "pubsub#persist_items", "0", "pubsub#deliver_payloads", "0")
+		w.node("open", "pubsub#publish_model", "open", "pubsub#persist_items", "0")
+		w.node("openkept", "pubsub#publish_model", "open")
+		w.node("choosy")
+		for _, node := range []string{"kept", "one", "full", "event", "bare", "open", "openkept"} {
+			w.must(w.set(juliet, subscribe(node, bare(juliet))))
+		}
+		w.must(w.set(juliet, "<subscribe node='choosy' jid='juliet@people'/><options>"+form("subscribe_options", "pubsub#deliver", "0")+"</options>"))
+		w.must(w.own(romeo, "set", "<affiliations node='open'><affiliation jid='nurse@people' affiliation='outcast'/></affiliations>"))
+		for _, id := range []string{"a", "b"} {
+			w.must(w.set(romeo, publish("full", id)))
+			w.must(w.set(romeo, publish("one", id)))
+		}
+		w.got(bare(juliet))
+
+		for _, x := range []struct {
+			what, from, payload, answer string
+			quick                       bool
+			hears                       []string
+		}{
+			{"an item that is kept", romeo, publish("kept", "a"), "", true, []string{items("kept", "a")}},
+			{"the next of one", romeo, publish("one", "c"), "", true, []string{"<items node='one'><retract id='b'/></items>", items("one", "c")}},
+			{"the same again", romeo, publish("one", "c"), "", true, []string{items("one", "c")}},
+			{"something has to go", romeo, publish("full", "c"), "", false, []string{"<items node='full'><retract id='a'/></items>", items("full", "c")}},
+			{"nothing is kept", romeo, publish("event", "a"), "", true, []string{items("event", "a")}},
+			{"an event alone", romeo, "<publish node='bare'/>", "", true, []string{"<items node='bare'/>"}},
+			{"an item where none may be", romeo, publish("bare", "a"), "modify bad-request item-forbidden", true, nil},
+			{"no item where one must be", romeo, "<publish node='event'/>", "modify bad-request item-required", true, nil},
+			{"a stranger where all may", stranger, publish("open", "a"), "", true, []string{items("open", "a")}},
+			{"an outcast there", nurse, publish("open", "a"), "auth forbidden", true, nil},
+			{"a stranger where one may not", stranger, publish("event", "a"), "auth forbidden", true, nil},
+			{"a stranger's item, which may be another's", stranger, publish("openkept", "a"), "", false, []string{items("openkept", "a")}},
+			{"subscriptions with options", romeo, publish("choosy", "a"), "", false, nil},
+			{"no such node", romeo, publish("none", "a"), "cancel item-not-found", false, nil},
+			{"no node at all", romeo, "<publish><item id='a'/></publish>", "modify bad-request nodeid-required", false, nil},
+			{"another configuration", romeo, publish("event", "a") + "<publish-options>" + form("publish-options", "pubsub#persist_items", "1") + "</publish-options>", "cancel conflict precondition-not-met", true, nil},
+			{"something else", romeo, "<retract node='kept'><item id='a'/></retract>", "", false, nil},
+		} {
+			before := w.pauses.Load()
+			if got := w.set(x.from, x.payload); got != x.answer {
+				t.Errorf("%s: %q, want %q", x.what, got, x.answer)
+			}
+			if quick := w.pauses.Load() == before; quick != x.quick {
+				t.Errorf("%s: quick is %v", x.what, quick)
+			}
+			if got := w.got(bare(juliet)); len(x.hears) > 0 || x.quick {
+				w.mu.Lock()
+				w.inbox[bare(juliet)] = got
+				w.mu.Unlock()
+				w.hears(bare(juliet), x.hears...)
+			}
+		}
+		w.end()
+
+		// What is not in memory is read by a worker, once.
+		w = newWorld(t, folder, defaults(), nil)
+		for i := range 2 {
+			before := w.pauses.Load()
+			w.want(w.set(romeo, publish("kept", "z")), "")
+			if quick := w.pauses.Load() == before; quick != (i > 0) {
+				t.Errorf("publication %d after a restart: quick is %v", i+1, quick)
+			}
+		}
+	})
+}
+
+// TestTogether: what is published in one go reaches each of many subscribers whole and in order, and none who has left.
+func TestTogether(t *testing.T) {
+	for _, persist := range []string{"0", "1"} {
+		bubble(t, defaults(), nil, func(w *world) {
+			const many, news = 300, 20
+			w.node("news", "pubsub#persist_items", persist, "pubsub#max_items", "100", "pubsub#send_last_published_item", "never")
+			who := func(i int) string { return fmt.Sprintf("fan%d@people", i) }
+			for i := range many {
+				w.must(w.set(who(i)+"/x", subscribe("news", who(i))))
+			}
+			w.must(w.set(who(7)+"/x", "<unsubscribe node='news' jid='"+who(7)+"'/>"))
+			turn := w.NewTurn()
+			for n := range news {
+				s, err := stanza.Parse(fmt.Appendf(nil, "<iq xmlns='jabber:client' type='set' id='p%d'><pubsub xmlns='%s'>%s</pubsub></iq>", n, ps.NS, publish("news", fmt.Sprint(n))))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.From, s.To = jid.MustParse(romeo), jid.MustParse(service)
+				w.inlet.Receive(turn, s)
+			}
+			turn.End()
+			synctest.Wait()
+			if got := w.got(romeo); len(got) != news || strings.Contains(strings.Join(got, ""), "error") {
+				t.Errorf("the publisher was answered %d times: %q", len(got), got)
+			}
+			var all []string
+			for n := range news {
+				all = append(all, items("news", fmt.Sprint(n)))
+			}
+			for i := range many {
+				if i == 7 {
+					w.hears(who(i))
+				} else {
+					w.hears(who(i), all...)
+				}
+			}
+		})
+	}
+}
