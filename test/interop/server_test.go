@@ -117,12 +117,17 @@ listen:
   http: ["%[5]s:0"]
   https: ["%[5]s:0"]
   metrics: []
-components: {%[6]s: {secret: %[7]q}, %[8]s: {secret: %[7]q}}
+components:
+  %[6]s: {secret: %[7]q}
+  irc.%[1]s: {secret: gateway}
+  echo.%[1]s:
+    secret: gateway
+    privilege: {roster: both, message: outgoing, iq: {"http://jabber.org/protocol/pubsub": both}}
 registration: open
 limits:
   registrations_per_hour: none
 log: {level: debug}
-`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret, guest))
+`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret))
 
 	c := exec.Command(program(t), "serve", "-c", conf)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
