@@ -33,6 +33,7 @@ type bed struct {
 	store store.Store
 	spy   *spy
 	mods  []server.Module
+	reg   *metrics.Registry
 	gate  atomic.Pointer[chan struct{}] // the disk waits for it
 }
 
@@ -64,7 +65,7 @@ func newBedOf(t *testing.T, more string, change func([]server.Module) []server.M
 		t.Fatal(err)
 	}
 	mods = change(mods)
-	b := &bed{t: t, spy: new(spy), mods: mods}
+	b := &bed{t: t, spy: new(spy), mods: mods, reg: metrics.New()}
 	st, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler), BeforeCommit: func() {
 		if gate := b.gate.Load(); gate != nil {
 			<-*gate
@@ -75,7 +76,7 @@ func newBedOf(t *testing.T, more string, change func([]server.Module) []server.M
 	}
 	b.store = st
 	b.Server, err = server.New(server.Config{
-		Domains: c.Domains, Limits: serverLimits(c), Store: st, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
+		Domains: c.Domains, Limits: serverLimits(c), Store: st, Log: slog.New(slog.DiscardHandler), Metrics: b.reg,
 	}, append([]server.Module{b.spy}, mods...))
 	if err != nil {
 		t.Fatal(err)

@@ -3,23 +3,25 @@
 package main
 
 // How to read this file: Check.Run goes from the inside out, each step in a file of its own:
-// configuration, data folder and certificates (check_folder.go), then for each domain DNS and
-// host-meta (check_dns.go) and the ports to which that leads (check_port.go). Every step notes what
-// it finds; nothing is changed. Checks between servers will be a row in services and a step.
+// configuration and data folder (check_folder.go), then for each domain DNS (check_dns.go), the ports to
+// which that leads, as clients and as other servers reach them (check_port.go), what answers there
+// (check_offer.go), with which certificate (check_trust.go), and what is for browsers (check_web.go). Every
+// step notes what it finds; nothing is changed.
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/dns"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -35,12 +37,17 @@ type Check struct {
 
 // Help says what a person asks next.
 func (Check) Help() string {
-	return `Of the configuration, the data folder, the certificates, the DNS records and the
-ports: what is wrong, and what to change. Nothing is changed. It ends with 1 if
-there is an error, with 0 if there are warnings at most.
+	return `Of the configuration, the data folder, the certificates, the DNS records, the ports
+for clients and for other servers, and what is for browsers: what is wrong, and what
+to change. Nothing is changed. It ends with 1 if there is an error, with 0 if there
+are warnings at most.
 
   stonechat check -c stonechat.yaml
-  stonechat check --resolver 9.9.9.9:53 example.org`
+  stonechat check --resolver 9.9.9.9:53 example.org
+  stonechat check -c stonechat.yaml other.example
+
+The last looks at another domain as the server of the configuration does: with its
+certificate, so that it shows whether the other believes it.`
 }
 
 // level is how bad a finding is.
@@ -55,7 +62,8 @@ const (
 // found is one thing that was looked at.
 type found struct {
 	Level  level  `json:"level"`
-	Where  string `json:"where"` // config, data, certificate, dns, port, host-meta
+	Where  string `json:"where"` // config, data, certificate, dns, client port, server port, web, clock
+	Domain string `json:"domain,omitempty"`
 	What   string `json:"what"`
 	Advice string `json:"advice,omitempty"` // what to change
 }
@@ -63,28 +71,41 @@ type found struct {
 // checkup is one run of the command.
 type checkup struct {
 	config   *config.Config // nil: none is looked at
-	resolver client.Resolver
+	resolver dns.Prover
 	roots    *x509.CertPool // nil: the system's
 	timeout  time.Duration
 	now      time.Time
-	running  bool // the server of the configuration
+	running  bool             // the server of the configuration
+	shows    *tls.Certificate // of the first domain of the configuration, for other servers; nil: none
 	found    []found
+
+	at     string          // the domain that is looked at
+	judged map[string]bool // of which all is said: certificates, for each use, and hosts
 }
 
 func (c *checkup) note(l level, where, advice, what string, args ...any) {
-	c.found = append(c.found, found{l, where, fmt.Sprintf(what, args...), advice})
+	c.found = append(c.found, found{l, where, c.at, fmt.Sprintf(what, args...), advice})
+}
+
+// ours reports whether the configuration is of the domain's server.
+func (c *checkup) ours(domain string) bool {
+	return c.config != nil && slices.Contains(c.config.Domains, domain)
 }
 
 // Run implements the command.
 func (c Check) Run() error {
 	ctx, cancel := interrupted()
 	defer cancel()
-	k := &checkup{resolver: net.DefaultResolver, timeout: c.Timeout, now: time.Now()}
+	var servers []string
 	if c.Resolver != "" {
-		k.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, c.Resolver)
-		}}
+		servers = []string{c.Resolver}
 	}
+	resolver, err := dns.New(dns.Config{Servers: servers})
+	if err != nil {
+		return fmt.Errorf("--resolver: %w", err)
+	}
+	defer resolver.Close()
+	k := &checkup{resolver: dns.Prover{Resolver: resolver}, timeout: c.Timeout, now: time.Now(), judged: map[string]bool{}}
 	if err := k.trust(c.CA); err != nil {
 		return err
 	}
@@ -99,6 +120,7 @@ func (c Check) Run() error {
 		}
 	}
 	for _, d := range domains {
+		k.at, k.judged = d, map[string]bool{}
 		k.domain(ctx, d)
 	}
 	if ctx.Err() != nil {
@@ -148,15 +170,19 @@ func (c Check) print(list []found) error {
 		}
 		return json.NewEncoder(os.Stdout).Encode(list)
 	}
-	where := ""
+	title := ""
 	for _, f := range list {
-		if f.Where != where {
-			where = f.Where
-			fmt.Println(where)
+		now := f.Where
+		if f.Domain != "" {
+			now = f.Domain + ": " + f.Where
+		}
+		if now != title {
+			title = now
+			fmt.Println(title)
 		}
 		fmt.Printf("  %-8s %s\n", f.Level, indent(f.What))
 		if f.Advice != "" {
-			fmt.Printf("  %-8s → %s\n", "", indent(f.Advice))
+			fmt.Printf("  %-8s → %s\n", "", strings.ReplaceAll(indent(f.Advice), "\n", "\n  "))
 		}
 	}
 	return nil

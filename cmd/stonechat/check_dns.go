@@ -2,29 +2,56 @@
 
 package main
 
+// How to read this file: domain is the order of what is looked at from outside; records is one of its
+// steps, for clients and for servers, and says where they are led.
+
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
-// service is one kind of SRV record.
-type service struct {
-	name   string
-	direct bool // TLS begins with the first byte
-	port   uint16
+// peers are those who look for a domain's server, by the name that they have in its records.
+type peers string
+
+const (
+	clients peers = "client"
+	servers peers = "server"
+)
+
+func (p peers) who() string { return string(p) + "s" }
+
+// port is where they look without records. RFC 6120 §3.2.2
+func (p peers) port() uint16 {
+	if p == servers {
+		return 5269
+	}
+	return 5222
 }
 
-// services are those by which clients find a server (RFC 6120 §3.2.1, XEP-0368 §3).
-func services() []service {
-	return []service{{"xmpp-client", false, 5222}, {"xmpps-client", true, 5223}}
+func (p peers) namespace() string {
+	if p == servers {
+		return stanza.NSServer
+	}
+	return stanza.NSClient
 }
+
+// destination is where a server may be reached.
+type destination struct {
+	host    string // as DNS has it
+	port    uint16
+	direct  bool // TLS begins with the first byte
+	guessed bool // no record leads there
+	proven  bool // the record is, by DNSSEC
+}
+
+func (p destination) String() string { return net.JoinHostPort(p.host, strconv.Itoa(int(p.port))) }
 
 // domain looks at a domain from outside.
 func (c *checkup) domain(ctx context.Context, domain string) {
@@ -34,11 +61,22 @@ func (c *checkup) domain(ctx context.Context, domain string) {
 		c.ownPorts(ctx, domain)
 		return
 	}
-	targets := c.records(ctx, domain, name)
-	for _, t := range targets {
-		c.port(ctx, domain, t)
+	all := map[peers][]destination{clients: c.records(ctx, clients, domain, name)}
+	federates := !c.ours(domain) || c.federates(domain)
+	if federates {
+		all[servers] = c.records(ctx, servers, domain, name)
 	}
-	c.hostMeta(ctx, name)
+	for _, by := range []peers{clients, servers} {
+		for _, at := range all[by] {
+			c.port(ctx, by, domain, at)
+		}
+	}
+	c.web(ctx, name)
+}
+
+// federates reports whether the server of the configuration talks with others.
+func (c *checkup) federates(domain string) bool {
+	return c.ours(domain) && len(c.config.Listen.Server)+len(c.config.Listen.ServerTLS) > 0
 }
 
 // public reports whether a name can be in the public DNS.
@@ -54,66 +92,146 @@ func public(name string) bool {
 	return i > 0
 }
 
-// destination is where a server may be reached.
-type destination struct {
-	host   string // as DNS has it
-	port   uint16
-	direct bool
-}
-
-func (p destination) String() string { return net.JoinHostPort(p.host, strconv.Itoa(int(p.port))) }
-
-// records looks at the records of a domain and returns where they lead.
-func (c *checkup) records(ctx context.Context, domain, name string) (list []destination) {
-	any := false
-	for _, s := range services() {
-		records, err := c.srv(ctx, s.name, name)
+// records looks at the records of a domain and returns where they lead (RFC 6120 §3.2.1, XEP-0368 §3).
+func (c *checkup) records(ctx context.Context, by peers, domain, name string) (list []destination) {
+	found, refused, failed := 0, 0, false
+	must := c.ours(domain) || by == clients && !c.serves(ctx, servers, name)
+	for _, direct := range []bool{false, true} {
+		service := "xmpp-" + string(by)
+		if direct {
+			service = "xmpps-" + string(by)
+		}
+		records, proven, err := c.srv(ctx, service, name)
 		if err != nil {
-			c.note(wrong, "dns", "see whether the DNS server answers; --resolver asks another", "%s of %s: %v", s.name, domain, err)
+			failed = true
+			c.note(wrong, "dns", "see whether the DNS server answers; --resolver asks another", "%s of %s: %v", service, domain, err)
 			continue
 		}
+		if by == clients && !direct {
+			c.signed(domain, proven)
+		}
+		label := "_" + service + "._tcp." + domain
 		for _, r := range records {
-			any = true
-			target := strings.TrimSuffix(r.Target, ".")
-			_, err := netip.ParseAddr(target)
-			switch {
-			case target == "" && len(records) == 1:
-				c.note(warning, "dns", "", "_%s._tcp.%s says that there is no such service (.)", s.name, domain)
-				continue
-			case target == "" || err == nil:
-				c.note(wrong, "dns", "name a host: RFC 2782", "_%s._tcp.%s leads to %q", s.name, domain, r.Target)
+			found++
+			if r.Target == "." {
+				refused++
+				c.refusal(label, by, len(records))
 				continue
 			}
-			if c.addresses(ctx, target, "_"+s.name+"._tcp."+domain) {
-				c.note(well, "dns", "", "_%s._tcp.%s leads to %s port %d", s.name, domain, target, r.Port)
-				list = append(list, destination{target, r.Port, s.direct})
+			at := destination{host: strings.TrimSuffix(r.Target, "."), port: r.Port, direct: direct, proven: proven}
+			if c.leads(ctx, label, by, at, domain) {
+				list = append(list, at)
 			}
 		}
-		if len(records) == 0 && s.direct && any {
+		if len(records) == 0 && direct && found > refused && by == clients {
 			c.note(warning, "dns", "_xmpps-client._tcp."+name+". IN SRV 5 0 5223 …", "%s has no record for direct TLS: clients in networks that allow TLS alone do not find it", domain)
 		}
 	}
-	if any {
-		return list
+	switch {
+	case found > 0 && found == refused:
+		c.note(worse(must), "dns", "if that is not so, take the records away that lead to .", "%s says that it has no service for %s", domain, by.who())
+	case found > 0 || failed:
+	case c.addresses(ctx, name, ""):
+		c.note(well, "dns", "", "%s has no SRV record: %s try port %d at its own address", domain, by.who(), by.port())
+		return []destination{{host: name, port: by.port(), guessed: true}}
+	default:
+		port := strconv.Itoa(int(by.port()))
+		c.note(worse(must), "dns", "_xmpp-"+string(by)+"._tcp."+name+". IN SRV 5 0 "+port+" HOST.\n_xmpps-"+string(by)+"._tcp."+name+". IN SRV 5 0 "+strconv.Itoa(int(by.port()+1))+" HOST.",
+			"%s has neither SRV records for %s nor an address", domain, by.who())
 	}
-	if c.addresses(ctx, name, "") {
-		c.note(well, "dns", "", "%s has no SRV record: clients try port 5222 at its own address", domain)
-		return []destination{{name, 5222, false}}
+	return list
+}
+
+// serves reports whether a domain has records for others: one of rooms or of a gateway has none for clients.
+func (c *checkup) serves(ctx context.Context, by peers, name string) bool {
+	records, _, err := c.srv(ctx, "xmpp-"+string(by), name)
+	return err == nil && len(records) > 0 && records[0].Target != "."
+}
+
+// worse is an error where something must be there, and a warning where it may be meant so.
+func worse(must bool) level {
+	if must {
+		return wrong
 	}
-	c.note(wrong, "dns", "_xmpp-client._tcp."+name+". IN SRV 5 0 5222 HOST.\n_xmpps-client._tcp."+name+". IN SRV 5 0 5223 HOST.",
-		"%s has neither SRV records for clients nor an address", domain)
-	return nil
+	return warning
+}
+
+// refusal notes a record that leads to the root. RFC 2782, "Target"
+func (c *checkup) refusal(label string, by peers, records int) {
+	if records > 1 {
+		c.note(wrong, "dns", "take it away, or the others", "%s says that there is no such service (.), and where it is", label)
+		return
+	}
+	l := well
+	if by == clients {
+		l = warning
+	}
+	c.note(l, "dns", "", "%s says that there is no such service (.)", label)
+}
+
+// signed notes whether answers are proven.
+func (c *checkup) signed(domain string, proven bool) {
+	if proven {
+		c.note(well, "dns", "", "DNSSEC proves what DNS says of %s", domain)
+		return
+	}
+	c.note(well, "dns", "", "DNSSEC proves nothing about %s, or this DNS server does not look: certificates cannot be checked by DNS (DANE)", domain)
+}
+
+// leads looks at the host that a record names, and reports whether one can go there.
+func (c *checkup) leads(ctx context.Context, label string, by peers, at destination, domain string) bool {
+	if _, err := netip.ParseAddr(at.host); err == nil || at.port == 0 {
+		c.note(wrong, "dns", "name a host, and its port: RFC 2782", "%s leads to %q port %d", label, at.host, at.port)
+		return false
+	}
+	if !c.addresses(ctx, at.host, label) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if alias, err := c.resolver.LookupAlias(ctx, at.host); err == nil && alias != "" {
+		c.note(warning, "dns", "name "+alias+" in the record, or give "+at.host+" an address of its own", "%s leads to %s, an alias (CNAME) of %s: RFC 2782 forbids it, and not everybody follows", label, at.host, alias)
+	}
+	c.note(well, "dns", "", "%s leads to %s port %d", label, at.host, at.port)
+	if c.running && c.ours(domain) && by == clients {
+		c.isHere(ctx, at.host)
+	}
+	return true
+}
+
+// isHere notes if a host, of a domain of the server that runs here, is another machine.
+func (c *checkup) isHere(ctx context.Context, host string) {
+	if c.judged[host] {
+		return
+	}
+	c.judged[host] = true
+	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
+	own, err2 := net.InterfaceAddrs()
+	if err != nil || err2 != nil {
+		return
+	}
+	isOwn := func(ip netip.Addr) bool {
+		return ip.Unmap().IsLoopback() || slices.ContainsFunc(own, func(a net.Addr) bool {
+			n, ok := a.(*net.IPNet)
+			return ok && n.IP.String() == ip.Unmap().String()
+		})
+	}
+	if slices.ContainsFunc(list, isOwn) {
+		return
+	}
+	c.note(warning, "dns", "if that is an old address, change it; behind a router, proxy or balancer that passes the ports on all is well",
+		"%s is at %v, which is no address of this machine", host, list)
 }
 
 // srv asks for the records of a service; that there are none is no error.
-func (c *checkup) srv(ctx context.Context, service, name string) ([]*net.SRV, error) {
+func (c *checkup) srv(ctx context.Context, service, name string) ([]*net.SRV, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	_, records, err := c.resolver.LookupSRV(ctx, service, "tcp", name)
+	records, proven, err := c.resolver.LookupProvenSRV(ctx, service, "tcp", name)
 	if missing(err) || len(records) > 0 {
 		err = nil
 	}
-	return records, err
+	return records, proven, err
 }
 
 // missing reports whether err says that there is no such name.
@@ -136,45 +254,4 @@ func (c *checkup) addresses(ctx context.Context, host, by string) bool {
 		c.note(wrong, "dns", host+". IN A …, or AAAA", "%s leads to %s, which has no address", by, host)
 	}
 	return len(list) > 0
-}
-
-// maxHostMeta bounds what is read of a web page, in bytes.
-const maxHostMeta = 64 << 10
-
-// hostMeta looks at what clients in browsers need (XEP-0156 §4).
-func (c *checkup) hostMeta(ctx context.Context, name string) {
-	const where, advice = "host-meta", "for clients in browsers: see the operator's guide, Behind a reverse proxy"
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	transport := &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return c.dial(ctx, network, address)
-		},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+name+"/.well-known/host-meta", http.NoBody)
-	if err != nil {
-		c.note(warning, where, advice, "%v", err)
-		return
-	}
-	// Without redirects: clients follow some or none of them, and who knows where they lead.
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		c.note(warning, where, advice, "%s: %v", req.URL, err)
-		return
-	}
-	defer resp.Body.Close() //nolint:errcheck // only read
-	page, err := io.ReadAll(io.LimitReader(resp.Body, maxHostMeta))
-	switch {
-	case err != nil || resp.StatusCode != http.StatusOK:
-		c.note(warning, where, advice, "%s: %s", req.URL, resp.Status)
-	case !strings.Contains(string(page), "urn:xmpp:alt-connections:websocket"):
-		c.note(warning, where, advice, "%s names no WebSocket", req.URL)
-	case strings.Contains(string(page), "ws://"):
-		c.note(wrong, where, "wss:// alone (XEP-0156 §6)", "%s names a WebSocket without TLS", req.URL)
-	case resp.Header.Get("Access-Control-Allow-Origin") != "*":
-		c.note(warning, where, "the header Access-Control-Allow-Origin: * (XEP-0156 §4)", "%s may not be read by pages of other hosts", req.URL)
-	default:
-		c.note(well, where, "", "%s names a WebSocket", req.URL)
-	}
 }

@@ -3,7 +3,7 @@
 package main
 
 // How to read this file: inside is the order; readConfig, data, certificate and listeners are its
-// steps. judge looks at a chain of certificates for all who have one.
+// steps.
 
 import (
 	"crypto/tls"
@@ -16,17 +16,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
-	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 const (
-	fewDays   = 14      // that a certificate may have left
 	fewBytes  = 1 << 30 // that a disk may have left
 	othersMay = 0o077   // of a file's permissions
 )
@@ -174,27 +171,35 @@ func (c *checkup) certificate(conf *config.Config) {
 	const where = "certificate"
 	if conf.TLS.Certificate == "" {
 		c.note(warning, where, "tls: {certificate: …, key: …}, of an authority that clients trust",
-			"the server makes its certificate itself: every client will ask whether to trust it")
+			"the server makes its certificate itself: every client will ask whether to trust it, and other servers do not")
 		return
 	}
-	for _, d := range conf.Domains {
+	for i, d := range conf.Domains {
 		files, own := conf.TLS.Domains[d]
 		if !own {
 			files = config.Certificate{Certificate: conf.TLS.Certificate, Key: conf.TLS.Key}
 		}
-		if chain := c.pair(files); chain != nil {
-			c.judge(where, d, chain)
+		pair, chain := c.pair(files)
+		if chain == nil {
+			continue
+		}
+		if i == 0 {
+			c.shows = pair
+		}
+		c.judge(where, d, clients, chain)
+		if c.federates(d) {
+			c.judge(where, d, servers, chain)
 		}
 	}
 }
 
 // pair reads a certificate with its chain, and notes what is wrong with its files.
-func (c *checkup) pair(files config.Certificate) (chain []*x509.Certificate) {
+func (c *checkup) pair(files config.Certificate) (_ *tls.Certificate, chain []*x509.Certificate) {
 	const where = "certificate"
 	pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
 	if err != nil {
 		c.note(wrong, where, "certificate and key in PEM, of each other, readable for the server's user", "%s with %s: %v", files.Certificate, files.Key, err)
-		return nil
+		return nil, nil
 	}
 	if info, err := os.Stat(files.Key); err == nil && runtime.GOOS != "windows" && info.Mode()&0o007 != 0 {
 		c.note(warning, where, "chmod o= "+files.Key, "everybody on this machine may read the key (%s)", info.Mode())
@@ -203,55 +208,11 @@ func (c *checkup) pair(files config.Certificate) (chain []*x509.Certificate) {
 		link, err := x509.ParseCertificate(der)
 		if err != nil {
 			c.note(wrong, where, "get the chain anew", "the chain in %s: %v", files.Certificate, err)
-			return nil
+			return nil, nil
 		}
 		chain = append(chain, link)
 	}
-	return chain
-}
-
-// judge looks at a chain of certificates as a client of a domain does, the server's own first.
-func (c *checkup) judge(where, domain string, chain []*x509.Certificate) {
-	leaf, name := chain[0], ascii(domain)
-	days := int(leaf.NotAfter.Sub(c.now).Hours() / 24)
-	switch {
-	case c.now.After(leaf.NotAfter):
-		c.note(wrong, where, "renew it", "the certificate for %s has expired on %s", domain, leaf.NotAfter.Format(time.DateOnly))
-		return
-	case c.now.Before(leaf.NotBefore):
-		c.note(wrong, where, "wait, or set this machine's clock", "the certificate for %s is not valid before %s", domain, leaf.NotBefore.Format(time.DateTime))
-		return
-	}
-	if err := leaf.VerifyHostname(name); err != nil {
-		c.note(wrong, where, "get one that names the part of addresses behind the @, wherever the server is", "the certificate is not for %s, it names %v", domain, leaf.DNSNames)
-		return
-	}
-	between := x509.NewCertPool()
-	for _, link := range chain[1:] {
-		between.AddCert(link)
-	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: c.roots, Intermediates: between, CurrentTime: c.now, DNSName: name})
-	switch {
-	case err == nil && days < fewDays:
-		c.note(warning, where, "see why it was not renewed", "the certificate for %s is valid for %s more", domain, count(days, "day"))
-	case err == nil:
-		c.note(well, where, "", "the certificate for %s is trusted, for %s more", domain, count(days, "day"))
-	case string(leaf.RawIssuer) == string(leaf.RawSubject):
-		c.note(warning, where, "get one of an authority that clients trust, or give them this one (--ca)", "the certificate for %s is self-signed: every client will ask whether to trust it", domain)
-	case len(chain) == 1:
-		c.note(wrong, where, "put the chain behind the certificate in the file (often called fullchain.pem)", "the certificate for %s comes without its chain: %v", domain, err)
-	default:
-		c.note(wrong, where, "get one of an authority that clients trust, or give them its certificate (--ca)", "the certificate for %s is not trusted: %v", domain, err)
-	}
-}
-
-// ascii is a domain as DNS and certificates have it.
-func ascii(domain string) string {
-	j, err := jid.Parse(domain)
-	if err != nil {
-		return domain
-	}
-	return j.ASCIIDomain()
+	return &pair, chain
 }
 
 // listeners looks whether the ports are free for a server that does not run.
@@ -266,7 +227,7 @@ func (c *checkup) listeners(conf *config.Config) {
 	for _, k := range []struct {
 		key       string
 		addresses []string
-	}{{"client", l.Client}, {"client_tls", l.ClientTLS}, {"component", l.Component}, {"http", l.HTTP}, {"https", l.HTTPS}, {"metrics", l.Metrics}} {
+	}{{"client", l.Client}, {"client_tls", l.ClientTLS}, {"server", l.Server}, {"server_tls", l.ServerTLS}, {"component", l.Component}, {"http", l.HTTP}, {"https", l.HTTPS}, {"metrics", l.Metrics}} {
 		for _, a := range k.addresses {
 			in, err := net.Listen("tcp", a)
 			if err != nil {

@@ -2,8 +2,9 @@
 
 package main
 
-// How to read this file: port connects as a client would and goes as far as TLS; starttls is the
-// way there for a port on which TLS does not begin with the first byte.
+// How to read this file: port connects as a client or a server would, goes as far as TLS, and hands on to what
+// answers there (check_offer.go) and its certificate (check_trust.go); starttls is the way there for a port on which TLS
+// does not begin with the first byte.
 
 import (
 	"context"
@@ -14,22 +15,19 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
-
-const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
 
 // ownPorts tries the listeners of the configuration, for a domain that is not in DNS.
 func (c *checkup) ownPorts(ctx context.Context, domain string) {
 	if c.config == nil || !c.running {
 		return
 	}
+	l := c.config.Listen
 	for _, l := range []struct {
 		addresses []string
+		by        peers
 		direct    bool
-	}{{c.config.Listen.Client, false}, {c.config.Listen.ClientTLS, true}} {
+	}{{l.Client, clients, false}, {l.ClientTLS, clients, true}, {l.Server, servers, false}, {l.ServerTLS, servers, true}} {
 		for _, a := range l.addresses {
 			host, text, _ := net.SplitHostPort(a) // config has checked it
 			port, _ := strconv.ParseUint(text, 10, 16)
@@ -37,32 +35,40 @@ func (c *checkup) ownPorts(ctx context.Context, domain string) {
 				host = "localhost"
 			}
 			if port > 0 {
-				c.port(ctx, domain, destination{host, uint16(port), l.direct})
+				c.port(ctx, l.by, domain, destination{host: host, port: uint16(port), direct: l.direct})
 			}
 		}
 	}
 }
 
-// port tries to reach a domain's server as its clients do.
-func (c *checkup) port(ctx context.Context, domain string, at destination) {
-	const where = "port"
+// port tries to reach a domain's server as its clients, or other servers, do.
+func (c *checkup) port(ctx context.Context, by peers, domain string, at destination) {
+	where := string(by) + " port"
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	conn, err := c.dial(ctx, "tcp", at.String())
 	if err != nil {
-		c.note(wrong, where, "see whether the server runs and a firewall or router lets it through", "%s cannot be reached: %v", at, err)
+		c.unreached(where, by, domain, at, err)
 		return
 	}
 	defer conn.Close() //nolint:errcheck // nothing was sent that matters
 	if d, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(d)
 	}
+	s := &offered{conn: conn, by: by, domain: domain, from: c.from(by, domain)}
 	// The certificate is judged below, in words.
 	t := &tls.Config{ServerName: ascii(domain), InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // see above
+	if by == servers && s.from != "" && c.shows != nil {
+		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			s.shown = true
+			return c.shows, nil
+		}
+	}
+	protocol := "xmpp-" + string(by)
 	if at.direct {
-		t.NextProtos = []string{"xmpp-client"}
-	} else if err := starttls(conn, domain); err != nil {
-		c.note(wrong, where, "see that this port is a server's for clients, with STARTTLS", "%s: %v", at, err)
+		t.NextProtos = []string{protocol}
+	} else if err := s.starttls(); err != nil {
+		c.note(wrong, where, "see that this port is a server's for "+by.who()+", with STARTTLS", "%s: %v", at, err)
 		return
 	}
 	secure := tls.Client(conn, t)
@@ -74,12 +80,38 @@ func (c *checkup) port(ctx context.Context, domain string, at destination) {
 	how := "STARTTLS"
 	if at.direct {
 		how = "direct TLS"
-		if state.NegotiatedProtocol != "xmpp-client" {
-			c.note(warning, where, "the server, or the proxy before it, should choose xmpp-client (XEP-0368 §3)", "%s answers no ALPN", at)
+		if state.NegotiatedProtocol != protocol {
+			c.note(warning, where, "the server, or the proxy before it, should choose "+protocol+" (XEP-0368 §3)", "%s answers no ALPN", at)
 		}
 	}
 	c.note(well, where, "", "%s answers with %s, %s", at, how, tls.VersionName(state.Version))
-	c.judge(where, domain, state.PeerCertificates)
+	c.judge(where, domain, by, state.PeerCertificates)
+	c.tlsa(ctx, where, domain, at, state.PeerCertificates)
+	if s.clear {
+		c.note(wrong, where, "want TLS first (RFC 7590)", "%s lets %s in before TLS", at, by.who())
+	}
+	s.conn = secure
+	c.offers(where, at, s)
+}
+
+// unreached notes a port at which nobody answers.
+func (c *checkup) unreached(where string, by peers, domain string, at destination, err error) {
+	switch {
+	case by == servers && at.guessed && !c.ours(domain):
+		c.note(warning, where, "if it is meant so, say so: _xmpp-server._tcp."+ascii(domain)+". IN SRV 0 0 0 .", "%s cannot be reached, so that other servers do not reach %s: %v", at, domain, err)
+	case c.running && c.ours(domain):
+		c.note(wrong, where, "see whether the server listens there and a firewall or router lets it through; some routers do not let this machine use its own outside address: try it from elsewhere", "%s cannot be reached: %v", at, err)
+	default:
+		c.note(wrong, where, "see whether the server runs and a firewall or router lets it through", "%s cannot be reached: %v", at, err)
+	}
+}
+
+// from is the domain as whose server others are asked; empty: none.
+func (c *checkup) from(by peers, domain string) string {
+	if by == clients || c.config == nil || c.ours(domain) || !c.federates(c.config.Domains[0]) {
+		return ""
+	}
+	return c.config.Domains[0]
 }
 
 // dial connects to a host by the resolver of this run.
@@ -88,13 +120,8 @@ func (c *checkup) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	if host == "localhost" {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}
-	var list []netip.Addr
-	if ip, err := netip.ParseAddr(host); err == nil {
-		list = []netip.Addr{ip}
-	} else if list, err = c.resolver.LookupNetIP(ctx, "ip", host); err != nil {
+	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
 		return nil, err
 	}
 	err = errors.New("it has no address")
@@ -115,27 +142,18 @@ func (c *checkup) dial(ctx context.Context, network, address string) (net.Conn, 
 }
 
 // starttls opens a stream and asks for TLS (RFC 6120 §5.4).
-func starttls(conn net.Conn, domain string) error {
-	_, err := fmt.Fprintf(conn, "<?xml version='1.0'?><stream:stream to='%s' version='1.0' xmlns='%s' xmlns:stream='http://etherx.jabber.org/streams'>",
-		domain, stanza.NSClient)
-	if err != nil {
+func (s *offered) starttls() error {
+	if err := s.open(); err != nil {
 		return err
 	}
-	in := xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 64 << 10, Depth: 20, Attributes: 50, Children: 1000})
-	features, err := next(conn, in)
-	if err != nil {
-		return err
-	}
-	switch {
-	case string(features.Local) == "error":
-		return fmt.Errorf("the server answers with a stream error: %s", features.Raw)
-	case !offers(features):
+	s.clear = !s.required && (len(s.mechanisms) > 0 || s.dialback)
+	if !s.tls {
 		return errors.New("the server offers no STARTTLS")
 	}
-	if _, err := fmt.Fprintf(conn, "<starttls xmlns='%s'/>", nsTLS); err != nil {
+	if _, err := fmt.Fprintf(s.conn, "<starttls xmlns='%s'/>", nsTLS); err != nil {
 		return err
 	}
-	answer, err := next(conn, in)
+	answer, err := s.next()
 	if err != nil {
 		return err
 	}
@@ -143,32 +161,4 @@ func starttls(conn net.Conn, domain string) error {
 		return fmt.Errorf("the server answers <%s/> to <starttls/>", answer.Local)
 	}
 	return nil
-}
-
-func offers(features *xmlstream.Element) bool {
-	for _, child := range features.Children {
-		if string(child.Space) == nsTLS && string(child.Local) == "starttls" {
-			return true
-		}
-	}
-	return false
-}
-
-// next reads up to the next element of a stream.
-func next(conn net.Conn, in *xmlstream.Parser) (*xmlstream.Element, error) {
-	buf := make([]byte, 4096)
-	for {
-		switch e, err := in.Next(); {
-		case err != nil:
-			return nil, fmt.Errorf("what answers is not XMPP: %w", err)
-		case e == xmlstream.EventElement:
-			return in.Element(), nil
-		case e == xmlstream.EventNone:
-			n, err := conn.Read(buf)
-			if n == 0 && err != nil {
-				return nil, fmt.Errorf("no XMPP answers: %w", err)
-			}
-			in.Feed(buf[:n])
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/bookmarks"
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/carbons"
+	leading "github.com/stonechat-im/stonechat/module/commands"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
@@ -25,9 +26,11 @@ import (
 	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
+	"github.com/stonechat-im/stonechat/module/sessions"
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/module/version"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	vocabulary "github.com/stonechat-im/stonechat/xmpp/pubsub"
@@ -39,6 +42,13 @@ import (
 // is left out; what others need of it is made all the same.
 func modules(c *config.Config) ([]server.Module, error) {
 	w := wiring{config: c}
+
+	// who leads people through commands; others add theirs to it
+	com := leading.New(settings[leading.Config](&w, "commands"))
+	var leader *adhoc.Leader
+	if w.on(com) {
+		leader = com.Leader()
+	}
 
 	// guests, before all that they may not do
 	w.add(anonymous.New())
@@ -71,7 +81,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 		said = arc
 		copies.Archived(arc.SentID)
 	}
-	w.add(muc.New(settings[muc.Config](&w, "muc"), said))
+	w.add(muc.New(settings[muc.Config](&w, "muc"), said, leader))
 	w.add(copies)
 
 	// streams
@@ -83,6 +93,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
+
+	if w.on(com) {
+		dis.Commands(com)
+		nodes.Lead(leader)
+	}
 
 	// nodes: of the service, and of accounts
 	w.add(nodes)
@@ -111,13 +126,17 @@ func modules(c *config.Config) ([]server.Module, error) {
 
 	// small things
 	w.add(ping.New())
-	w.add(version.New(buildVersion()))
+	w.add(version.New(buildVersion(), com))
 	w.add(entitytime.New())
 	w.add(register.New(register.Config{
 		Open:      c.Registration == "open",
 		PerHour:   int(c.Limits.RegistrationsPerHour),
 		Plaintext: c.AllowPlaintext,
 	}))
+
+	// commands of the server and of accounts, when all above have added theirs
+	w.addOn(sessions.New(com), com.Name())
+	w.add(com)
 	return w.modules, w.check()
 }
 

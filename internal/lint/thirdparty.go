@@ -29,6 +29,7 @@ var thirdParty = []confined{
 	{"github.com/nats-io", []string{"cluster/nats"}, "talk between nodes"},
 	{"github.com/pion", []string{"call/..."}, "media"},
 	{"github.com/coder/websocket", []string{"server/websocket"}, "RFC 7395"},
+	{"github.com/miekg/dns", []string{"internal/dns/..."}, "messages of DNS: what net.Resolver does not tell (TTL, DNSSEC, TLSA)"},
 	{"github.com/prometheus/client_golang", []string{"internal/metrics"}, "parts count with internal/metrics and know nothing of Prometheus"},
 }
 

@@ -8,10 +8,10 @@ import "net"
 func InOrder(direct, startTLS []*net.SRV, below func(int) int) []string {
 	var all []service
 	for _, r := range direct {
-		all = append(all, service{r, true})
+		all = append(all, service{r, true, false})
 	}
 	for _, r := range startTLS {
-		all = append(all, service{r, false})
+		all = append(all, service{r, false, false})
 	}
 	var list []string
 	for _, t := range inOrder(all, below) {

@@ -139,7 +139,9 @@ func (r *race) run(ctx context.Context) (net.Conn, netip.Addr, error) {
 	case len(failed) > 0:
 		return nil, netip.Addr{}, failed
 	case len(unknown) > 0 && len(r.tried) == 0:
-		return nil, netip.Addr{}, unknown[0] // the other says the same
+		// The other says the same, or that there is nothing, which then nobody knows.
+		i := slices.IndexFunc(unknown, func(err error) bool { return !isNotFound(err) })
+		return nil, netip.Addr{}, unknown[max(i, 0)]
 	}
 	return nil, netip.Addr{}, ErrNoAddress
 }

@@ -38,13 +38,13 @@ func VerifyServer(chain []*x509.Certificate, domain jid.JID, roots *x509.CertPoo
 	if err != nil {
 		return fmt.Errorf("tlsconfig: certificate of %s: %w", domain, err)
 	}
-	return checkServerName(chain[0], domain)
+	return NamesServer(chain[0], domain)
 }
 
-// checkServerName looks for domain among the names of a certificate: as the name of a server of XMPP
+// NamesServer looks for domain among the names of a certificate: as the name of a server of XMPP
 // (SRVName), an address (xmppAddr), or a name in DNS, in which a first label may be `*`. The common name says
 // nothing. RFC 6120 §13.7.1.2, RFC 6125 §6.4.
-func checkServerName(c *x509.Certificate, domain jid.JID) error {
+func NamesServer(c *x509.Certificate, domain jid.JID) error {
 	name := domain.ASCIIDomain()
 	if services, err := sasl.ServiceNames(c); err == nil {
 		for _, s := range services {

@@ -24,6 +24,7 @@ type Module struct {
 	identities []identity
 	info       func(context.Context, *server.Query, string) (*disco.Info, error)
 	items      func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)
+	commands   Commands
 	server     *server.Server
 }
 
@@ -58,6 +59,16 @@ func (m *Module) Identify(at server.Where, id disco.Identity) {
 func (m *Module) Nodes(info func(context.Context, *server.Query, string) (*disco.Info, error), items func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)) {
 	m.info, m.items = info, items
 }
+
+// Commands answers for the nodes, of the server or of an account, at which commands are listed and described; ok is
+// false for all others. It decides who may know what, and may wait for what an account offers.
+type Commands interface {
+	InfoAt(at server.Where, q *server.Query, node string) (info *disco.Info, ok bool, err error)
+	ItemsAt(at server.Where, q *server.Query, node string) (items *disco.Items, ok bool, err error)
+}
+
+// Commands sets, before the server starts, who answers for commands.
+func (m *Module) Commands(c Commands) { m.commands = c }
 
 // Name implements server.Module.
 func (*Module) Name() string { return "disco" }
@@ -101,6 +112,9 @@ func (m *Module) hostInfo(_ *server.Turn, q *server.Query) (stanza.Payload, erro
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
+	if info, ok, err := m.commandInfo(server.AtHost, q, ask.Node); ok {
+		return info, err
+	}
 	if ask.Node != "" && !m.alias(ask.Node) {
 		return nil, stanza.ItemNotFound.Err("no such node")
 	}
@@ -113,6 +127,9 @@ func (m *Module) hostItems(_ *server.Turn, q *server.Query) (stanza.Payload, err
 	var ask disco.Items
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
+	}
+	if items, ok, err := m.commandItems(server.AtHost, q, ask.Node); ok {
+		return items, err
 	}
 	if ask.Node != "" {
 		return nil, stanza.ItemNotFound.Err("no such node")
@@ -128,6 +145,9 @@ func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	var ask disco.Info
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
+	}
+	if info, ok, err := m.commandInfo(server.AtAccount, q, ask.Node); ok {
+		return info, err
 	}
 	if ask.Node != "" && m.info != nil && !q.User.Guest() {
 		info, err := m.info(context.Background(), q, ask.Node)
@@ -156,6 +176,9 @@ func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
+	if items, ok, err := m.commandItems(server.AtAccount, q, ask.Node); ok {
+		return items, err
+	}
 	if m.items != nil && !q.User.Guest() {
 		items, err := m.items(context.Background(), q, &ask)
 		if err != nil {
@@ -169,6 +192,28 @@ func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 	// Deviation: an account's sessions are not listed. XEP-0030 §4 lets that be, and whoever may
 	// know them sees their presence.
 	return &disco.Items{}, nil
+}
+
+func (m *Module) commandInfo(at server.Where, q *server.Query, node string) (stanza.Payload, bool, error) {
+	if m.commands == nil || node == "" {
+		return nil, false, nil
+	}
+	info, ok, err := m.commands.InfoAt(at, q, node)
+	if err != nil {
+		return nil, ok, err
+	}
+	return info, ok, nil
+}
+
+func (m *Module) commandItems(at server.Where, q *server.Query, node string) (stanza.Payload, bool, error) {
+	if m.commands == nil || node == "" {
+		return nil, false, nil
+	}
+	items, ok, err := m.commands.ItemsAt(at, q, node)
+	if err != nil {
+		return nil, ok, err
+	}
+	return items, ok, nil
 }
 
 // admit refuses strangers as if there were no such account (XEP-0030 §8). What a guest is may be

@@ -5,6 +5,8 @@ package muc
 import (
 	"fmt"
 	"testing"
+
+	"github.com/stonechat-im/stonechat/xmpp/command"
 )
 
 // Who may do what: every operation by everybody, each in a room of its own. The columns are
@@ -114,8 +116,8 @@ func TestAuthorization(t *testing.T) {
 		{"makes a hat", iq("set", newHat("urn:x:hat")), "..FFFF..FFF", nil},
 		{"gives a hat away", iq("set", wear("page@d", "urn:x:fools")), "..FFFF..FFF", nil},
 		{"destroys a hat", iq("set", hats(hatDestroy, hatURI, "urn:x:fools")), "..FFFF..FFF", nil},
-		{"lists hats", iq("set", "<command xmlns='"+nsCommands+"' node='"+hatList+"'/>"), "......" + "..FFF", nil},
-		{"lists who wears hats", iq("set", "<command xmlns='"+nsCommands+"' node='"+hatAssigned+"'/>"), "..FFFF..FFF", nil},
+		{"lists hats", iq("set", "<command xmlns='"+command.NS+"' node='"+hatList+"'/>"), "......" + "..FFF", nil},
+		{"lists who wears hats", iq("set", "<command xmlns='"+command.NS+"' node='"+hatAssigned+"'/>"), "..FFFF..FFF", nil},
 		{"reads the vCard", iq("get", "<vCard xmlns='vcard-temp'/>"), "...........", nil},
 		{"asks to register", iq("get", "<query xmlns='jabber:iq:register'/>"), "..........N", nil},
 		{"asks to register where nobody may", iq("get", "<query xmlns='jabber:iq:register'/>"), "...NNN...NN", []string{fieldRegister, "0"}},

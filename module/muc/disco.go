@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/mam"
@@ -50,7 +52,11 @@ func (m *Module) answers(*server.Host) {
 		{stanza.Set, (*register.Query)(nil).XMLName(), m.registerSet, true},
 		{stanza.Get, vCardName(), m.vCardGet, true},
 		{stanza.Set, vCardName(), m.vCardSet, true},
-		{stanza.Set, (*command)(nil).XMLName(), m.command, true},
+	}
+	if m.leader != nil {
+		all = append(all, request{stanza.Set, (*command.Command)(nil).XMLName(), func(t *server.Turn, q *server.Query) (stanza.Payload, error) {
+			return m.leader.Do(t, q, m.commands)
+		}, true})
 	}
 	if m.archive != nil {
 		all = append(all,
@@ -104,6 +110,13 @@ func (m *Module) info(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 		return nil, err
 	}
 	defer m.release(nil, r)
+	if adhoc.Has(m.commands, ask.Node) {
+		info, err := m.leader.Info(q, m.commands, ask.Node)
+		if err != nil {
+			return nil, err
+		}
+		return info, nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone.Load() || r.locked && r.affiliationOf(q.From) != muc.Owner {
@@ -148,11 +161,14 @@ func (r *room) info() *disco.Info {
 		}
 		return no
 	}
-	features := append(r.module.features(), muc.NSHats, nsCommands,
+	features := append(r.module.features(), muc.NSHats,
 		either(o.public, "muc_public", "muc_hidden"), either(o.membersOnly, "muc_membersonly", "muc_open"),
 		either(o.moderated, "muc_moderated", "muc_unmoderated"), either(o.persistent, "muc_persistent", "muc_temporary"),
 		either(o.whois == whoisAnyone, "muc_nonanonymous", "muc_semianonymous"),
 		either(o.password != "", "muc_passwordprotected", "muc_unsecured"))
+	if r.module.leader != nil {
+		features = append(features, command.NS)
+	}
 	if r.archives() {
 		features = append(features, mam.NS, mam.NSExtended, stanzaid.NS)
 	}
@@ -200,6 +216,9 @@ func (m *Module) items(_ *server.Turn, q *server.Query) (stanza.Payload, error) 
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
+	if adhoc.Has(m.commands, ask.Node) && !q.To.IsDomain() {
+		return m.listCommands(q, ask.Node)
+	}
 	if ask.Node != "" {
 		return nil, stanza.ItemNotFound.Err("no such node")
 	}
@@ -224,6 +243,20 @@ func (m *Module) items(_ *server.Turn, q *server.Query) (stanza.Payload, error) 
 		}
 	}
 	return &answer, nil
+}
+
+// listCommands lists those of a room.
+func (m *Module) listCommands(q *server.Query, node string) (stanza.Payload, error) {
+	r, err := m.open(q.To)
+	if err != nil {
+		return nil, err
+	}
+	defer m.release(nil, r)
+	items, err := m.leader.Items(q, m.commands, node)
+	if err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 // roomsPage is how many rooms a page has unless it is asked for fewer.

@@ -22,8 +22,10 @@ import (
 
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -92,13 +94,17 @@ func newBenchWith(t testing.TB, c Config, a Archive, accounts string) *bench {
 	return b
 }
 
+func leader() *adhoc.Leader {
+	return adhoc.NewLeader(adhoc.Bounds{Sessions: 100, OfOne: 10, Expire: time.Minute}, func(int) {})
+}
+
 func (b *bench) start() {
 	b.t.Helper()
 	st, err := sqlite.Open(sqlite.Options{Folder: b.folder, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, b.archive)
+	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, b.archive, leader())
 	b.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: b.store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: b.registry,
@@ -417,7 +423,7 @@ func (idle) Resume() {}
 
 // hats is a command about hats, with the fields of its form.
 func hats(node string, pairs ...string) string {
-	x := "<command xmlns='" + nsCommands + "' node='" + node + "' action='execute'><x xmlns='jabber:x:data' type='submit'>"
+	x := "<command xmlns='" + command.NS + "' node='" + node + "' action='execute'><x xmlns='jabber:x:data' type='submit'>"
 	for i := 0; i < len(pairs); i += 2 {
 		x += "<field var='" + pairs[i] + "'><value>" + pairs[i+1] + "</value></field>"
 	}

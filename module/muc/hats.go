@@ -2,8 +2,8 @@
 
 package muc
 
-// How to read this file: a room has hats, and says who wears which (hatsOf); hat answers the commands by which admins
-// change both (XEP-0317 §3.2 to §3.7), each in one step: a command without its form is answered with the form to fill in.
+// How to read this file: a room has hats, and says who wears which (hatsOf); hat carries out the commands by which admins
+// change both (XEP-0317 §3.2 to §3.7), each with one form.
 
 import (
 	"crypto/sha256"
@@ -13,7 +13,9 @@ import (
 	"strings"
 
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
@@ -23,8 +25,7 @@ import (
 
 // The commands, and the fields of their forms.
 const (
-	nsCommands = "http://jabber.org/protocol/commands" // XEP-0050
-	formHats   = "urn:xmpp:hats:commands"
+	formHats = "urn:xmpp:hats:commands"
 
 	hatCreate   = formHats + ":create"
 	hatDestroy  = formHats + ":destroy"
@@ -41,41 +42,6 @@ const (
 	extraHats = "hats"
 	extraWorn = "hats worn"
 )
-
-// command is a request to carry out one of them, and its answer. XEP-0050 §2
-type command struct {
-	node, action, session, status string
-	form                          *form.Form
-}
-
-func (*command) XMLName() xmlstream.Name { return xmlstream.Name{Space: nsCommands, Local: "command"} }
-
-func (c *command) AppendXML(dst []byte) []byte {
-	dst = append(dst, "<command xmlns='"+nsCommands+"'"...)
-	dst = xmlstream.AppendAttr(dst, "node", c.node)
-	dst = xmlstream.AppendAttr(dst, "sessionid", c.session)
-	dst = append(xmlstream.AppendAttr(dst, "status", c.status), '>')
-	if c.status == "executing" {
-		dst = append(dst, "<actions execute='complete'><complete/></actions>"...)
-	}
-	if c.form != nil {
-		dst = c.form.AppendXML(dst)
-	}
-	return append(dst, "</command>"...)
-}
-
-func (c *command) DecodeXML(r *xmlstream.Reader) error {
-	*c = command{node: r.Attr("node"), action: r.Attr("action"), session: r.Attr("sessionid")}
-	for n := range r.Children() {
-		if n == (*form.Form)(nil).XMLName() {
-			c.form = new(form.Form)
-			if err := c.form.DecodeXML(r); err != nil {
-				return err
-			}
-		}
-	}
-	return r.Err()
-}
 
 // wardrobe is a room's hats. It is replaced, not changed.
 type wardrobe struct {
@@ -151,64 +117,85 @@ func (w *wardrobe) hash() string {
 	return hex.EncodeToString(sum[:20])
 }
 
-// command carries out a command. Whoever is in the room may know its hats; the rest is for admins.
-func (m *Module) command(t *server.Turn, q *server.Query) (stanza.Payload, error) {
-	var c command
-	if _, err := q.Decode(&c); err != nil {
-		return nil, err
+// hatCommands are the commands of every room.
+func (m *Module) hatCommands() (all []adhoc.Command) {
+	for _, c := range []struct{ node, name string }{
+		{hatList, "List the hats"}, {hatCreate, "Make a hat"}, {hatDestroy, "Remove a hat"},
+		{hatAssigned, "List who wears hats"}, {hatAssign, "Give somebody a hat"}, {hatUnassign, "Take a hat from somebody"},
+	} {
+		all = append(all, adhoc.Command{Node: c.node, Name: c.name, Do: m.hat, May: func(q *server.Query) error {
+			r, err := m.open(q.To)
+			if err != nil {
+				return err
+			}
+			defer m.release(nil, r)
+			_, err = r.mayHat(q, c.node)
+			return err
+		}})
 	}
-	r, err := m.open(q.To.Bare())
+	return all
+}
+
+// mayHat refuses who may not have a command: whoever is in the room may know its hats, the rest is for admins. It
+// returns the hats of this moment.
+func (r *room) mayHat(q *server.Query, node string) (wardrobe, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.gone.Load():
+		return wardrobe{}, errNoRoom()
+	case r.affiliationOf(q.From).Level() >= muc.Admin.Level(), node == hatList && r.occupantOf(q.From) != nil:
+		return r.wardrobe, nil
+	}
+	return wardrobe{}, stanza.Forbidden.Err("only admins may do that")
+}
+
+// hat carries out a command.
+func (m *Module) hat(t *server.Turn, q *server.Query, x *command.Execution) error {
+	r, err := m.open(q.To)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer m.release(t, r)
 	r.change.Lock()
 	defer r.change.Unlock()
-	r.mu.Lock()
-	admin := r.affiliationOf(q.From).Level() >= muc.Admin.Level()
-	there, gone, now := r.occupantOf(q.From) != nil, r.gone.Load(), r.wardrobe
-	r.mu.Unlock()
-	answer := &command{node: c.node, session: c.session, status: "completed"}
-	switch c.node {
-	case hatCreate, hatDestroy, hatList, hatAssign, hatUnassign, hatAssigned:
-	default:
-		return nil, stanza.ItemNotFound.Err("no such command")
-	}
+	now, err := r.mayHat(q, x.Node)
 	switch {
-	case gone:
-		return nil, errNoRoom()
-	case !admin && (c.node != hatList || !there):
-		return nil, stanza.Forbidden.Err("only admins may do that")
-	case c.action == "cancel":
-		answer.status = "canceled"
-		return answer, nil
-	case c.node == hatList:
-		answer.form = now.list()
-		return answer, nil
-	case c.node == hatAssigned:
-		answer.form = now.assigned()
-		return answer, nil
-	case c.form == nil:
-		if answer.status, answer.form = "executing", now.ask(c.node); answer.session == "" {
-			answer.session = "0" // what it is about is all in the form
-		}
-		return answer, nil
+	case err != nil:
+		return err
+	case x.Node == hatList:
+		x.Done(now.list())
+		return nil
+	case x.Node == hatAssigned:
+		x.Done(now.assigned())
+		return nil
+	case x.Stage() == 0:
+		x.Ask(now.ask(x.Node))
+		return nil
 	}
-	next, err := r.rearranged(now, c.node, c.form)
+	next, err := r.rearranged(now, x.Node, x.Forms[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if r.kept.Load() {
 		if err := r.keep(next.encode(r.jid)...); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return nil, r.rearrange(t, q, next, answer)
+	dirty := r.rearrange(t, next)
+	x.Done(nil)
+	x.Then(func() {
+		for _, o := range dirty {
+			o.Run(t)
+		}
+	})
+	return nil
 }
 
-// rearrange makes changed hats known: to whoever asked, and by the presence of those who wear others now.
-func (r *room) rearrange(t *server.Turn, q *server.Query, next wardrobe, answer *command) error {
+// rearrange makes changed hats known by the presence of those who wear others now. The caller runs what it returns.
+func (r *room) rearrange(t *server.Turn, next wardrobe) []*server.Outbox {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	was := r.wardrobe
 	before := make(map[*occupant]string)
 	for _, o := range r.order {
@@ -223,13 +210,7 @@ func (r *room) rearrange(t *server.Turn, q *server.Query, next wardrobe, answer 
 	if was.hash() != next.hash() {
 		r.tellStatus(t, muc.StatusConfig)
 	}
-	dirty := r.take()
-	r.mu.Unlock()
-	err := q.Answer(t, answer)
-	for _, o := range dirty {
-		o.Run(t)
-	}
-	return err
+	return r.take()
 }
 
 func worn(h *muc.Hats) string {

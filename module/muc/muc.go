@@ -26,6 +26,7 @@ import (
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
@@ -84,13 +85,15 @@ type Default struct {
 
 // Module is the rooms of all domains.
 type Module struct {
-	config  atomic.Pointer[Config]
-	server  *server.Server
-	store   store.Store
-	log     interface{ Error(string, ...any) }
-	desk    *server.Desk
-	archive Archive  // nil: there is none
-	hosts   []string // the places' domains
+	config   atomic.Pointer[Config]
+	server   *server.Server
+	store    store.Store
+	log      interface{ Error(string, ...any) }
+	desk     *server.Desk
+	archive  Archive       // nil: there is none
+	leader   *adhoc.Leader // nil: there are no commands
+	hosts    []string      // the places' domains
+	commands []adhoc.Command
 
 	secret  atomic.Pointer[[]byte] // of occupant ids
 	making  sync.Mutex             // held while secret is read or made
@@ -102,9 +105,12 @@ type moduleMetrics struct {
 	refused metrics.CounterVec // by key
 }
 
-// New makes the module. What is said is kept by archive, which may be nil.
-func New(c Config, archive Archive) *Module {
-	m := &Module{archive: archive}
+// New makes the module. What is said is kept by archive, and people are led through commands by leader; both may be nil.
+func New(c Config, archive Archive, leader *adhoc.Leader) *Module {
+	m := &Module{archive: archive, leader: leader}
+	if leader != nil {
+		m.commands = m.hatCommands()
+	}
 	m.config.Store(&c)
 	return m
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -356,7 +357,7 @@ func TestDeletedAccount(t *testing.T) {
 			if got := strings.Join(boss.got(), ""); !strings.Contains(got, "boss@d") || strings.Contains(got, "maid@d") {
 				t.Errorf("after a restart: %v: %s", again, got)
 			}
-			boss.send("<iq type='set' id='2' to='cave@rooms.d'><command xmlns='" + nsCommands + "' node='" + hatAssigned + "'/></iq>")
+			boss.send("<iq type='set' id='2' to='cave@rooms.d'><command xmlns='" + command.NS + "' node='" + hatAssigned + "'/></iq>")
 			if got := strings.Join(boss.got(), ""); !strings.Contains(got, "completed") || strings.Contains(got, "maid@d") {
 				t.Errorf("hats after a restart: %v: %s", again, got)
 			}

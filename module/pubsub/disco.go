@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/datetime"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/form"
@@ -51,13 +53,23 @@ func (m *Module) serviceInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
+	if adhoc.Has(m.commands, ask.Node) {
+		info, err := m.leader.Info(q, m.commands, ask.Node)
+		if err != nil {
+			return nil, err
+		}
+		return info, nil
+	}
 	if ask.Node != "" {
 		return m.nodeInfo(context.Background(), store.NodeName{JID: q.To.Clone(), Node: ask.Node}, q.From.Bare())
 	}
+	all := append(features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist"), m.archiveFeatures()...)
+	if m.leader != nil {
+		all = append(all, pubsub.NS+"#get-pending", command.NS)
+	}
 	return &disco.Info{
 		Identities: []disco.Identity{{Category: "pubsub", Type: "service", Name: "Publish-subscribe"}},
-		Features: append(features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "get-pending"),
-			append(m.archiveFeatures(), disco.NSInfo, disco.NSItems, spaceCommands)...),
+		Features:   append(all, disco.NSInfo, disco.NSItems),
 	}, nil
 }
 
@@ -139,6 +151,13 @@ func (m *Module) serviceItems(_ *server.Turn, q *server.Query) (stanza.Payload, 
 		return nil, err
 	}
 	at := q.To.Clone()
+	if adhoc.Has(m.commands, ask.Node) {
+		items, err := m.leader.Items(q, m.commands, ask.Node)
+		if err != nil {
+			return nil, err
+		}
+		return items, nil
+	}
 	if ask.Node != "" {
 		return m.nodeItems(context.Background(), store.NodeName{JID: at, Node: ask.Node}, q.From.Bare(), ask.Page)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -91,6 +92,7 @@ func newWorld(t testing.TB, folder string, c pubsub.Config, a pubsub.Audience) *
 	}
 	w.archive = &archive{kept: make(map[string][]string)}
 	w.module.Keep(w.archive)
+	w.module.Lead(adhoc.NewLeader(adhoc.Bounds{Sessions: 100, OfOne: 10, Expire: time.Minute}, func(int) {}))
 	w.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: w.store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics.New(),

@@ -9,78 +9,40 @@ import (
 	"context"
 
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// spaceCommands qualifies <command/>. XEP-0050 §7
-const spaceCommands = "http://jabber.org/protocol/commands"
-
-// command is the request and its answer.
-type command struct {
-	node, session, action, status string
-	form                          *form.Form
+// Lead sets, before Init, who leads people through commands.
+func (m *Module) Lead(l *adhoc.Leader) {
+	m.leader = l
+	m.commands = []adhoc.Command{{
+		Node: pubsub.CommandPending, Name: "Who waits to be subscribed", Do: m.pending,
+		May: func(*server.Query) error { return nil }, // of nobody's nodes but their own
+	}}
 }
 
-func (*command) XMLName() xmlstream.Name {
-	return xmlstream.Name{Space: spaceCommands, Local: "command"}
-}
-
-func (c *command) AppendXML(dst []byte) []byte {
-	dst = append(dst, "<command xmlns='"+spaceCommands+"'"...)
-	dst = xmlstream.AppendAttr(dst, "node", c.node)
-	dst = xmlstream.AppendAttr(dst, "sessionid", c.session)
-	dst = xmlstream.AppendAttr(dst, "status", c.status)
-	if c.form == nil {
-		return append(dst, "/>"...)
-	}
-	dst = append(dst, "><actions execute='complete'><complete/></actions>"...)
-	dst = c.form.AppendXML(dst)
-	return append(dst, "</command>"...)
-}
-
-func (c *command) DecodeXML(r *xmlstream.Reader) error {
-	*c = command{node: r.Attr("node"), session: r.Attr("sessionid"), action: r.Attr("action")}
-	for n := range r.Children() {
-		if n.Space == form.NS && n.Local == "x" {
-			c.form = new(form.Form)
-			if err := c.form.DecodeXML(r); err != nil {
-				r.Fail(err)
-			}
-		}
-	}
-	return r.Err()
-}
-
-// command answers at the service.
-func (m *Module) command(t *server.Turn, q *server.Query) (stanza.Payload, error) {
-	var c command
-	if _, err := q.Decode(&c); err != nil {
-		return nil, err
-	}
+// pending carries the command out.
+func (m *Module) pending(t *server.Turn, q *server.Query, x *command.Execution) error {
 	r := &request{Module: m, ctx: context.Background(), t: t, q: q, at: q.To.Clone(), bare: q.From.Bare().Clone()}
-	switch {
-	case c.node != pubsub.CommandPending:
-		return nil, stanza.ItemNotFound.Err("there is no such command")
-	case c.action == "cancel":
-		return &command{node: c.node, session: c.session, status: "canceled"}, nil
-	case c.form == nil:
-		return r.pendingNodes(&c)
+	if x.Stage() > 0 {
+		return r.askAgain(x)
 	}
-	return r.askAgain(&c)
+	return r.pendingNodes(x)
 }
 
 // pendingNodes lists the nodes of which whoever asks is an owner and for which somebody waits.
-func (r *request) pendingNodes(c *command) (stanza.Payload, error) {
-	field := form.Field{Var: "pubsub#node", Type: form.ListSingle, Label: "Node"}
+func (r *request) pendingNodes(x *command.Execution) error {
+	field := form.Field{Var: "pubsub#node", Type: form.ListSingle, Label: "Node", Required: true}
 	for after := ""; ; {
 		list, err := r.store.Memberships(r.ctx, r.at, r.bare, after, 0)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(list) == 0 {
 			break
@@ -91,17 +53,20 @@ func (r *request) pendingNodes(c *command) (stanza.Payload, error) {
 			}
 			waiting, err := r.waiting(m.Node)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if len(waiting) > 0 {
 				field.Options = append(field.Options, form.Option{Value: m.Node})
 			}
 		}
 	}
-	return &command{
-		node: c.node, session: newID(), status: "executing",
-		form: form.New(form.Ask, pubsub.FormAuthorize, field),
-	}, nil
+	if len(field.Options) == 0 {
+		x.Note(command.Info, "Nobody waits.")
+		x.Done(nil)
+		return nil
+	}
+	x.Ask(form.New(form.Ask, pubsub.FormAuthorize, field))
+	return nil
 }
 
 // waiting are the addresses that wait at a node.
@@ -125,10 +90,10 @@ func (r *request) waiting(name string) (list []jid.JID, err error) {
 }
 
 // askAgain sends the requests of those who wait at a node to the owner who asks.
-func (r *request) askAgain(c *command) (stanza.Payload, error) {
-	n, release, err := r.own(c.form.Get("pubsub#node"), true)
+func (r *request) askAgain(x *command.Execution) error {
+	n, release, err := r.own(x.Answer("pubsub#node"), true)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
 	n.mu.Lock()
@@ -138,6 +103,7 @@ func (r *request) askAgain(c *command) (stanza.Payload, error) {
 		}
 	}
 	n.mu.Unlock()
-	r.t.Later(running{n})
-	return &command{node: c.node, session: c.session, status: "completed"}, nil
+	x.Done(nil)
+	x.Then(func() { r.t.Later(running{n}) })
+	return nil
 }

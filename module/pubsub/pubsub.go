@@ -30,6 +30,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -112,8 +113,10 @@ type Archive interface {
 // Module is publish-subscribe.
 type Module struct {
 	config    atomic.Pointer[Config]
-	audience  Audience // nil: accounts have no nodes
-	archive   Archive  // nil: none
+	audience  Audience      // nil: accounts have no nodes
+	archive   Archive       // nil: none
+	leader    *adhoc.Leader // nil: there are no commands
+	commands  []adhoc.Command
 	server    *server.Server
 	store     store.Store
 	log       *slog.Logger

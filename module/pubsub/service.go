@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -39,7 +40,12 @@ func (m *Module) serveHosts(h *server.Host) error {
 	}
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.serviceInfo})
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Items)(nil).XMLName(), Blocking: true, Do: m.serviceItems})
-	m.desk.IQ(server.IQHandler{Type: stanza.Set, Name: (*command)(nil).XMLName(), Blocking: true, Do: m.command})
+	if m.leader != nil {
+		m.desk.IQ(server.IQHandler{
+			Type: stanza.Set, Name: (*command.Command)(nil).XMLName(), Blocking: true,
+			Do: func(t *server.Turn, q *server.Query) (stanza.Payload, error) { return m.leader.Do(t, q, m.commands) },
+		})
+	}
 	m.serveArchives()
 	for _, domain := range h.Server.Domains() {
 		at, err := jid.New("", m.config.Load().Host+"."+domain, "")

@@ -70,7 +70,7 @@ type Service struct {
 	stream     stream.ComponentServerConfig                 // but for limits
 	live       atomic.Pointer[stream.ComponentServerConfig] // with them, for new connections
 	queueBytes atomic.Int64
-	components map[string]*component
+	components map[string]*external
 	waiting    waiting
 	metrics    serviceMetrics
 
@@ -87,8 +87,8 @@ type serviceMetrics struct {
 	returned                   metrics.Counter
 }
 
-// component is one that is configured: the place of its domain.
-type component struct {
+// external is a component that is configured: the place of its domain.
+type external struct {
 	service *Service
 	address jid.JID
 	secret  string
@@ -97,7 +97,7 @@ type component struct {
 
 // New makes a Service and attaches its components to the server. It listens nowhere yet.
 func New(c Config) (*Service, error) {
-	s := &Service{Config: c, components: make(map[string]*component)}
+	s := &Service{Config: c, components: make(map[string]*external)}
 	s.stream = stream.ComponentServerConfig{
 		Secret: func(domain string) (string, bool) {
 			x := s.components[domain]
@@ -113,7 +113,7 @@ func New(c Config) (*Service, error) {
 		if err != nil {
 			return nil, fmt.Errorf("components: %q is no domain: %w", domain, err)
 		}
-		x := &component{service: s, address: address, secret: secret}
+		x := &external{service: s, address: address, secret: secret}
 		s.components[domain] = x
 		if _, err := c.Server.Attach(domain, x); err != nil {
 			return nil, fmt.Errorf("components: %w", err)
@@ -162,12 +162,12 @@ func orHuge(n int) int {
 }
 
 // Present implements server.Place.
-func (x *component) Present() bool { return x.conn.Load() != nil }
+func (x *external) Present() bool { return x.conn.Load() != nil }
 
 // Take implements server.Place. While the component is not connected its domain is known and
 // cannot be reached, which is remote-server-timeout (RFC 6120 §8.3.3.17): the sender may try
 // again later.
-func (x *component) Take(t *server.Turn, s *stanza.Stanza) error {
+func (x *external) Take(t *server.Turn, s *stanza.Stanza) error {
 	if c := x.conn.Load(); c != nil && c.out.put(t, s) {
 		return nil
 	}

@@ -283,7 +283,8 @@ func TestRefusals(t *testing.T) {
 		{"from another, of a bad kind", "<iq type='get' from='b@d' to='irc.d'/>", "invalid-from"},
 		{"no stanza", "<x xmlns='u:x'/>", "unsupported-stanza-type"},
 		{"another element", "<handshake/>", "unsupported-stanza-type"},
-		{"a client's stanza", "<message xmlns='jabber:server:dialback' from='sms.d' to='a@d'/>", "unsupported-stanza-type"},
+		{"dialback", "<message xmlns='jabber:server:dialback' from='sms.d' to='a@d'/>", "unsupported-stanza-type"},
+		{"a server's stanza", "<message xmlns='jabber:server' from='sms.d' to='a@d'/>", "unsupported-stanza-type"},
 		{"too large", "<message from='sms.d' to='a@d'>" + strings.Repeat("x", 1000) + "</message>", "policy-violation"},
 		{"too deep", "<message from='sms.d' to='a@d'><a><a><a><a><a/></a></a></a></a></message>", "policy-violation"},
 		{"too many elements", "<message from='sms.d' to='a@d'>" + strings.Repeat("<a/>", 21) + "</message>", "policy-violation"},
@@ -430,6 +431,16 @@ func TestShutdown(t *testing.T) {
 		}
 		<-done
 	})
+}
+
+// What a component writes in the namespace of clients is a stanza of its stream, and so is what it puts there.
+func TestClientNamespace(t *testing.T) {
+	b := newBed(t, nil)
+	sms, irc := b.connect("sms.d", "s1"), b.connect("irc.d", "s2")
+	sms.send("<message xmlns='jabber:client' from='sms.d' to='irc.d'><body>one</body></message>")
+	irc.gets("<message from='sms.d' to='irc.d'><body>one</body></message>")
+	sms.send("<message from='sms.d' to='irc.d'><c:body xmlns:c='jabber:client'>two</c:body></message>")
+	irc.gets("<message from='sms.d' to='irc.d'><body>two</body></message>")
 }
 
 // A component's domain is nobody else's.

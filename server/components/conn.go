@@ -28,7 +28,7 @@ type conn struct {
 	in        sync.Mutex // held while the machine is used
 	machine   *stream.ComponentServer
 	inlet     *server.Inlet
-	component *component // nil before login; guarded by in
+	component *external // nil before login; guarded by in
 	addresses jid.Cache
 	received  stanza.Stanza // memory of the one being handled
 	deadline  time.Time     // as the driver has it
@@ -116,7 +116,9 @@ func (c *conn) element(t *server.Turn, e *xmlstream.Element) (more bool) {
 	err := s.FromElement(e, &c.addresses)
 	var refused *stream.Error
 	switch {
-	case err == stanza.ErrNotStanza: //nolint:errorlint // it is never wrapped
+	case err == stanza.ErrNotStanza, string(e.Space) == stanza.NSServer: //nolint:errorlint // it is never wrapped
+		// COMPAT(slixmpp, 2020): a stanza that declares jabber:client is taken, as other servers do, from
+		// components that pass on what clients have written.
 		refused = &stream.Error{Condition: stream.UnsupportedStanzaType}
 	case s.From.IsZero():
 		refused = &stream.Error{Condition: stream.ImproperAddressing, Text: "a stanza needs an address in 'from'"}

@@ -42,7 +42,7 @@ const watchEvery = 20 * time.Millisecond
 
 // begin makes c the connection of x, and lets the component know, ahead of any stanza. It reports
 // false where there is another connection.
-func (o *outbound) begin(c *conn, x *component) bool {
+func (o *outbound) begin(c *conn, x *external) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over || !x.conn.CompareAndSwap(nil, c) {

@@ -192,7 +192,7 @@ func (r *run) known(text string) string {
 	return text
 }
 
-var shortNamespace = regexp.MustCompile(`^(muc|pubsub|(muc|disco|pubsub)#.+)$`)
+var shortNamespace = regexp.MustCompile(`^(muc|pubsub|commands|(muc|disco|pubsub)#.+)$`)
 
 func (r *run) variable(name string) (value string, ok bool) {
 	owner, property, _ := strings.Cut(name, ".")

@@ -124,7 +124,8 @@ func tracedChanges(srv *server, n int) error {
 }
 
 // tracedState changes what rooms, nodes and accounts keep, each time something new: what a room's people are (a), items
-// (i), private XML (x), bookmarks (b).
+// (i), private XML (x), bookmarks (b). What is kept as one, a room's configuration (c) and an account's preferences (p),
+// has all that was said of it so far.
 func tracedState(srv *server, n int) error {
 	const room = "traced@" + rooms
 	s := newSession("s4", "r", habits{})
@@ -145,8 +146,9 @@ func tracedState(srv *server, n int) error {
 	if err == nil {
 		err = ask(pubsub, pubsubs("<create node='traced'/><configure>"+config+"</configure>"))
 	}
+	described, preferred := "", ""
 	for i := 0; err == nil && i < n; i++ {
-		switch i % 4 {
+		switch i % 6 {
 		case 0:
 			err = ask(room, "<query xmlns='"+nsMUC+"#admin'><item affiliation='member' jid='"+mark("a", "s4", i)+"@example.org'/></query>")
 		case 1:
@@ -155,6 +157,12 @@ func tracedState(srv *server, n int) error {
 			err = ask("", "<query xmlns='"+nsPrivate+"'><data xmlns='urn:stonechat:n"+fmt.Sprint(i)+"'>"+mark("x", "s4", i)+"</data></query>")
 		case 3:
 			err = ask("", pubsubs("<publish node='"+bookmark+"'><item id='"+fmt.Sprint(i)+"@example.org'><conference xmlns='"+bookmark+"' name='"+mark("b", "s4", i)+"'/></item></publish>"+bookmarkOptions()))
+		case 4:
+			described += mark("c", "s4", i) + " "
+			err = ask(room, "<query xmlns='"+nsMUC+"#owner'>"+form(nsMUC+"#roomconfig", "muc#roomconfig_persistentroom", "1", "muc#roomconfig_roomdesc", described)+"</query>")
+		case 5:
+			preferred += "<jid>" + mark("p", "s4", i) + "@example.org</jid>"
+			err = ask("", "<prefs xmlns='"+nsMAM+"' default='never'><always>"+preferred+"</always><never/></prefs>")
 		}
 	}
 	if err != nil {
@@ -166,18 +174,31 @@ func tracedState(srv *server, n int) error {
 	return s.close()
 }
 
-// tracedArchive sends messages that the sender's archive has to keep (k).
+// tracedArchive sends messages that the sender's archive has to keep (k), or that of a room (g).
 func tracedArchive(srv *server, n int) error {
+	const room = "said@" + rooms
 	s := newSession("s5", "r", habits{managed: true})
+	s.other = func(e *element) bool { return !e.is(nsClient, "message") || e.attr("type") != "error" }
 	if _, err := s.connect(srv); err != nil {
 		return err
 	}
 	if _, err := s.ask("", "set", "<prefs xmlns='"+nsMAM+"' default='always'><always/><never/></prefs>"); err != nil {
 		return err
 	}
+	if err := s.send("<presence to='"+room+"/s5'><x xmlns='"+nsMUC+"'/></presence>", nil); err != nil {
+		return err
+	}
+	archiving := form(nsMUC+"#roomconfig", "muc#roomconfig_persistentroom", "1", "muc#roomconfig_enablearchiving", "1")
+	if _, err := s.ask(room, "set", "<query xmlns='"+nsMUC+"#owner'>"+archiving+"</query>"); err != nil {
+		return err
+	}
 	for i := range n {
 		id := fmt.Sprintf("s5.offline.%d", i)
-		if err := s.send("<message type='chat' to='offline@"+domain+"' id='"+id+"'><body>"+id+" "+mark("k", "s5", i)+"</body></message>", nil); err != nil {
+		xml := "<message type='chat' to='offline@" + domain + "' id='" + id + "'><body>" + id + " " + mark("k", "s5", i) + "</body></message>"
+		if i%3 == 2 {
+			xml = "<message type='groupchat' to='" + room + "' id='said" + fmt.Sprint(i) + "'><body>" + mark("g", "s5", i) + "</body></message>"
+		}
+		if err := s.send(xml, nil); err != nil {
 			return err
 		}
 		if i%5 == 4 {

@@ -7,6 +7,7 @@ package crash
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -152,15 +153,15 @@ func (w *walTrace) take(c *call) (synced []string) {
 	return synced
 }
 
-// messageMarks are those of a message: in its id, and in its body that an archive has to keep it. Errors are no copies
-// of it.
-func messageMarks(e *wireElement) []string {
+// messageMarks are those of a message: in its id, and those of certain kinds in its body, that an archive has to keep it.
+// Errors are no copies of it.
+func messageMarks(e *wireElement, kinds ...string) []string {
 	if e.name() != "message" || e.attr("type") == "error" {
 		return nil
 	}
 	found := marked([]byte(e.attr("id")))
 	for _, m := range marked([]byte(e.xml)) {
-		if strings.HasPrefix(m, "k.") {
+		if slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(m, kind) }) {
 			found = append(found, m)
 		}
 	}
@@ -173,7 +174,7 @@ func collectPromises(all []*conversation) (list []promise) {
 		sent, had := s.sent(), 0
 		for _, e := range s.to {
 			for h := e.h(); had < h && had < len(sent); had++ {
-				for _, m := range messageMarks(sent[had]) {
+				for _, m := range messageMarks(sent[had], "g.", "k.") {
 					list = append(list, promise{m, fmt.Sprintf("<a h='%d'/> to %s", h, s.user), e.start})
 				}
 			}

@@ -57,7 +57,7 @@ func TestPowerCut(t *testing.T) {
 	}
 	all := streams(calls)
 	v, promises := collectEvidence(calls, all), collectPromises(all)
-	for _, kind := range []string{"a.", "b.", "i.", "k.", "x.", "r.", "n."} {
+	for _, kind := range []string{"a.", "b.", "c.", "g.", "i.", "k.", "p.", "x.", "r.", "n."} {
 		if !slices.ContainsFunc(promises, func(p promise) bool { return strings.HasPrefix(p.what, kind) }) {
 			t.Errorf("nothing was promised of kind %q", kind)
 		}
@@ -258,7 +258,7 @@ func findAll(ctx context.Context, st store.Store, due []string) (map[string]bool
 		}
 		f := strings.Split(m, ".")
 		switch f[0] {
-		case "a", "b", "i", "k", "x":
+		case "a", "b", "c", "g", "i", "k", "p", "x":
 			if err := findState(ctx, st, f[0], jid.MustParse(f[1]+"@"+domain), found); err != nil {
 				return nil, err
 			}
@@ -312,11 +312,12 @@ func findState(ctx context.Context, st store.Store, kind string, user jid.JID, f
 		}
 	}
 	switch kind {
-	case "a":
+	case "a", "c":
 		room, err := st.Room(ctx, jid.MustParse("traced@"+rooms))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+		see(room.Config)
 		for _, a := range room.Affiliations {
 			see([]byte(a.User.String()))
 		}
@@ -344,7 +345,16 @@ func findState(ctx context.Context, st store.Store, kind string, user jid.JID, f
 			}
 			see(b)
 		}
-	case "k":
+	case "p":
+		b, err := st.ArchivePreferences(ctx, user)
+		if err != nil {
+			return err
+		}
+		see(b)
+	case "g", "k":
+		if kind == "g" {
+			user = jid.MustParse("said@" + rooms)
+		}
 		for after := int64(0); ; {
 			page, _, err := st.Archived(ctx, store.ArchiveName{JID: user}, store.ArchiveQuery{After: after, Limit: store.MaxPage})
 			if err != nil {
@@ -373,7 +383,7 @@ func serveImage(t *testing.T, dir string, due []string) error {
 	receivers := map[string]bool{}
 	for _, m := range due {
 		switch f := strings.Split(m, "."); f[0] {
-		case "a", "b", "i", "k", "x": // findState has looked
+		case "a", "b", "c", "g", "i", "k", "p", "x": // findState has looked
 			found[m] = true
 		case "n":
 			if err := register(srv.plain, false, "_"+m+"_"); errors.Is(err, errTaken) {

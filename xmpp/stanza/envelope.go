@@ -171,6 +171,7 @@ func (s *Stanza) FromElement(e *xmlstream.Element, addresses *jid.Cache) error {
 	}
 	switch string(e.Space) {
 	case NSClient:
+		s.plain()
 	case NSServer, NSComponent:
 		again, err := s.inClient(e)
 		if err != nil {
@@ -179,6 +180,7 @@ func (s *Stanza) FromElement(e *xmlstream.Element, addresses *jid.Cache) error {
 		if again != nil {
 			return s.FromElement(again, addresses)
 		}
+		s.plain()
 	default:
 		return ErrNotStanza
 	}

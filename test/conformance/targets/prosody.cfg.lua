@@ -6,7 +6,7 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
-	"user_account_management"; "server_contact_info"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
+	"user_account_management"; "server_contact_info"; "adhoc"; "uptime"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
 	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 }
 plugin_paths = { "{{.Targets}}" }

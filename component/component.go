@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package component is for programs that are a domain of their own, with as many addresses as they
+// like: gateways, bots, services. They attach to any XMPP server, or are part of one.
+//
+//	c, err := component.New(component.Config{Domain: weather, Secret: "…", Address: "127.0.0.1:5347"})
+//	c.Handle(stanza.Message, xmlstream.Name{}, func(ctx context.Context, s *stanza.Stanza) { … })
+//	err = c.Run(ctx)
+//
+// # What it does by itself
+//
+// It connects and comes back after a random, growing time. What is sent waits meanwhile, bounded, and leaves in order.
+// The server does not acknowledge what a component sends (XEP-0114 has no such thing), so the
+// component sends a ping to itself behind it: when that comes back, the server has taken all before.
+// What was on its way when a connection broke is sent again under the same id, so that each stanza
+// arrives at least once; a program for which twice is worse than never sets Config.AtMostOnce and is
+// told [ErrUnsure]. What the server had for the component while it was away, the server answers.
+//
+// Every request is answered, by its handler or by an error; errors never are. A handler that
+// panics costs its stanza.
+//
+// # How to use it
+//
+// [New], then Handle…, then [Component.Run], or [Component.Connect] or [Component.Start] and in the end
+// [Component.Close]. Stanzas of one sender (its bare address) are handled one at a time, in the
+// order of arrival; those of different senders at the same time. All methods are safe for
+// concurrent use.
+//
+// XEP-0114 (partial, 1.6): it connects to the server (jabber:component:accept), and accepts no
+// connections from servers (jabber:component:connect)
+//
+// # How to read it
+//
+// component.go: the component's life. config.go: what a program may choose. link.go: one connection
+// to a server elsewhere; host.go: one to the server of this process. outbox.go: what is sent and not
+// taken by the server. inbox.go: what arrived and is not handled. handle.go, iq.go, disco.go,
+// contacts.go, registration.go, main.go: what programs use.
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
+)
+
+// Component is one domain, attached to a server over as many connections as it takes.
+type Component struct {
+	config Config
+	log    *slog.Logger
+
+	out   outbox
+	in    inbox
+	calls calls
+	table handlers
+
+	// life ends with Close, or with an error that no further try would mend.
+	life context.Context
+	end  context.CancelCauseFunc
+	work sync.WaitGroup // the supervisor
+
+	mu      sync.Mutex
+	started bool
+	way     way // nil while it is not connected
+}
+
+// way is how stanzas go between the component and its server: a link, or an attachment.
+type way interface {
+	// serve brings stanzas to and fro until the way is over, and says why it is.
+	serve() error
+	// farewell ends it, and returns when it is over or ctx is.
+	farewell(ctx context.Context)
+}
+
+// New makes a component that is not connected yet. It fails if the configuration cannot work.
+func New(config Config) (*Component, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	c := &Component{config: config, log: config.Log}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.out.init(&c.config)
+	c.in.init(c)
+	c.calls.init()
+	c.table.init(c)
+	return c, nil
+}
+
+// Run connects, again whenever the connection breaks, until ctx is over: then it closes the component, and
+// what is left of that is the error. Before, it returns what no further try would mend.
+func (c *Component) Run(ctx context.Context) error {
+	if err := c.Start(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return c.Close()
+	case <-c.Done():
+		err := c.Err()
+		if errors.Is(err, ErrClosed) {
+			return nil
+		}
+		_ = c.Close() // what it would report lost is lost by err
+		return err
+	}
+}
+
+// Connect logs in, and returns when stanzas flow or when they cannot: the first failure is
+// returned, and the component is closed. From then on it keeps itself connected; ctx counts for
+// this call only.
+func (c *Component) Connect(ctx context.Context) error {
+	first := make(chan error, 1)
+	if err := c.start(ctx, first); err != nil {
+		return err
+	}
+	err := <-first
+	if err != nil {
+		_ = c.Close()
+	}
+	return err
+}
+
+// Start connects in the background and tries again for as long as it takes. What is sent
+// meanwhile waits in the queue. Done tells when it is pointless: the server refuses the secret, say.
+func (c *Component) Start() error { return c.start(c.life, nil) }
+
+// start starts the supervisor. The first attempt is made under ctx. With first its outcome goes
+// there, and a failure is final.
+func (c *Component) start(ctx context.Context, first chan<- error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if c.started {
+		return errors.New("component: it is started already")
+	}
+	c.started = true
+	c.work.Go(func() { c.supervise(ctx, first) })
+	return nil
+}
+
+// Done is closed when the component will not connect any more: it was closed, or Err says what no
+// further try would mend.
+func (c *Component) Done() <-chan struct{} { return c.life.Done() }
+
+// Err is nil while the component lives, ErrClosed after Close, else why it gave up.
+func (c *Component) Err() error { return context.Cause(c.life) }
+
+// Domain is the component's address.
+func (c *Component) Domain() jid.JID { return c.config.Domain }
+
+// Online reports whether the component is connected now.
+func (c *Component) Online() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.way != nil
+}
+
+// Send queues a stanza, and returns nil when it is queued: from then on it is the component's task
+// to bring it to the server. 'from' is any address of the domain; the zero one stands for the domain itself. 'to'
+// is needed. If the queue is full Send waits for room until ctx is over; the error then wraps ErrFull. A
+// message or presence without id gets one. s is copied.
+func (c *Component) Send(ctx context.Context, s *stanza.Stanza) error {
+	return c.SendTaken(ctx, s, nil)
+}
+
+// SendTaken is Send, and calls taken once when the server has taken the stanza (nil), or when it
+// never will or that cannot be known ([ErrUnsure]). taken must not block.
+func (c *Component) SendTaken(ctx context.Context, s *stanza.Stanza, taken func(error)) error {
+	it, err := c.newItem(s)
+	if err != nil {
+		return err
+	}
+	it.taken = taken
+	return c.out.put(ctx, it)
+}
+
+// Flush waits until the server has taken all that was sent before. It may be called while there is
+// no connection, and then waits for one.
+func (c *Component) Flush(ctx context.Context) error { return c.out.flush(ctx) }
+
+// Waiting is how many stanzas are sent and not known to be taken by the server.
+func (c *Component) Waiting() int { return c.out.len() }
+
+// Close waits up to Config.CloseTime until the handlers that run have returned and the server has taken
+// what was sent, closes the stream and ends the component's goroutines. Its error tells how much the server
+// has not taken; without a connection nothing is waited for. Handlers must not call it: they would
+// wait for themselves.
+func (c *Component) Close() error {
+	c.in.stop()
+	ctx, cancel := context.WithTimeout(c.life, c.config.CloseTime)
+	defer cancel()
+	c.in.settle(ctx)
+	c.out.shut()
+	if c.Online() {
+		_ = c.out.flush(ctx) // what is left is counted below
+	}
+	c.mu.Lock()
+	w := c.way
+	c.mu.Unlock()
+	if w != nil {
+		w.farewell(ctx)
+	}
+	c.end(ErrClosed)
+	c.work.Wait()
+	c.in.settle(context.Background()) // handlers know that ctx is over
+	return c.over(c.Err())
+}
+
+// over ends what still waits for the server.
+func (c *Component) over(cause error) error {
+	c.calls.end(cause)
+	if n := c.out.end(cause); n > 0 {
+		return fmt.Errorf("component: closed with %d stanzas that the server is not known to have taken", n)
+	}
+	return nil
+}
+
+// supervise makes connections and keeps each until it breaks.
+func (c *Component) supervise(ctx context.Context, first chan<- error) {
+	for failures := 0; ; {
+		w, err := c.attempt(ctx)
+		if err == nil {
+			c.enter(w)
+		}
+		if first != nil {
+			if err != nil {
+				c.end(err)
+			}
+			first <- err
+			first, ctx = nil, c.life
+		}
+		if err == nil {
+			began := time.Now()
+			err = w.serve()
+			c.leave()
+			if time.Since(began) > c.config.BackoffMax {
+				failures = 0
+			}
+		}
+		switch {
+		case c.life.Err() != nil:
+			return
+		case isFinal(err, w != nil):
+			c.log.Error("gave up", "jid", c.config.Domain.String(), "err", err)
+			c.end(err)
+			_ = c.over(err) // Err tells why
+			return
+		}
+		failures++
+		delay := c.backoff(failures)
+		c.log.Warn("connection lost", "jid", c.config.Domain.String(), "err", err, "retry", delay)
+		select {
+		case <-c.life.Done():
+			return
+		case <-time.After(delay):
+		}
+	}
+}
+
+// attempt makes a way to the server.
+func (c *Component) attempt(ctx context.Context) (way, error) {
+	if c.config.Host != nil {
+		return c.attach()
+	}
+	return c.connect(ctx)
+}
+
+// backoff is how long to wait after so many failures in a row: any time up to a bound that
+// doubles, so that components which lost one server do not come back as one.
+func (c *Component) backoff(failures int) time.Duration {
+	most := c.config.BackoffMax
+	if shift := failures - 1; shift < 16 {
+		most = min(most, c.config.BackoffMin<<shift)
+	}
+	return rand.N(most) //nolint:gosec // spread, not secrecy
+}
+
+// isFinal reports whether err will not go away by trying again. A conflict at the handshake may be
+// our own connection that the server does not know to be dead; later it is another component, which
+// has taken the place.
+func isFinal(err error, was bool) bool {
+	if errors.Is(err, ErrPlaintext) || errors.Is(err, errTaken) {
+		return true
+	}
+	var ended *stream.Error
+	if !errors.As(err, &ended) || !ended.Received {
+		return false
+	}
+	switch ended.Condition {
+	case stream.Conflict:
+		return was
+	case stream.NotAuthorized, stream.HostUnknown, stream.InvalidNamespace, stream.UnsupportedVersion:
+		return !was
+	case stream.HostGone:
+		return true
+	}
+	return false
+}
+
+// enter makes w the way to the server; leave undoes it.
+func (c *Component) enter(w way) {
+	c.mu.Lock()
+	c.way = w
+	c.mu.Unlock()
+	c.log.Info("connected", "jid", c.config.Domain.String())
+}
+
+func (c *Component) leave() {
+	c.mu.Lock()
+	c.way = nil
+	c.mu.Unlock()
+}
