@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
@@ -21,6 +22,7 @@ func (c *Config) check(d *decoder) {
 	c.checkDomains(d)
 	c.checkAnonymous(d)
 	c.checkComponents(d)
+	c.checkFederation(d)
 	c.checkAddresses(d)
 	c.checkHTTP(d)
 	if c.Data == "" {
@@ -97,8 +99,91 @@ func (c *Config) checkComponents(d *decoder) {
 			d.fail(d.lineOf(key), key, "has no secret")
 		}
 		all[name] = c.Components[domain]
+		c.checkGrants(d, key, all[name])
 	}
 	c.Components = all
+	c.checkDelegations(d)
+}
+
+// checkDelegations looks for namespaces that two components were given.
+func (c *Config) checkDelegations(d *decoder) {
+	taken := map[[2]string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Components)) {
+		for _, domain := range c.DomainsFor(name) {
+			for ns := range c.Components[name].Delegation {
+				key := "components." + name + ".delegation"
+				if other := taken[[2]string{domain, ns}]; other != "" {
+					d.fail(d.lineOf(key), key, "%s is delegated to %s already", ns, other)
+				}
+				taken[[2]string{domain, ns}] = name
+			}
+		}
+	}
+}
+
+// DomainsFor are the domains for whose accounts a component has privileges and answers requests.
+func (c *Config) DomainsFor(component string) []string {
+	if x := c.Components[component]; len(x.For) > 0 {
+		return x.For
+	}
+	best := ""
+	for _, domain := range c.Domains {
+		if strings.HasSuffix(component, "."+domain) && len(domain) > len(best) {
+			best = domain
+		}
+	}
+	if best == "" && len(c.Domains) > 0 {
+		best = c.Domains[0]
+	}
+	return []string{best}
+}
+
+// checkGrants looks at what a component may do for accounts, and brings its domains into canonical form.
+func (c *Config) checkGrants(d *decoder, key string, x Component) {
+	for i, domain := range x.For {
+		j, err := jid.Parse(domain)
+		if err != nil || !slices.Contains(c.Domains, j.Domain()) || j != j.Host() {
+			d.fail(d.lineOf(key+".for"), key+".for", "%q is none of domains", domain)
+		}
+		x.For[i] = j.Domain()
+	}
+	for _, ns := range slices.Sorted(maps.Keys(x.Privilege.IQ)) {
+		at := key + ".privilege.iq." + ns
+		switch typ := x.Privilege.IQ[ns]; {
+		case !slices.Contains([]string{"none", "get", "set", "both"}, typ):
+			d.fail(d.lineOf(at), at, "%q is none of: none get set both", typ)
+		case untransferable(ns):
+			d.fail(d.lineOf(at), at, "nobody can be given this namespace")
+		}
+	}
+	if x.Privilege.Presence == "roster" && x.Privilege.Roster != "get" && x.Privilege.Roster != "both" {
+		at := key + ".privilege.presence"
+		d.fail(d.lineOf(at), at, "needs roster: get or both beside it (XEP-0356 §7.4)")
+	}
+	for _, ns := range slices.Sorted(maps.Keys(x.Delegation)) {
+		at := key + ".delegation." + ns
+		switch {
+		case ns == "":
+			d.fail(d.lineOf(at), at, "is no namespace")
+		case untransferable(ns):
+			d.fail(d.lineOf(at), at, "nobody can be given this namespace")
+		case strings.HasPrefix(ns, "urn:xmpp:delegation:2:bare:disco#"):
+			if _, nodes := x.Delegation["http://jabber.org/protocol/pubsub"]; !nodes {
+				d.fail(d.lineOf(at), at, "needs http://jabber.org/protocol/pubsub beside it, or the nodes that it tells of would be the server's")
+			}
+		}
+	}
+}
+
+// untransferable reports whether requests of a namespace are for nobody to make or answer in place of
+// others: those by which others were given theirs, and those of logging in.
+func untransferable(ns string) bool {
+	switch ns {
+	case "urn:xmpp:delegation:2", "urn:xmpp:privilege:2", "urn:xmpp:privilege:1",
+		"urn:ietf:params:xml:ns:xmpp-bind", "urn:ietf:params:xml:ns:xmpp-session", "jabber:iq:auth":
+		return true
+	}
+	return false
 }
 
 // checkHTTP looks at the keys of http.

@@ -57,7 +57,7 @@ type Config struct {
 	AllowPlaintext bool `yaml:"allow_plaintext" default:"false"`
 
 	Federation Federation `yaml:"federation"`
-	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`.
+	// External components (XEP-0114) that may connect, by their domains: `sms.example.org: {secret: …}`. Their domains are not among `domains`. What one may do in the name of accounts (XEP-0356) is `privilege`: `{roster: both, push: true, message: outgoing, presence: managed_entity, iq: {"http://jabber.org/protocol/pubsub": both}}`, all of it off if it is left out; whose requests it answers in place of the server (XEP-0355) `delegation`: namespaces, each with the attributes that a request must have, as `{"urn:xmpp:mam:2": [node]}`; for the accounts of which domains, `for`: if that is left out, of the domain that it belongs to, as irc.example.org does to example.org. These three are followed live, secrets and names with the next start. docs/gateways.md has examples.
 	Components map[string]Component `yaml:"components" default:"{}"`
 	Limits     Limits               `yaml:"limits"`
 	// The keys of modules, each under its module's name; `false` turns a module off.
@@ -106,9 +106,9 @@ type Listen struct {
 	// Clients, with TLS from the first byte (XEP-0368).
 	ClientTLS []string `yaml:"client_tls" default:"[\"[::]:5223\"]"`
 	// Other servers, with STARTTLS.
-	Server []string `yaml:"server" default:"[]" unbuilt:"federation"`
-	// Other servers, with TLS from the first byte.
-	ServerTLS []string `yaml:"server_tls" default:"[]" unbuilt:"federation"`
+	Server []string `yaml:"server" default:"[\"[::]:5269\"]"`
+	// Other servers, with TLS from the first byte (XEP-0368).
+	ServerTLS []string `yaml:"server_tls" default:"[\"[::]:5270\"]"`
 	// External components (XEP-0114). Their streams are not encrypted: keep it on the loopback interface, or within a tunnel. Nothing listens while `components` is empty.
 	Component []string `yaml:"component" default:"[127.0.0.1:5347]"`
 	// WebSocket and host-meta, for a reverse proxy. Clients log in here only where such a proxy says that they came over TLS.
@@ -135,20 +135,69 @@ type HTTP struct {
 	PublicURL string `yaml:"public_url" default:""`
 }
 
-// Federation says with which servers this one talks.
+// Federation says with which servers this one talks, and how.
 type Federation struct {
-	// Whether other servers must show a trusted certificate (required), or may prove their name by dialback over TLS (preferred).
-	Certificates string `yaml:"certificates" default:"required" oneof:"required preferred" unbuilt:"federation"`
-	// The only domains to talk with. Empty: all.
-	Allow []string `yaml:"allow" default:"[]" unbuilt:"federation"`
-	// Domains never to talk with.
-	Block []string `yaml:"block" default:"[]" unbuilt:"federation"`
+	// Whether this server talks with others at all. If not, nothing listens for them, and what is for their domains comes back.
+	Enabled bool `yaml:"enabled" default:"true"`
+	// Whether other servers must show a trusted certificate (required), or may prove their name by dialback over TLS (preferred), which is worth as much as DNS is.
+	Certificates string `yaml:"certificates" default:"required" oneof:"required preferred" live:"yes"`
+	// The only domains to talk with. Empty: all. `.example.net` stands for example.net and all that ends in it.
+	Allow []string `yaml:"allow" default:"[]" live:"yes"`
+	// Domains never to talk with, written as in `allow`, over which this goes.
+	Block []string `yaml:"block" default:"[]" live:"yes"`
+	// How long a connection stays that nobody uses.
+	Idle Duration `yaml:"idle" default:"10m" live:"yes"`
+	// How long a message waits for a server that cannot be reached; then it comes back to its sender. Requests come back sooner.
+	GiveUp Duration `yaml:"give_up" default:"15m" live:"yes"`
+	// After so many stanzas a server without stream management is asked whether it has read them (a ping): what it has not is sent again where that is known.
+	FenceStanzas Limit `yaml:"fence_stanzas" default:"32" live:"yes"`
+	// After so long it is asked in any case.
+	FenceAfter Duration `yaml:"fence_after" default:"50ms" live:"yes"`
+	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7712). The resolver must validate: `resolver`, or one on this machine.
+	DANE bool `yaml:"dane" default:"false"`
+	// The DNS server to ask, an address or address:port. Empty: the system's.
+	Resolver string `yaml:"resolver" default:""`
+	// What differs for some domains: `example.net: {connect: "10.0.0.5:5269", certificates: preferred}`.
+	Domains map[string]FederationDomain `yaml:"domains" default:"{}" live:"yes"`
+}
+
+// FederationDomain is what differs for one domain.
+type FederationDomain struct {
+	// The address of its server, as host:port, instead of what DNS says. Its certificate must name the domain all the same.
+	Connect string `yaml:"connect" default:""`
+	// Whether TLS begins with the first byte there.
+	DirectTLS bool `yaml:"direct_tls" default:"false"`
+	// As federation.certificates; empty: as that says.
+	Certificates string `yaml:"certificates" default:""`
+	// Stanzas from there, averaged over 10 s; more are read more slowly. none: as limits.stanzas_per_second says.
+	StanzasPerSecond Limit `yaml:"stanzas_per_second" default:"none"`
 }
 
 // Component is an external component.
 type Component struct {
 	// What the component proves itself with: whoever has it speaks for the domain and everybody at it.
 	Secret string `yaml:"secret" default:""`
+	// What it may do in the name of accounts (XEP-0356).
+	Privilege Privilege `yaml:"privilege"`
+	// The namespaces whose requests, to accounts and their domain, it answers in place of the server (XEP-0355), with the attributes that such a request must have: `{"http://jabber.org/protocol/pubsub": [], "urn:xmpp:mam:2": [node]}`. Followed live.
+	Delegation map[string][]string `yaml:"delegation" default:"{}"`
+	// The domains, some of `domains`, for whose accounts privilege and delegation hold. Empty: the one that the component belongs to, as `irc.example.org` does to example.org.
+	For []string `yaml:"for" default:"[]"`
+}
+
+// Privilege is what a component may do in the name of accounts. It must be trusted as the server is.
+// Changes are followed live, and told to the component.
+type Privilege struct {
+	// Read rosters (get), change them (set), or both. It is told of changes if it may read.
+	Roster string `yaml:"roster" default:"none" oneof:"none get set both"`
+	// Whether it is told of changes of rosters that it may read.
+	Push bool `yaml:"push" default:"true"`
+	// Send messages in the name of accounts (outgoing).
+	Message string `yaml:"message" default:"none" oneof:"none outgoing"`
+	// Make requests of these namespaces in the name of accounts: `{"http://jabber.org/protocol/pubsub": both}`, one of get, set and both.
+	IQ map[string]string `yaml:"iq" default:"{}"`
+	// See the presence of accounts (managed_entity), or also that of their contacts (roster), for which it must be allowed to read rosters.
+	Presence string `yaml:"presence" default:"none" oneof:"none managed_entity roster"`
 }
 
 // Limits holds what one peer, or all together, may take; `none` turns a limit
@@ -206,6 +255,21 @@ type Limits struct {
 	// Requests that the server itself has made, of its clients and others, and that wait for an answer; one
 	// more counts as not answered.
 	Questions Limit `yaml:"questions" default:"10000" live:"yes"`
+
+	// Connections with other servers in all. For one more the address with most unknown ones loses one; where all are known it is refused.
+	FederationConnections Limit `yaml:"federation_connections" default:"10000" live:"yes"`
+	// Connections of other servers from one address (IPv6: one /64); as above.
+	FederationConnectionsPerAddress Limit `yaml:"federation_connections_per_address" default:"200" live:"yes"`
+	// Pairs of domains, of ours and of others, that are verified on one connection; one more is refused with resource-constraint.
+	FederationPairs Limit `yaml:"federation_pairs" default:"1000" live:"yes"`
+	// Connections to other servers being made at one time, and keys of theirs being judged; further ones wait, or are refused with resource-constraint.
+	FederationDials Limit `yaml:"federation_dials" default:"100" live:"yes"`
+	// Ways from a domain of ours to one of others that are in use; one more is refused with resource-constraint.
+	FederationRoutes Limit `yaml:"federation_routes" default:"10000" live:"yes"`
+	// Bytes that wait in memory for one other domain, or that its server has not read; what must last waits on the disk, the rest is refused with resource-constraint.
+	FederationQueueBytes Bytes `yaml:"federation_queue_bytes" default:"4MiB" live:"yes"`
+	// Stanzas that wait on the disk for one other domain; one more is refused with resource-constraint.
+	FederationSpoolStanzas Limit `yaml:"federation_spool_stanzas" default:"10000" live:"yes"`
 
 	// Messages that wait for one account; one more is refused with service-unavailable.
 	SpoolMessages Limit `yaml:"spool_messages" default:"10000" live:"yes"`

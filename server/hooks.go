@@ -71,6 +71,17 @@ type Hooks struct {
 	// Drains is asked before s, which has waited in the spool, is sent to se: true says that its
 	// client has it already, which ends the waiting. It runs on a worker and must be quick.
 	Drains func(se *Session, s *stanza.Stanza) bool
+	// Behalf sees what is sent in the name of accounts (Turn.SendAs).
+	Behalf BehalfHook
+	// Host sees messages addressed to a domain of ours. Handled says that s is taken care of; what nobody
+	// takes is refused. It must not wait; s is borrowed.
+	Host func(t *Turn, s *stanza.Stanza) error
+	// Requested sees requests to a domain or, at its bare address, an account of ours, before whoever
+	// answers them here, and without knowing whether there is such an account. True says that it takes
+	// charge of s: it is answered once, by what the hook routes or refuses. It must not wait; s is borrowed.
+	Requested func(t *Turn, s *stanza.Stanza) bool
+	// Joined runs when somebody is there at a place (Server.Joined).
+	Joined func(t *Turn, place jid.JID)
 	// Deleted runs when an account was deleted, after its sessions were ended. What Load has
 	// attached to u is there still.
 	Deleted func(t *Turn, u *User)
@@ -94,6 +105,11 @@ type table struct {
 	stopping []func(*Turn)
 	drains   []func(*Session, *stanza.Stanza) bool
 	deleted  []func(*Turn, *User)
+
+	behalf    []BehalfHook
+	host      []func(*Turn, *stanza.Stanza) error
+	requested []func(*Turn, *stanza.Stanza) bool
+	joined    []func(*Turn, jid.JID)
 }
 
 // owned is a hook and the name of the module that it belongs to.
@@ -134,6 +150,18 @@ func (t *table) join(module string, h *Hooks) {
 	}
 	if h.Deleted != nil {
 		t.deleted = append(t.deleted, h.Deleted)
+	}
+	if h.Behalf != nil {
+		t.behalf = append(t.behalf, h.Behalf)
+	}
+	if h.Host != nil {
+		t.host = append(t.host, h.Host)
+	}
+	if h.Requested != nil {
+		t.requested = append(t.requested, h.Requested)
+	}
+	if h.Joined != nil {
+		t.joined = append(t.joined, h.Joined)
 	}
 }
 

@@ -67,21 +67,34 @@ func (s *Server) dispatch(t *Turn, at Where, st *stanza.Stanza) {
 	if !st.Type.IsRequest() {
 		return
 	}
+	if s.requested(t, st) {
+		return
+	}
 	h := s.iqs.find(at, st)
-	if h == nil || (at == AtAccount && !h.Others && st.From.Bare() != st.To.Bare()) {
+	if h == nil {
 		t.Refuse(st, stanza.ServiceUnavailable.Err(""))
 		return
+	}
+	if at == AtAccount && !h.Others && st.From.Bare() != st.To.Bare() {
+		if err := h.admit(st); err != nil {
+			t.refuse(st, err)
+			return
+		}
 	}
 	if !h.Blocking && (at == AtHost || st.From.Bare() == st.To.Bare()) {
 		q := &Query{Stanza: st}
 		if at == AtAccount {
-			if q.User = s.users.get(st.To.Bare()); q.User == nil {
-				return // the session that asks has ended in the meantime
-			}
-			defer s.users.release(q.User)
+			q.User = s.users.get(st.To.Bare())
 		}
-		s.answer(t, h, q)
-		return
+		// Without a User the session that asks has ended in the meantime, or somebody asks in the name of
+		// an account that is away.
+		if at == AtHost || q.User != nil {
+			if q.User != nil {
+				defer s.users.release(q.User)
+			}
+			s.answer(t, h, q)
+			return
+		}
 	}
 	t.offLoop(st, func(t *Turn, st *stanza.Stanza) {
 		q := &Query{Stanza: st}

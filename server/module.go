@@ -93,6 +93,9 @@ type IQHandler struct {
 	// Others admits requests to an account from anybody but the account itself. Without it
 	// they are answered service-unavailable, as if nobody lived there (RFC 6121 §8.5.1.3 and 13.4).
 	Others bool
+	// Admit, unless nil, admits requests by others without Others, by returning nil; its error refuses
+	// one. It must not wait, nor tell whether there is such an account.
+	Admit func(s *stanza.Stanza) error
 	// Blocking says that Do may wait for the store: it runs on a worker while the session that
 	// asked pauses.
 	Blocking bool
@@ -114,6 +117,14 @@ type (
 	UserSlot[T any]    struct{ i int }
 	SessionSlot[T any] struct{ i int }
 )
+
+// admit asks whether somebody else may ask an account.
+func (h *IQHandler) admit(s *stanza.Stanza) error {
+	if h.Admit == nil {
+		return stanza.ServiceUnavailable.Err("")
+	}
+	return h.Admit(s)
+}
 
 // NewUserSlot makes a slot.
 func NewUserSlot[T any](h *Host) UserSlot[T] {

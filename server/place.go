@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -125,52 +124,3 @@ type Flusher interface{ Flush(t *Turn) }
 // Later has f flushed when the turn ends, with all that the turn has queued for it. It is for
 // each who becomes dirty to call once.
 func (t *Turn) Later(f Flusher) { t.later = append(t.later, f) }
-
-// Reader is where input comes from: Pause stops reading, Resume undoes one Pause. Both may be
-// called from any goroutine.
-type Reader interface {
-	Pause()
-	Resume()
-}
-
-// Inlet is where stanzas come in from a peer who is no session and speaks for more than one
-// address: a component, another server. It is used by one goroutine at a time.
-type Inlet struct {
-	server *Server
-	reader Reader
-	rate   rate
-}
-
-// NewInlet makes one for the peer that r reads.
-func (s *Server) NewInlet(r Reader) *Inlet { return &Inlet{server: s, reader: r} }
-
-// Receive routes s, whose sender the caller has checked. It reports whether to read on at once: if
-// not, the reader is paused, and resumed when there may be more. Such a peer gets no acks; what
-// it is told of a stanza is an error, or nothing.
-func (in *Inlet) Receive(t *Turn, s *stanza.Stanza) (more bool) {
-	srv := in.server
-	t.Origin, t.stream, t.receipt, t.way = nil, in.reader, Receipt{}, nil
-	srv.metrics.received[s.Kind].Inc()
-	if srv.tracers.list.Load() != nil {
-		t.way = srv.enter(s.From, s.To)
-		t.way.noteEntry(TraceReceived, s)
-	}
-	t.Route(s)
-	t.way = nil
-	if d := in.rate.take(t.Now, srv.limits.Load().StanzasPerSecond); d > 0 {
-		srv.metrics.throttled.Inc()
-		in.reader.Pause()
-		t.suspended = true
-		time.AfterFunc(d, in.reader.Resume)
-	}
-	more, t.suspended, t.stream = !t.suspended, false, nil
-	return more
-}
-
-// Refuse answers s, which could not even be read to its end, with e.
-func (in *Inlet) Refuse(t *Turn, s *stanza.Stanza, e *stanza.Error) {
-	t.Origin, t.stream, t.receipt, t.way = nil, in.reader, Receipt{}, nil
-	in.server.metrics.received[s.Kind].Inc()
-	t.Refuse(s, e)
-	t.stream = nil
-}

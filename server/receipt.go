@@ -4,7 +4,7 @@ package server
 
 import "sync"
 
-// inbound counts what a session sent and what of it is safe, for stream management.
+// inbound counts what a session, or another server, sent and what of it is safe, for stream management.
 //
 //	     base (h)                  next
 //	      │                          │
@@ -23,19 +23,23 @@ type inbound struct {
 	asked uint32        // what had been received when the client last asked
 	told  uint32        // the h it was told last
 	calm  func()        // called once when all is safe
+	peer  acker         // who is told
 }
+
+// acker tells the peer, before the turn is over, how much is safe. It is called with no lock held.
+type acker interface{ owe(t *Turn) }
 
 // Receipt is one stanza's place in its sender's count. Its zero value belongs to a sender that
 // gets no acks: holds on it cost nothing.
 type Receipt struct {
-	se *Session
+	in *inbound
 	n  uint32
 }
 
-func (r Receipt) wanted() bool { return r.se != nil }
+func (r Receipt) wanted() bool { return r.in != nil }
 
 // receive counts one stanza and returns its receipt, held once for its handling.
-func (in *inbound) receive(se *Session) Receipt {
+func (in *inbound) receive() Receipt {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if !in.on {
@@ -43,15 +47,15 @@ func (in *inbound) receive(se *Session) Receipt {
 	}
 	n := in.base + uint32(in.open.len())
 	in.open.push(1)
-	return Receipt{se, n}
+	return Receipt{in, n}
 }
 
 // Hold keeps the stanza from being safe until one more Release.
 func (r Receipt) Hold() {
-	if r.se == nil {
+	in := r.in
+	if in == nil {
 		return
 	}
-	in := &r.se.in
 	in.mu.Lock()
 	in.open.all()[r.n-in.base]++ // R1: held at least once, so not passed yet
 	in.mu.Unlock()
@@ -59,10 +63,10 @@ func (r Receipt) Hold() {
 
 // Release undoes one Hold. The caller must hold no lock of a session or user.
 func (r Receipt) Release(t *Turn) {
-	if r.se == nil {
+	in := r.in
+	if in == nil {
 		return
 	}
-	in := &r.se.in
 	in.mu.Lock()
 	open := in.open.all()
 	open[r.n-in.base]--
@@ -82,7 +86,7 @@ func (r Receipt) Release(t *Turn) {
 	}
 	in.mu.Unlock()
 	if due {
-		r.se.out.owe(t)
+		in.peer.owe(t)
 	}
 	if calm != nil {
 		calm()

@@ -66,6 +66,15 @@ func (s *Server) toHost(t *Turn, st *stanza.Stanza) {
 	if st.Kind == stanza.Presence && st.Type != stanza.TypeError {
 		return // nobody at a host takes presence: ignored, as if unavailable
 	}
+	if st.Kind == stanza.Message {
+		switch err := s.atHost(t, st); {
+		case err == Handled: //nolint:errorlint // a verdict is never wrapped
+			return
+		case err != nil:
+			t.refuse(st, err)
+			return
+		}
+	}
 	t.Refuse(st, stanza.ServiceUnavailable.Err(""))
 }
 

@@ -215,6 +215,11 @@ func (s *Server) lastAcks(ctx context.Context) {
 // Serves reports whether domain, prepared, is one of ours.
 func (s *Server) Serves(domain string) bool { return slices.Contains(s.domains, domain) }
 
+// Hosts reports whether domain, prepared, is ours: served, or that of a place.
+func (s *Server) Hosts(domain string) bool {
+	return s.Serves(domain) || domain != Elsewhere && (*s.places.Load())[domain] != nil
+}
+
 // Domains are the served ones; the first is the default.
 func (s *Server) Domains() []string { return s.domains }
 

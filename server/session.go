@@ -92,7 +92,7 @@ func (se *Session) Managed() bool { return se.managed.Load() }
 // lost may be resumed for so long; 0 is never. It is called from an element handler of the session.
 func (se *Session) Manage(resume time.Duration) {
 	se.in.mu.Lock()
-	se.in.on = true
+	se.in.on, se.in.peer = true, &se.out
 	se.in.mu.Unlock()
 	se.out.manage()
 	se.managed.Store(true)
@@ -149,7 +149,7 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 	case se.server.stopping.Load():
 		return true, nil // not counted either, so that it is not acked
 	case err != nil:
-		t.receipt = se.in.receive(se)
+		t.receipt = se.in.receive()
 		refuse, _ := stanza.AsError(err)
 		if s.From = se.JID; s.To.IsZero() {
 			s.To = se.User.JID
@@ -157,7 +157,7 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		t.Refuse(s, refuse)
 		t.receipt.Release(t)
 	default:
-		t.receipt = se.in.receive(se)
+		t.receipt = se.in.receive()
 		err = se.server.sent(t, se, s)
 		t.receipt.Release(t)
 		if err != nil {

@@ -129,6 +129,19 @@ type way struct {
 	to []*Tracer
 }
 
+// Way is that of a stanza which a place keeps for later, to note on it what becomes of it. On its zero value nothing is noted.
+type Way struct{ w *way }
+
+// Way is that of the stanza being handled.
+func (t *Turn) Way() Way { return Way{t.way} }
+
+// Note notes an event (TraceQueued and so on).
+func (w Way) Note(event, detail string) {
+	if w.w != nil {
+		w.w.note(TraceEvent{Event: event, Detail: detail}, nil)
+	}
+}
+
 // enter makes the way of a stanza between two addresses, if somebody watches one of them.
 func (s *Server) enter(from, to jid.JID) *way {
 	list := s.tracers.list.Load()

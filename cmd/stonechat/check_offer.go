@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -123,7 +124,7 @@ func (c *checkup) offers(where string, at destination, s *offered) {
 		c.note(wrong, where, "see the server's log", "%s, over TLS: %v", at, err)
 		return
 	}
-	_, _ = io.WriteString(s.conn, "</stream:stream>")
+	defer io.WriteString(s.conn, "</stream:stream>") //nolint:errcheck // all is known by then
 	if s.by == servers {
 		c.offersServers(where, at, s)
 		return
@@ -137,6 +138,22 @@ func (c *checkup) offers(where string, at destination, s *offered) {
 	default:
 		c.note(well, where, "", "%s offers %s", at, strings.Join(s.mechanisms, ", "))
 	}
+}
+
+// external logs in as a server does. RFC 6120 §6.4, XEP-0178 §3
+func (s *offered) external() error {
+	_, err := fmt.Fprintf(s.conn, "<auth xmlns='%s' mechanism='EXTERNAL'>%s</auth>", nsSASL, base64.StdEncoding.EncodeToString([]byte(s.from)))
+	if err != nil {
+		return err
+	}
+	e, err := s.next()
+	if err != nil {
+		return fmt.Errorf("does not let in %s with its certificate: %w", s.from, err)
+	}
+	if string(e.Local) != "success" || string(e.Space) != nsSASL {
+		return fmt.Errorf("does not believe the certificate of %s: %s", s.from, e.Raw)
+	}
+	return nil
 }
 
 // offersServers notes what servers can do on a stream, and what that says of certificates (XEP-0178 §3).
@@ -158,13 +175,19 @@ func (c *checkup) offersServers(where string, at destination, s *offered) {
 		list = []string{"nothing"}
 	}
 	what := at.String() + " offers " + strings.Join(list, ", ")
+	const advice = "see that the certificate has its chain, an authority that all know, and the name "
 	switch {
-	case s.from != "" && external:
+	case s.from != "" && s.shown && external:
+		// Some offer EXTERNAL to everybody: what it is worth shows when it is tried.
+		if err := s.external(); err != nil {
+			c.note(worse(!s.dialback), where, advice+s.from, "%s, but %v", what, err)
+			return
+		}
 		c.note(well, where, "", "%s: it believes the certificate of %s", what, s.from)
 	case s.from != "" && s.shown && s.dialback:
-		c.note(warning, where, "see that the certificate has its chain, an authority that all know, and the name "+s.from, "%s, but not EXTERNAL to %s: it does not believe its certificate, and dialback must do", what, s.from)
+		c.note(warning, where, advice+s.from, "%s, but not EXTERNAL to %s: it does not believe its certificate, and dialback must do", what, s.from)
 	case s.from != "" && s.shown:
-		c.note(wrong, where, "see that the certificate has its chain, an authority that all know, and the name "+s.from, "%s: it does not believe the certificate of %s, and takes nothing else", what, s.from)
+		c.note(wrong, where, advice+s.from, "%s: it does not believe the certificate of %s, and takes nothing else", what, s.from)
 	case s.from != "" && !s.dialback:
 		c.note(wrong, where, "tls: {certificate: …, key: …}, of an authority that other servers trust", "%s, and asks for no certificate that %s could show", what, s.from)
 	case !s.dialback && !external:

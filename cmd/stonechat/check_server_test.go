@@ -92,17 +92,19 @@ type remote struct {
 	alpn        bool
 	before      string // its features before TLS
 	after       func(header string, shown bool) string
-	tls12       bool // at most
-	required    bool // TLS is
-	asks        bool // for a certificate
+	login       string // what it answers to EXTERNAL
+	tls12       bool   // at most
+	required    bool   // TLS is
+	asks        bool   // for a certificate
 }
 
 const (
-	offersTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-	external  = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
-	callsBack = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
-	both      = "<bidi xmlns='urn:xmpp:features:bidi'/>"
-	managed   = "<sm xmlns='urn:xmpp:sm:3'/>"
+	offersTLS     = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+	external      = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
+	callsBack     = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+	notAuthorized = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>"
+	both          = "<bidi xmlns='urn:xmpp:features:bidi'/>"
+	managed       = "<sm xmlns='urn:xmpp:sm:3'/>"
 )
 
 // listen starts it, for as long as the test runs.
@@ -181,9 +183,14 @@ func (p remote) serve(conn net.Conn) {
 		return
 	}
 	shown := len(secure.ConnectionState().PeerCertificates) > 0
-	if header(secure, func(h string) string { return p.after(h, shown) }) {
-		_, _ = io.Copy(io.Discard, secure)
+	if !header(secure, func(h string) string { return p.after(h, shown) }) {
+		return
 	}
+	buf := make([]byte, 1000)
+	if n, err := secure.Read(buf); err == nil && strings.Contains(string(buf[:n]), "EXTERNAL'>"+base64.StdEncoding.EncodeToString([]byte("ours.test"))+"<") {
+		_, _ = io.WriteString(secure, p.login)
+	}
+	_, _ = io.Copy(io.Discard, secure)
 }
 
 func always(features string) func(string, bool) string {
@@ -228,10 +235,16 @@ func TestCheckServers(t *testing.T) {
 		{"no ALPN", false, remote{certificate: good.pair(), direct: true, after: always("<dialback xmlns='urn:xmpp:features:dialback'/>")}.listen(t),
 			[]string{"answers no ALPN", "answers with direct TLS", trusted, "offers dialback"}},
 		{"TLS 1.2", false, remote{certificate: good.pair(), tls12: true, after: always(callsBack)}.listen(t), []string{"TLS 1.2", trusted, "offers"}},
-		{"believes us", true, remote{certificate: good.pair(), asks: true, after: believes}.listen(t),
+		{"believes us", true, remote{certificate: good.pair(), asks: true, after: believes, login: "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"}.listen(t),
 			[]string{"STARTTLS", trusted, "offers EXTERNAL, dialback with errors, streams for both directions, stream management: it believes the certificate of ours.test"}},
 		{"does not believe us", true, remote{certificate: good.pair(), asks: true, after: always(callsBack)}.listen(t),
 			[]string{"STARTTLS", trusted, "warning server port 127.0.0.1"}},
+		{"offers EXTERNAL to everybody", true, remote{certificate: good.pair(), asks: true, after: always(external + callsBack), login: notAuthorized}.listen(t),
+			[]string{"STARTTLS", trusted, "offers EXTERNAL, dialback with errors, but does not believe the certificate of ours.test: <failure"}},
+		{"offers EXTERNAL to everybody, and nothing else", true, remote{certificate: good.pair(), asks: true, after: always(external), login: notAuthorized}.listen(t),
+			[]string{"STARTTLS", trusted, "error server port 127.0.0.1"}},
+		{"EXTERNAL without a certificate", true, remote{certificate: good.pair(), after: always(external + callsBack)}.listen(t),
+			[]string{"STARTTLS", trusted, "ok server port 127.0.0.1"}},
 		{"does not believe us, and no dialback", true, remote{certificate: good.pair(), asks: true, after: always("")}.listen(t),
 			[]string{"STARTTLS", trusted, "error server port 127.0.0.1"}},
 		{"asks for no certificate, and no dialback", true, remote{certificate: good.pair(), after: always("")}.listen(t),

@@ -15,7 +15,7 @@ import (
 func TestFeaturesAreClaimed(t *testing.T) {
 	c := config.Default()
 	c.Data = t.TempDir()
-	c.Listen.HTTP, c.Listen.HTTPS = nil, nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil
 	c.Listen.Client, c.Listen.ClientTLS, c.Listen.Metrics = []string{"127.0.0.1:0"}, nil, nil
 	in, err := start(c, "")
 	if err != nil {

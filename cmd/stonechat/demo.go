@@ -53,7 +53,7 @@ func (d Demo) Run() error {
 	c := config.Default()
 	c.Domains, c.Data = []string{demoDomain}, d.Data
 	c.Log.Level = "warn"
-	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil, nil
 	in, err := d.start(c)
 	if err != nil {
 		return err
@@ -153,6 +153,8 @@ data: %q
 listen:
   client: [%q]
   client_tls: [%q]
+  server: []
+  server_tls: []
   http: []
   https: []
   metrics: []

@@ -29,7 +29,7 @@ func TestDemoPorts(t *testing.T) {
 	for _, first := range []int{port, port - 1} {
 		c := config.Default()
 		c.Data, c.Log.Level = t.TempDir(), "error"
-		c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics = nil, nil, nil
+		c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil, nil
 		in, err := Demo{Host: host, Port: first}.start(c)
 		if err != nil {
 			t.Fatal(err)

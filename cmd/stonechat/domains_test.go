@@ -49,7 +49,7 @@ func TestDomains(t *testing.T) {
 domains: [one.test, two.test]
 data: %s
 tls: {certificate: %q, key: %q, domains: {two.test: {certificate: %q, key: %q}}}
-listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], http: [], https: [], metrics: []}
+listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], server: [], server_tls: [], http: [], https: [], metrics: []}
 log: {level: error}
 `, t.TempDir(), cert1, key1, cert2, key2))
 	if err != nil {

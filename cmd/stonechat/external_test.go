@@ -103,7 +103,7 @@ func TestExternal(t *testing.T) {
 		c := config.Default()
 		c.Data, c.Log.Level = t.TempDir(), "error"
 		c.Listen.Client, c.Listen.ClientTLS, c.Listen.Metrics = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, nil
-		c.Listen.HTTP, c.Listen.HTTPS = nil, nil
+		c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil
 		c.TLS.ClientCA, c.TLS.ClientIdentity = filepath.Join(c.Data, "fleet.pem"), identity
 		if err := os.WriteFile(c.TLS.ClientCA, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.cert.Raw}), 0o600); err != nil {
 			t.Fatal(err)

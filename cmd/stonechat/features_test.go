@@ -30,7 +30,7 @@ func TestCapabilities(t *testing.T) {
 	c := config.Default()
 	dir := t.TempDir()
 	c.Data, c.Log.Level = filepath.Join(dir, "data"), "error"
-	c.Listen.HTTP, c.Listen.HTTPS = nil, nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil
 	c.Listen.Client, c.Listen.ClientTLS, c.Listen.Metrics = []string{"127.0.0.1:0"}, nil, nil
 	in, err := start(c, "auto")
 	if err != nil {

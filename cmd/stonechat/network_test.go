@@ -24,7 +24,7 @@ func startServer(t *testing.T) *instance {
 	t.Helper()
 	c := config.Default()
 	c.Data, c.Log.Level = t.TempDir(), "error"
-	c.Listen.HTTP, c.Listen.HTTPS = nil, nil
+	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil
 	c.Listen.Client, c.Listen.ClientTLS, c.Listen.Metrics = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, nil
 	in, err := start(c, "auto")
 	if err != nil {

@@ -87,7 +87,7 @@ func (p *process) start(more string) {
 // configure writes the configuration.
 func (p *process) configure(more string) {
 	p.t.Helper()
-	text := fmt.Sprintf("domains: [localhost]\nlisten: {client: [%q], client_tls: [%q], http: [], https: [], metrics: [%q]}\ndata: %s\n%s",
+	text := fmt.Sprintf("domains: [localhost]\nlisten: {client: [%q], client_tls: [%q], server: [], server_tls: [], http: [], https: [], metrics: [%q]}\ndata: %s\n%s",
 		p.at("client"), p.at("client_tls"), p.at("metrics"), p.data, more)
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)

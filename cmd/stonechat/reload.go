@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -84,6 +85,9 @@ func (in *instance) apply(next *config.Config, mods []server.Module) (now []stri
 	in.server.SetLimits(serverLimits(next))
 	in.clients.SetLimits(clientLimits(next))
 	in.parts.SetLimits(componentLimits(next))
+	if in.servers != nil {
+		in.servers.Set(policy(next), federationLimits(next))
+	}
 	for _, m := range mods {
 		if r := in.reloader("modules." + m.Name()); r != nil {
 			r.Reload(m)
@@ -106,6 +110,9 @@ func (in *instance) waiting(next *config.Config) (later []string) {
 // follows reports whether the running server can go from one configuration to the other in that
 // key. Modules cannot be turned on or off.
 func (in *instance) follows(c config.Change, from, to *config.Config) bool {
+	if c.Key == "components" {
+		return maps.Equal(secretsOf(from.Components), secretsOf(to.Components))
+	}
 	name, _ := strings.CutPrefix(c.Key, "modules.")
 	return c.Live || in.reloader(c.Key) != nil && from.Modules.Off(name) == to.Modules.Off(name)
 }

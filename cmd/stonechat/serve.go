@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/dns"
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
@@ -31,6 +32,7 @@ import (
 	"github.com/stonechat-im/stonechat/server/c2s"
 	"github.com/stonechat-im/stonechat/server/components"
 	"github.com/stonechat-im/stonechat/server/httpd"
+	"github.com/stonechat-im/stonechat/server/s2s"
 	"github.com/stonechat-im/stonechat/server/websocket"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
@@ -81,6 +83,8 @@ type instance struct {
 	server  *server.Server
 	clients *c2s.Service
 	parts   *components.Service // external components
+	dns     *dns.Resolver       // as servers
+	servers *s2s.Service        // other servers; nil where the configuration turns them off
 	admin   *admin.Service
 	watch   *watch
 	listens []listen
@@ -160,6 +164,9 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = in.federate(d, reg); err != nil {
+		return nil, err
+	}
 	in.serveHTTP(reg)
 	ls, err := in.bind()
 	if err != nil {
@@ -172,6 +179,11 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		return nil, err
 	}
 	in.server.Start()
+	if in.servers != nil {
+		if err := in.servers.Start(context.Background()); err != nil {
+			return nil, err
+		}
+	}
 	in.watch = newWatch(reg)
 	for i, l := range ls {
 		switch in.listens[i].key {
@@ -179,6 +191,8 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 			in.watch.listen(l, func(err error) { in.log.Error("metrics listener failed", "err", err) })
 		case "component":
 			in.parts.Listen(l)
+		case "server", "server_tls":
+			in.servers.Listen(l, in.listens[i].key == "server_tls")
 		case "client_tls":
 			in.clients.Listen(l, in.certs.Asking("xmpp-client"))
 		case "http":
@@ -200,11 +214,16 @@ func (in *instance) bind() (ls []net.Listener, err error) {
 	if len(c.Components) == 0 {
 		component = nil // nobody could connect
 	}
+	server, serverTLS := c.Listen.Server, c.Listen.ServerTLS
+	if !c.Federation.Enabled {
+		server, serverTLS = nil, nil
+	}
 	for _, k := range []struct {
 		key       string
 		addresses []string
 	}{
 		{"client", c.Listen.Client}, {"client_tls", c.Listen.ClientTLS}, {"component", component},
+		{"server", server}, {"server_tls", serverTLS},
 		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
 	} {
 		for _, a := range k.addresses {
@@ -260,7 +279,15 @@ func (in *instance) stop() error {
 	last, cancel := context.WithTimeout(ctx, lastBytesTime)
 	in.parts.Shutdown(last)
 	cancel()
+	if in.servers != nil {
+		in.servers.StopListening()
+	}
 	err := errors.Join(in.admin.Close(ctx), in.server.Stop(ctx))
+	// Other servers last: they hear that sessions are gone.
+	if in.servers != nil {
+		err = errors.Join(err, in.servers.Shutdown(ctx))
+		in.dns.Close()
+	}
 	// Streams are closed. Clients that close their side too, which most do at once, end now.
 	last, cancel = context.WithTimeout(ctx, lastBytesTime)
 	defer cancel()

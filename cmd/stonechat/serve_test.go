@@ -16,6 +16,8 @@ func started(t *testing.T, lines string) *instance {
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
+  server: []
+  server_tls: []
   http: []
   https: []
   metrics: []

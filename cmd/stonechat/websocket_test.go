@@ -33,6 +33,8 @@ func startWeb(t *testing.T, lines string) *instance {
 listen:
   client: []
   client_tls: []
+  server: []
+  server_tls: []
   http: ["127.0.0.1:0"]
   https: []
   metrics: ["127.0.0.1:0"]

@@ -12,6 +12,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/carbons"
 	leading "github.com/stonechat-im/stonechat/module/commands"
 	"github.com/stonechat-im/stonechat/module/contact"
+	"github.com/stonechat-im/stonechat/module/delegation"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
 	"github.com/stonechat-im/stonechat/module/mam"
@@ -23,6 +24,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
 	"github.com/stonechat-im/stonechat/module/private"
+	"github.com/stonechat-im/stonechat/module/privilege"
 	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/roster"
@@ -53,10 +55,19 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// guests, before all that they may not do
 	w.add(anonymous.New())
 
+	// what components do in the name of accounts
+	privileged := privilege.New(settings[privilege.Config](&w, "privilege"), grants(c))
+	w.add(privileged)
+
 	// contacts
 	ros := roster.New(settings[roster.Config](&w, "roster"))
 	pre := presence.New(settings[presence.Config](&w, "presence"), c.Limits.PresenceBytes, ros)
 	ros.OnLost(pre.Lost)
+	ros.OnGained(pre.Gained)
+	privileged.See(ros)
+	if w.on(privileged) {
+		ros.Manage(privileged)
+	}
 	w.add(ros, pre)
 
 	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
@@ -90,6 +101,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 	// what others may ask
 	dis := disco.New(pre.Sees)
 	w.add(dis)
+	given := delegation.New(settings[delegation.Config](&w, "delegation"), delegations(c))
+	w.add(given)
+	if w.on(given) {
+		dis.Nest(given.Nest)
+	}
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
@@ -138,6 +154,24 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.addOn(sessions.New(com), com.Name())
 	w.add(com)
 	return w.modules, w.check()
+}
+
+// grants are what components may do in the name of accounts.
+func grants(c *config.Config) privilege.Grants {
+	all := make(privilege.Grants, len(c.Components))
+	for name, x := range c.Components {
+		all[name] = privilege.Grant{Domains: c.DomainsFor(name), Privilege: x.Privilege}
+	}
+	return all
+}
+
+// delegations are the requests that components answer in place of the server.
+func delegations(c *config.Config) delegation.Grants {
+	all := make(delegation.Grants, len(c.Components))
+	for name, x := range c.Components {
+		all[name] = delegation.Grant{Domains: c.DomainsFor(name), Namespaces: x.Delegation}
+	}
+	return all
 }
 
 // wiring collects the modules and the errors of their configuration.

@@ -33,9 +33,9 @@ type Config struct {
 	// this machine are believed.
 	Servers []string
 	Names   int // answers that are kept; 0 is 10,000
-	Asked   int // questions to servers at once; more wait; 0 is 100
+	Asked   int // questions to servers at once; more wait; 0 is 500
 
-	// Exchange takes the place of the network, for tests. It must be safe for concurrent use.
+	// Exchange takes the place of the network to any server, for tests. It must be safe for concurrent use.
 	Exchange func(ctx context.Context, question *wire.Msg) (*wire.Msg, error)
 	// ResolvConf and Hosts are files that take the place of the system's, for tests.
 	ResolvConf, Hosts string
@@ -83,7 +83,7 @@ func New(c Config) (*Resolver, error) {
 		c.Names = 10_000
 	}
 	if c.Asked <= 0 {
-		c.Asked = 100
+		c.Asked = 500
 	}
 	r := &Resolver{
 		config: c, slots: make(chan struct{}, c.Asked), kept: map[question]*list.Element{}, open: map[question]*call{},

@@ -319,7 +319,7 @@ func TestTogether(t *testing.T) {
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := dnstest.New(t)
-		r, err := dns.New(dns.Config{Exchange: z.Exchange, Names: 10, Asked: 2, Hosts: t.TempDir() + "/hosts"})
+		r, err := dns.New(dns.Config{Servers: []string{"192.0.2.53"}, Exchange: z.Exchange, Names: 10, Asked: 2, Hosts: t.TempDir() + "/hosts"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -398,9 +398,12 @@ func TestProven(t *testing.T) {
 		"alias.example.org. 60 IN CNAME xmpp.example.org.",
 		"plain.example.org. 60 IN A 192.0.2.1",
 		"bogus.example.org. 60 IN A 192.0.2.1",
+		"half.example.org. 60 IN A 192.0.2.1",
+		"_5269._tcp.half.example.org. 60 IN TLSA 3 1 1 "+digest,
 	)
 	z.Trouble("_5269._tcp.bogus.example.org", "TLSA", dnstest.ServFail)
 	z.Trouble("gone.example.org", "A", dnstest.ServFail)
+	z.Trouble("_5269._tcp.half.example.org", "TLSA", dnstest.Unproven)
 	for _, c := range []struct {
 		host   string
 		proven bool
@@ -412,6 +415,7 @@ func TestProven(t *testing.T) {
 		{"xmpp.example.org", false, "[]"},
 		{"plain.example.org", true, "[]"},
 		{"missing.example.org", true, "[]"},
+		{"half.example.org", true, "[]"},
 		{"bogus.example.org", true, "temporary"},
 		{"bogus.example.org", false, "[]"}, // nobody signs that zone: nothing that could be forged is looked for
 		{"gone.example.org", true, "temporary"},
@@ -441,8 +445,14 @@ func TestProven(t *testing.T) {
 	}
 	// The system's servers are believed on this machine alone.
 	for server, want := range map[string]bool{"127.0.0.1:53": true, "[::1]:53": true, "192.0.2.1:53": false, "[2001:db8::1]:53": false} {
-		if dns.Believed(server) != want {
-			t.Errorf("%s: %v", server, !want)
+		system, err := dns.New(dns.Config{Exchange: z.Exchange, Hosts: filepath.Join(t.TempDir(), "hosts")})
+		if err != nil {
+			t.Fatal(err)
 		}
+		system.SetSystem(server)
+		if _, proven, err := (dns.Prover{Resolver: system}).LookupProvenSRV(t.Context(), "xmpp-server", "tcp", "example.org"); proven != want || err != nil {
+			t.Errorf("%s: %v, %v", server, proven, err)
+		}
+		system.Close()
 	}
 }

@@ -25,10 +25,7 @@ const (
 // none. trusted: what its server says of DNSSEC may be believed.
 func (r *Resolver) exchange(ctx context.Context, q question) (msg *wire.Msg, trusted bool, err error) {
 	servers, ours := r.config.Servers, true
-	switch {
-	case r.config.Exchange != nil:
-		servers = []string{""}
-	case len(servers) == 0:
+	if len(servers) == 0 {
 		if servers, ours = r.system.servers(), false; len(servers) == 0 {
 			return r.system.answer(ctx, q)
 		}

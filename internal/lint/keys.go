@@ -31,6 +31,9 @@ var logKeys = map[string]string{
 	"changed": "keys of the configuration", "keys": "the same", "domains": "served ones", "time": "a length of time",
 	"route": "of an HTTP request", "status": "of its answer", "lines": "of a file",
 	"topic":     "of the store",
+	"direction": "of a connection: in, out", "at": "the network address of a server whose domain is the peer", "by": "what proved a name",
+	"certificate": "whether it is valid", "fingerprint": "of a certificate", "bidi": "whether a stream has both directions",
+	"dane": "whether DNSSEC says which certificate is right", "kind": "of an incident", "reason": "one of few",
 	"parameter": "of a thing", "value": "that it was set to", "to": "a receiver, or a version",
 }
 

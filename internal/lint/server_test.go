@@ -16,7 +16,7 @@ type exampleServers map[string][]string
 
 const exampleConfig = `domains: [example.org]
 data: ./example-data
-listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], http: [], https: [], metrics: []}
+listen: {client: ["127.0.0.1:0"], client_tls: ["127.0.0.1:0"], server: [], server_tls: [], http: [], https: [], metrics: []}
 log: {level: error}
 `
 

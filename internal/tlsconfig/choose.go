@@ -36,10 +36,11 @@ type leaf struct {
 type use struct {
 	protocols []string
 	asks      bool // for client certificates
+	servers   bool // asks for those of servers, by whomever they are signed
 }
 
 func (u use) key() string {
-	return strconv.FormatBool(u.asks) + "\x00" + strings.Join(u.protocols, "\x00")
+	return strconv.FormatBool(u.asks) + strconv.FormatBool(u.servers) + "\x00" + strings.Join(u.protocols, "\x00")
 }
 
 // choose picks the certificate for a client: one that is valid for the name
@@ -95,6 +96,9 @@ func (l *leaf) config(u use) *tls.Config {
 	}
 	if u.asks && l.clientCAs != nil {
 		c.ClientAuth, c.ClientCAs = tls.RequestClientCert, l.clientCAs
+	}
+	if u.servers {
+		c.ClientAuth = tls.RequestClientCert
 	}
 	c.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		return c.EncryptTicket(state, session)

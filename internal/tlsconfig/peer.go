@@ -3,9 +3,11 @@
 package tlsconfig
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,46 @@ var ErrNoCertificate = errors.New("tlsconfig: the peer has shown no certificate"
 
 // maxChain bounds how many certificates of a chain are looked at: a peer chooses what it sends.
 const maxChain = 10
+
+// Servers is like Config, for a listener to which other servers connect: it asks them for a certificate, of
+// whichever authority, and judges none. That is for VerifyServer.
+func (s *Certificates) Servers(protocols ...string) *tls.Config {
+	return s.listener(use{protocols: slices.Clone(protocols), servers: true})
+}
+
+// Calling is the configuration of a connection that this server makes to that of another domain, as its own
+// domain of that name. The other's certificate is not judged: that is for VerifyServer.
+func (s *Certificates) Calling(own, other jid.JID, protocols ...string) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         other.ASCIIDomain(),
+		NextProtos:         protocols,
+		InsecureSkipVerify: true, //nolint:gosec // see VerifyServer
+		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return s.current.Load().own(own.ASCIIDomain(), asked), nil
+		},
+	}
+}
+
+// own is the certificate with which this server answers for its domain, one that the other understands.
+func (s *snapshot) own(name string, asked *tls.CertificateRequestInfo) *tls.Certificate {
+	name = strings.ToLower(name)
+	candidates := s.byName[name]
+	if _, parent, ok := strings.Cut(name, "."); ok && len(candidates) == 0 {
+		candidates = s.byName["*."+parent]
+	}
+	if len(candidates) == 0 {
+		candidates = s.leaves
+	}
+	anybody := *asked // many servers take others than those of the authorities that they name
+	anybody.AcceptableCAs = nil
+	for _, l := range candidates {
+		if anybody.SupportsCertificate(&l.certificate) == nil {
+			return &l.certificate
+		}
+	}
+	return &candidates[0].certificate
+}
 
 // VerifyServer reports whether the certificates that a peer has shown prove that it is the XMPP server of
 // domain at that time: a chain to one of roots (nil: the system's), every date, and a name of the leaf. The

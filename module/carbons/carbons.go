@@ -62,6 +62,10 @@ func (m *Module) Init(h *server.Host) error {
 		h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Set, Name: do.XMLName(), Do: m.turn(do == carbons.Enable)})
 	}
 	h.OnSent(server.Observe, m.sent)
+	h.Behalf = func(t *server.Turn, u *server.User, s *stanza.Stanza) error {
+		m.copySent(t, u, nil, s)
+		return nil
+	}
 	h.OnArriving(server.Observe, m.received)
 	h.Ended = func(_ *server.Turn, se *server.Session, _ server.Presence) { m.set(se, false) }
 	return nil
@@ -120,24 +124,30 @@ func (a *account) wanting() []*server.Session {
 
 // sent copies what a session sends to the others of its account (XEP-0280 §8).
 func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
-	from := t.Origin
-	a := m.accounts.Of(from.User)
+	m.copySent(t, t.Origin.User, t.Origin, s)
+	return nil
+}
+
+// copySent copies what an account sends to its sessions but the one that has sent it, which is nil if
+// somebody else has sent it in the name of the account.
+func (m *Module) copySent(t *server.Turn, u *server.User, from *server.Session, s *stanza.Stanza) {
+	a := m.accounts.Of(u)
 	want := a.wanting()
 	if s.Kind != stanza.Message || len(want) == 0 || (len(want) == 1 && want[0] == from) {
-		return nil
+		return
 	}
 	to := s.To
 	if to.IsZero() {
-		to = from.User.JID
+		to = u.JID
 	}
 	// To its own account: the sessions that do not get it are given copies as of any message
 	// that it receives.
-	if to.Bare() == from.User.JID || !a.copied.eligible(s, to, true) {
-		return nil
+	if to.Bare() == u.JID || !a.copied.eligible(s, to, true) {
+		return
 	}
 	if m.archived != nil {
 		if id := m.archived(t, s); id != "" {
-			s.Add(&stanzaid.ID{By: from.User.JID, ID: id})
+			s.Add(&stanzaid.ID{By: u.JID, ID: id})
 			defer s.Cut(s.Len() - 1) // it is nobody else's business
 		}
 	}
@@ -147,7 +157,6 @@ func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
 			se.Send(t, copies.next(s, se, true))
 		}
 	}
-	return nil
 }
 
 // received copies what an account receives to the sessions that it was not given (XEP-0280 §7).

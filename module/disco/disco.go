@@ -24,6 +24,7 @@ type Module struct {
 	identities []identity
 	info       func(context.Context, *server.Query, string) (*disco.Info, error)
 	items      func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)
+	nest       func(at server.Where, domain string, info *disco.Info)
 	commands   Commands
 	server     *server.Server
 }
@@ -58,6 +59,18 @@ func (m *Module) Identify(at server.Where, id disco.Identity) {
 // what, and refuse strangers as if there were no such account.
 func (m *Module) Nodes(info func(context.Context, *server.Query, string) (*disco.Info, error), items func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)) {
 	m.info, m.items = info, items
+}
+
+// Nest sets, before the server starts, who changes what a domain or its accounts say because somebody else
+// answers for some of it.
+func (m *Module) Nest(f func(at server.Where, domain string, info *disco.Info)) { m.nest = f }
+
+// nested is info as it is said.
+func (m *Module) nested(at server.Where, q *server.Query, info *disco.Info) *disco.Info {
+	if m.nest != nil {
+		m.nest(at, q.To.Domain(), info)
+	}
+	return info
 }
 
 // Commands answers for the nodes, of the server or of an account, at which commands are listed and described; ok is
@@ -119,8 +132,10 @@ func (m *Module) hostInfo(_ *server.Turn, q *server.Query) (stanza.Payload, erro
 		return nil, stanza.ItemNotFound.Err("no such node")
 	}
 	info := m.Host()
-	info.Node = ask.Node
-	return info, nil
+	if info.Node = ask.Node; info.Node != "" {
+		return info, nil // as the hash says that stands for it
+	}
+	return m.nested(server.AtHost, q, info), nil
 }
 
 func (m *Module) hostItems(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
@@ -165,10 +180,10 @@ func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 			Features:   m.server.Features(server.AtAccount),
 		}, nil
 	}
-	return &disco.Info{
+	return m.nested(server.AtAccount, q, &disco.Info{
 		Identities: m.identified(server.AtAccount, disco.Identity{Category: "account", Type: "registered"}),
 		Features:   m.server.Features(server.AtAccount),
-	}, nil
+	}), nil
 }
 
 func (m *Module) accountItems(_ *server.Turn, q *server.Query) (stanza.Payload, error) {

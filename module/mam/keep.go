@@ -33,6 +33,14 @@ type batch struct {
 	list   []entry
 	period int  // of the fence
 	inside bool // the fence
+	behalf behalf
+}
+
+// behalf is what was archived last of what somebody sends in the name of an account.
+type behalf struct {
+	stanza  *stanza.Stanza
+	account jid.JID
+	message int64
 }
 
 // entry is a row to be.
@@ -89,26 +97,51 @@ func (m *Module) sentOne(t *server.Turn, s *stanza.Stanza) error {
 	u := t.Origin.User
 	last := m.sentBy(t)
 	last.set(jid.JID{}, 0, nil)
-	if u.Guest() || !worth(s) || s.To.IsZero() || s.To.Bare() == u.JID {
-		return nil // what an account sends to itself is archived when it arrives
-	}
-	p, err := m.preferences(context.Background(), u)
-	if err != nil || !m.wanted(u, p, s.To) {
+	seq, b, err := m.keepSent(t, u, s)
+	switch {
+	case err != nil || seq == 0:
 		return err
-	}
-	seq := m.numbers.next(t.Now)
-	b := s.Append(make([]byte, 0, s.Size()+32), stanza.NSClient)
-	m.batch(t).add(t, entry{message: seq, bytes: b, row: store.ArchiveRow{
-		Archive: store.ArchiveName{JID: u.JID}, Account: true, Seq: seq, With: s.To.Bare(),
-	}})
-	if len(b) <= maxShared {
+	case len(b) <= maxShared:
 		last.set(s.To, seq, b)
-	} else {
+	default:
 		last.set(s.To, seq, nil)
 	}
 	m.slow(t)
-	m.retracts(s, store.ArchiveName{JID: u.JID}, s.To.Bare())
 	return nil
+}
+
+// keepSent has a message that an account sends archived. seq is 0 if that is not to be.
+func (m *Module) keepSent(t *server.Turn, u *server.User, s *stanza.Stanza) (seq int64, b []byte, err error) {
+	if u.Guest() || !worth(s) || s.To.IsZero() || s.To.Bare() == u.JID {
+		return 0, nil, nil // what an account sends to itself is archived when it arrives
+	}
+	p, err := m.preferences(context.Background(), u)
+	if err != nil || !m.wanted(u, p, s.To) {
+		return 0, nil, err
+	}
+	seq = m.numbers.next(t.Now)
+	b = s.Append(make([]byte, 0, s.Size()+32), stanza.NSClient)
+	m.batch(t).add(t, entry{message: seq, bytes: b, row: store.ArchiveRow{
+		Archive: store.ArchiveName{JID: u.JID}, Account: true, Seq: seq, With: s.To.Bare(),
+	}})
+	m.retracts(s, store.ArchiveName{JID: u.JID}, s.To.Bare())
+	return seq, b, nil
+}
+
+// sentFor is the hook on what somebody sends in the name of an account.
+func (m *Module) sentFor(t *server.Turn, u *server.User, s *stanza.Stanza) error {
+	if s.Kind != stanza.Message {
+		return nil
+	}
+	stanzaid.Cut(s, u.JID)
+	if m.full() && worth(s) {
+		return m.refuse()
+	}
+	seq, _, err := m.keepSent(t, u, s)
+	if seq != 0 {
+		m.batch(t).behalf = behalf{s, u.JID, seq}
+	}
+	return err
 }
 
 // sentBy is that of the turn's session, nil where there is none.
@@ -134,6 +167,9 @@ func (x *sent) set(to jid.JID, message int64, b []byte) {
 // SentID is the id in its sender's archive of the message that the turn handles, "" where it is not archived: what copies of it
 // for the sender's other sessions bear. XEP-0313 §3.3
 func (m *Module) SentID(t *server.Turn, s *stanza.Stanza) string {
+	if b := m.batches.Of(t); b != nil && b.behalf.stanza == s {
+		return m.ids.id(store.ArchiveName{JID: b.behalf.account}, b.behalf.message)
+	}
 	message, _ := m.sentAs(t, s)
 	if message == 0 {
 		return ""
@@ -274,7 +310,7 @@ func (b *batch) Flush(t *server.Turn) {
 			rest = append(rest, e) // still being handled, or refused
 		}
 	}
-	b.list = rest
+	b.list, b.behalf = rest, behalf{}
 	for len(rows) > 0 {
 		n, size := 0, 0
 		for n < len(rows) && n < maxRows && size < maxBytes {

@@ -144,6 +144,7 @@ func (m *Module) Init(h *server.Host) error {
 	}
 	h.OnSent(server.Rewrite, m.sending)
 	h.OnSent(server.Observe, m.sentOne)
+	h.Behalf = m.sentFor
 	h.OnArriving(server.Rewrite, m.arriving)
 	h.OnArriving(server.Handle, m.keepUndelivered)
 	h.OnArriving(server.Observe, m.arrived)

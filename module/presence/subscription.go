@@ -228,6 +228,9 @@ func (m *Module) hand(t *server.Turn, u *server.User, s *stanza.Stanza) {
 	}
 }
 
+// Gained tells a contact that sees the account from now on what its sessions say.
+func (m *Module) Gained(t *server.Turn, u *server.User, contact jid.JID) { m.showAll(t, u, contact) }
+
 // Lost tells a contact that does not see the account any more that its sessions are gone (RFC
 // 6121 §3.2.3, §3.3.3).
 func (m *Module) Lost(t *server.Turn, account, contact jid.JID) {

@@ -96,15 +96,30 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 	if item.Subscription == roster.Remove {
 		return m.remove(t, q, b, contact)
 	}
+	sub, gained := subscribed(q, contact, &ask), false
 	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
 		it.Hidden = false
 		it.Name, it.Groups = item.Name, item.Groups
+		if sub != 0 {
+			gained = sub&^it.Subscription&store.SubscriptionFrom != 0
+			it.Subscription = sub
+			it.Ask = it.Ask && sub&store.SubscriptionTo == 0
+			if sub&store.SubscriptionFrom != 0 {
+				it.In = nil
+			}
+		}
 		return true
 	})
 	if err != nil {
 		return nil, err
 	}
-	return q.After(t, p, func(*server.Turn) (stanza.Payload, error) { return nil, nil })
+	u := q.User
+	return q.After(t, p, func(t *server.Turn) (stanza.Payload, error) {
+		if gained && m.gained != nil {
+			m.gained(t, u, contact)
+		}
+		return nil, nil
+	})
 }
 
 // remove deletes a contact and the subscriptions both ways (RFC 6121 §2.5.2).

@@ -55,6 +55,9 @@ type Module struct {
 	asked  server.SessionSlot[struct{}] // sessions that asked for the roster (RFC 6121 §2.2)
 	lost   func(t *server.Turn, account, contact jid.JID)
 	change func(u *server.User, was, is store.RosterItem)
+
+	managers Managers
+	gained   func(t *server.Turn, u *server.User, contact jid.JID)
 }
 
 // OnLost sets who is told, before Init, that a contact does not see the account's presence any
@@ -91,8 +94,9 @@ func (m *Module) Init(h *server.Host) error {
 	name := xmlstream.Name{Space: roster.NS, Local: "query"}
 	h.Deleted = m.deleted
 	h.Features = features
-	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Get, Name: name, Blocking: true, Do: m.get})
-	h.IQ(server.IQHandler{At: server.AtAccount, Type: stanza.Set, Name: name, Blocking: true, Do: m.set})
+	for typ, do := range map[stanza.Type]func(*server.Turn, *server.Query) (stanza.Payload, error){stanza.Get: m.get, stanza.Set: m.set} {
+		h.IQ(server.IQHandler{At: server.AtAccount, Type: typ, Name: name, Blocking: true, Admit: m.admit, Do: do})
+	}
 	return nil
 }
 
@@ -276,14 +280,23 @@ func (m *Module) push(u *server.User, it store.RosterItem) {
 	for _, se := range m.Interested(u, nil) {
 		tell(t, se, it)
 	}
+	if m.managers != nil {
+		m.managers.RosterChanged(t, u.JID, pushed(it))
+	}
 }
 
-// tell pushes one item to one session.
-func tell(t *server.Turn, se *server.Session, it store.RosterItem) {
+// pushed is what a push says.
+func pushed(it store.RosterItem) *roster.Query {
 	q := &roster.Query{Ver: version(it.Version), Versioned: true, Items: []roster.Item{wire(it)}}
 	if it.Hidden {
 		q.Items[0] = roster.Item{JID: it.Contact, Subscription: roster.Remove}
 	}
+	return q
+}
+
+// tell pushes one item to one session.
+func tell(t *server.Turn, se *server.Session, it store.RosterItem) {
+	q := pushed(it)
 	s := stanza.New(stanza.IQ, stanza.Set, se.JID, q)
 	s.ID = []byte("push" + q.Ver)
 	se.Send(t, s)

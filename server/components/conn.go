@@ -107,6 +107,7 @@ func (c *conn) login(t *server.Turn, address jid.JID) {
 	c.service.waiting.leave(c)
 	c.service.metrics.logins.Inc()
 	c.service.Log.Info("component connected", "jid", address.String(), "peer", c.Remote().String())
+	c.service.Server.Joined(t, address)
 }
 
 // element takes one stanza, and reports whether to read on at once. XEP-0114 §3, RFC 6120 §4.9.3.7

@@ -46,7 +46,7 @@ const (
 
 func (c *client) dial() {
 	t, server := c.transport, c.r.server
-	conn, err := t.dial(server.Address[t.Name], c.tlsConfig())
+	conn, err := t.dial(server.address(c.second, t.Name), c.tlsConfig())
 	c.check(err)
 	c.conn, c.inbox, c.features, c.sm = conn, nil, nil, false
 	c.restart()

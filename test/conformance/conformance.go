@@ -29,14 +29,23 @@ import (
 
 // A Server is under test.
 type Server struct {
-	Domain  string
-	Second  string                                         // another domain of the server; empty: it has none
-	Rooms   string                                         // its service of rooms; empty: conference.DOMAIN
-	Nodes   string                                         // its publish-subscribe service; empty: pubsub.DOMAIN
-	Address map[string]string                              // transport's name to host:port
-	Roots   *x509.CertPool                                 // nil: certificates are not verified
-	AddUser func(localpart, domain, password string) error // nil: accounts register themselves (XEP-0077)
-	Timeout time.Duration                                  // how long an expected stanza may take
+	Domain        string
+	Second        string                                         // another domain of the server; empty: it has none
+	Rooms         string                                         // its service of rooms; empty: conference.DOMAIN
+	Nodes         string                                         // its publish-subscribe service; empty: pubsub.DOMAIN
+	Address       map[string]string                              // transport's name to host:port
+	SecondAddress map[string]string                              // where the second domain is, if it is another server's; nil: at Address
+	Roots         *x509.CertPool                                 // nil: certificates are not verified
+	AddUser       func(localpart, domain, password string) error // nil: accounts register themselves (XEP-0077)
+	Timeout       time.Duration                                  // how long an expected stanza may take
+}
+
+// address is where clients of a domain connect.
+func (s *Server) address(second bool, transport string) string {
+	if second && s.SecondAddress != nil {
+		return s.SecondAddress[transport]
+	}
+	return s.Address[transport]
 }
 
 func (s *Server) rooms() string {

@@ -207,6 +207,12 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = r.server.Domain, true
 	} else if name == "domain2" {
 		value, ok = r.server.Second, true
+	} else if name == "rooms2" {
+		value, ok = "conference."+r.server.Second, true
+	} else if name == "nodes2" {
+		value, ok = "pubsub."+r.server.Second, true
+	} else if name == "far room" {
+		value, ok = "room-"+r.suffix+"@conference."+r.server.Second, true
 	} else if name == "rooms" {
 		value, ok = r.server.rooms(), true
 	} else if strings.HasPrefix(name, "room") && len(name) <= len("room2") {

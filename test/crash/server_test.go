@@ -184,6 +184,8 @@ allow_plaintext: true
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
+  server: []
+  server_tls: []
   http: []
   https: []
   metrics: []

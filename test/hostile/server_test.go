@@ -74,6 +74,8 @@ registration: open
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
+  server: []
+  server_tls: []
   metrics: ["127.0.0.1:0"]
   component: ["127.0.0.1:0"]
 ` + lines

@@ -111,6 +111,8 @@ tls: {certificate: %s, key: %s}
 listen:
   client: ["%[5]s:0"]
   client_tls: ["%[5]s:0"]
+  server: []
+  server_tls: []
   component: ["%[5]s:0"]
   http: ["%[5]s:0"]
   https: ["%[5]s:0"]

@@ -130,6 +130,8 @@ tls: {certificate: %[2]s/cert.pem, key: %[2]s/key.pem}
 listen:
   client: ["%[3]s"]
   client_tls: []
+  server: []
+  server_tls: []
   http: []
   https: []
   metrics: []

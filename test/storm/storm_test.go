@@ -111,7 +111,7 @@ func (s *server) build() {
 	if out, err := exec.Command("go", "build", "-o", s.program(), "../../cmd/stonechat").CombinedOutput(); err != nil {
 		s.t.Fatalf("go build: %v\n%s", err, out)
 	}
-	conf := fmt.Sprintf("domains: [%s]\ndata: %s\nlisten: {client: [%q], client_tls: [], http: [], https: [], metrics: []}\n", domain, s.data(), s.address)
+	conf := fmt.Sprintf("domains: [%s]\ndata: %s\nlisten: {client: [%q], client_tls: [], server: [], server_tls: [], http: [], https: [], metrics: []}\n", domain, s.data(), s.address)
 	if err := os.WriteFile(filepath.Join(s.folder, "stonechat.yaml"), []byte(conf), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

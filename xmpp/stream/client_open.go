@@ -14,6 +14,7 @@ type features struct {
 	bindings   []string // types of channel binding; nil if not announced
 	bind       bool
 	session    bool // and not optional
+	bidi       bool // XEP-0288
 }
 
 // readFeatures reads <stream:features/>. RFC 6120 §4.3.2.
@@ -36,6 +37,8 @@ func readFeatures(raw []byte) (f features) {
 					f.bindings = append(f.bindings, r.Attr("type"))
 				}
 			}
+		case xmlstream.Name{Space: NSBidiFeature, Local: "bidi"}:
+			f.bidi = true
 		case xmlstream.Name{Space: NSBind, Local: "bind"}:
 			f.bind = true
 		case xmlstream.Name{Space: NSSession, Local: "session"}:

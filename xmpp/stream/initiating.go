@@ -23,6 +23,7 @@ type InitiatingServer struct {
 	step     step
 	refused  *SASLError
 	logged   bool
+	bidi     bool // asked for
 }
 
 // NewInitiatingServer returns one for a connection made at now, from a domain of ours to another. With
@@ -68,6 +69,9 @@ func (s *InitiatingServer) Refused() *SASLError { return s.refused }
 
 // External reports whether we are logged in by EXTERNAL.
 func (s *InitiatingServer) External() bool { return s.logged }
+
+// Bidi reports whether the stream is of both directions.
+func (s *InitiatingServer) Bidi() bool { return s.bidi }
 
 // Next returns the next event.
 func (s *InitiatingServer) Next() Event {
@@ -153,6 +157,12 @@ func (s *InitiatingServer) features(e *xmlstream.Element) Event {
 		s.sendEnd()
 		s.end(ErrNoTLS)
 		return Event{}
+	}
+	if s.config.Bidi && s.secure && offer.bidi && !s.bidi {
+		s.send("<bidi xmlns='" + NSBidi + "'/>")
+		s.bidi = true
+	}
+	switch {
 	case external && s.external && s.secure && !s.logged && s.refused == nil:
 		// XEP-0178 §3 would do without an authorization identity; older servers want it.
 		s.wrote(appendSASL(s.out, "auth", "EXTERNAL", []byte(s.from.Domain())))

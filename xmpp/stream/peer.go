@@ -18,6 +18,12 @@ import (
 // NSServer qualifies the stanzas of servers' streams.
 const NSServer = stanza.NSServer
 
+// The namespaces of bidirectional streams: of the element that asks for one, and of the feature. XEP-0288
+const (
+	NSBidi        = "urn:xmpp:bidi"
+	NSBidiFeature = "urn:xmpp:features:bidi"
+)
+
 // dialback is declared on every header: without it no server says which prefix it means
 // (XEP-0220 §2).
 const (
@@ -35,6 +41,8 @@ type PeerConfig struct {
 	Certified func(s *ReceivingServer, from jid.JID) bool
 	// Features appends what is offered beside TLS and SASL, over TLS alone (receiving side).
 	Features func(s *ReceivingServer, dst []byte) []byte
+	// Bidi asks for a stream of both directions where it is offered, ahead of the login (initiating side). XEP-0288 §2.
+	Bidi bool
 	// WithoutTLS offers and accepts streams in the clear. For test beds only.
 	WithoutTLS bool
 

@@ -30,6 +30,7 @@ const (
 	FormErr                      // EDNS0 is not understood
 	Wrong                        // the answer is about something else
 	Lame                         // the server names others to ask
+	Unproven                     // DNSSEC says nothing of it, whatever of the rest
 )
 
 // Zone is what DNS says. All methods may be called at any time, from any goroutine.
@@ -139,7 +140,7 @@ func (z *Zone) Asked(name, kind string) int {
 // Resolver returns one that asks the zone without a network, for as long as the test runs. The hosts file of the
 // machine is not looked at.
 func (z *Zone) Resolver() *dns.Resolver {
-	r, err := dns.New(dns.Config{Exchange: z.Exchange, Hosts: z.t.TempDir() + "/hosts"})
+	r, err := dns.New(dns.Config{Servers: []string{"192.0.2.53"}, Exchange: z.Exchange, Hosts: z.t.TempDir() + "/hosts"})
 	if err != nil {
 		z.t.Fatal(err)
 	}
@@ -249,7 +250,7 @@ func (z *Zone) answer(asked *wire.Msg) (*wire.Msg, time.Duration, Trouble) {
 		msg.RecursionAvailable = false
 		return msg, wait, what
 	}
-	msg.AuthenticatedData = z.proven && asked.AuthenticatedData
+	msg.AuthenticatedData = z.proven && asked.AuthenticatedData && what != Unproven
 	name, found := k.name, false
 	for range 12 {
 		if list := z.records[key{name, k.kind}]; len(list) > 0 {
