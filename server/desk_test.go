@@ -3,8 +3,13 @@
 package server
 
 import (
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
@@ -79,4 +84,72 @@ func (m *deskModule) Init(h *Host) error {
 func (m *deskModule) Take(t *Turn, s *stanza.Stanza) error {
 	m.desk.Answer(t, s)
 	return nil
+}
+
+// Questions are answered by whom was asked, once, or by nobody in time.
+func TestAsk(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := DefaultLimits()
+		l.Questions = 2
+		b := newBench(t, l, "a b")
+		a, c := b.online("a/1"), b.online("b/1")
+		var mu sync.Mutex
+		var answers []string
+		ask := func(from, to string) {
+			iq := stanza.New(stanza.IQ, stanza.Get, jid.MustParse(to), &stanza.Raw{Bytes: []byte("<q xmlns='u:q'/>")})
+			iq.From = jid.MustParse(from)
+			turn := b.NewTurn()
+			b.Ask(turn, iq, time.Minute, func(_ *Turn, st *stanza.Stanza) {
+				mu.Lock()
+				defer mu.Unlock()
+				if st == nil {
+					answers = append(answers, "none")
+					return
+				}
+				answers = append(answers, st.Type.String())
+			})
+			turn.End()
+		}
+		expect := func(want ...string) {
+			t.Helper()
+			a.settle()
+			mu.Lock()
+			defer mu.Unlock()
+			if fmt.Sprint(answers) != fmt.Sprint(want) {
+				t.Fatalf("answers %v, want %v", answers, want)
+			}
+			answers = nil
+		}
+		reply := func(p *peer, id, to string) {
+			p.send("<iq type='result' id='" + id + "' to='" + to + "'/>")
+		}
+		idOf := func(s string) string {
+			_, s, _ = strings.Cut(s, " id='")
+			s, _, _ = strings.Cut(s, "'")
+			return s
+		}
+		ask("d", "a@d/1")
+		id := idOf(a.got()[0])
+		reply(c, id, "d")      // another
+		reply(a, "guess", "d") // another question
+		reply(a, id, "b@d")    // to another
+		expect()
+		reply(a, id, "d")
+		reply(a, id, "d")
+		expect("result")
+		ask("b@d", "a@d/1") // as an account
+		reply(a, idOf(a.got()[0]), "b@d")
+		expect("result")
+		ask("d", "a@d/gone")
+		expect("error")
+		ask("d", "a@d/1")
+		ask("d", "a@d/1")
+		ask("d", "a@d/1")
+		expect("none")
+		time.Sleep(2 * time.Minute)
+		expect("none", "none")
+		if !b.counts("stonechat_questions 0") || !b.counts("stonechat_questions_refused_total 1") {
+			t.Error("metrics")
+		}
+	})
 }

@@ -50,8 +50,3 @@ func (u *User) leave() {
 
 // errGuest is why a message to a guest cannot be kept.
 var errGuest = errors.New("server: a guest has no spool")
-
-// Near reports whether domain, prepared, is served here: by accounts or by a place of that name.
-func (s *Server) Near(domain string) bool {
-	return s.Serves(domain) || domain != Elsewhere && (*s.places.Load())[domain] != nil
-}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stonechat-im/stonechat/internal/fifo"
 	"github.com/stonechat-im/stonechat/xmpp/sm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -35,16 +36,16 @@ type outbound struct {
 
 	managed  bool   // stream management is on
 	acked    uint32 // h of the client
-	window   queue[sent]
-	leaving  queue[sent] // copies that nobody will ack
-	bytes    int         // in window, leaving and held
-	queued   uint64      // bytes ever queued on stream
-	replayed int         // bytes that a resumption queued at once, more than which may wait meanwhile
-	asked    uint32      // sent count at our last <r/>
-	ackDue   bool        // the client is to be told our h
-	draining bool        // live stanzas wait in held behind what is drained
-	starved  bool        // draining waits until the client has taken more
-	dropped  bool        // the stream is aborted because its client does not read
+	window   fifo.Queue[sent]
+	leaving  fifo.Queue[sent] // copies that nobody will ack
+	bytes    int              // in window, leaving and held
+	queued   uint64           // bytes ever queued on stream
+	replayed int              // bytes that a resumption queued at once, more than which may wait meanwhile
+	asked    uint32           // sent count at our last <r/>
+	ackDue   bool             // the client is to be told our h
+	draining bool             // live stanzas wait in held behind what is drained
+	starved  bool             // draining waits until the client has taken more
+	dropped  bool             // the stream is aborted because its client does not read
 	held     []sent
 }
 
@@ -133,7 +134,7 @@ func (o *outbound) answers() bool {
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.starved = !o.over && (o.window.len()+o.leaving.len() > drainPage || o.waits() > o.drainBytes())
+	o.starved = !o.over && (o.window.Len()+o.leaving.Len() > drainPage || o.waits() > o.drainBytes())
 	if o.starved {
 		o.arm()
 	}
@@ -161,7 +162,7 @@ func (o *outbound) behind() bool {
 
 // makeRoom goes on with draining once the client has taken enough. The caller holds mu.
 func (o *outbound) makeRoom() {
-	if o.starved && o.window.len()+o.leaving.len() <= drainPage/2 && o.waits() <= o.drainBytes()/2 {
+	if o.starved && o.window.Len()+o.leaving.Len() <= drainPage/2 && o.waits() <= o.drainBytes()/2 {
 		o.starved = false
 		o.se.server.workers.do(o.se.drainPages)
 	}
@@ -179,11 +180,11 @@ func (o *outbound) push(t *Turn, e sent) {
 		if e.d == nil {
 			e.b = bytes.Clone(e.b)
 		}
-		o.window.push(e)
+		o.window.Push(e)
 		o.grow(t, len(e.b))
 	case e.d != nil:
 		e.end = o.queued
-		o.leaving.push(e)
+		o.leaving.Push(e)
 		o.grow(t, len(e.b))
 	}
 	o.follow(e)
@@ -209,7 +210,7 @@ func (o *outbound) arm() {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := o.se.server.limits.Load()
-	over := o.bytes > l.WindowBytes || o.window.len()+o.leaving.len()+len(o.held) > l.WindowStanzas
+	over := o.bytes > l.WindowBytes || o.window.Len()+o.leaving.Len()+len(o.held) > l.WindowStanzas
 	if over && !slices.Contains(t.doomed, o.se) {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
@@ -256,7 +257,7 @@ func (o *outbound) flush(t *Turn) {
 // sweeper, so that lone messages cost no extra packet where nobody waits for them.
 const ackEvery = 8
 
-func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.len()) }
+func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.Len()) }
 
 // ask queues <r/>. The caller holds mu.
 func (o *outbound) ask() {
@@ -268,7 +269,7 @@ func (o *outbound) ask() {
 func (o *outbound) askLast(t *Turn) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.managed || o.stream == nil || o.window.len() == 0 {
+	if !o.managed || o.stream == nil || o.window.Len() == 0 {
 		return false
 	}
 	if o.asked != o.sentCount() {
@@ -303,13 +304,13 @@ func (o *outbound) owe(t *Turn) {
 // left takes what has left for the socket from leaving. The caller holds mu, and calls
 // delivery.acked on what is returned without it.
 func (o *outbound) left(gone []*delivery) []*delivery {
-	if o.leaving.len() == 0 || o.stream == nil {
+	if o.leaving.Len() == 0 || o.stream == nil {
 		return gone
 	}
 	// Queued counts sealed bytes too: more than their plaintext, so that this is never early.
 	at := o.queued - min(o.queued, uint64(o.stream.Queued()))
 	n := 0
-	for _, e := range o.leaving.all() {
+	for _, e := range o.leaving.All() {
 		if e.end > at {
 			break
 		}
@@ -322,14 +323,14 @@ func (o *outbound) left(gone []*delivery) []*delivery {
 }
 
 // pop drops the oldest n of one of the queues. The caller holds mu.
-func (o *outbound) pop(q *queue[sent], n int) {
+func (o *outbound) pop(q *fifo.Queue[sent], n int) {
 	if n == 0 {
 		return
 	}
-	for _, e := range q.all()[:n] {
+	for _, e := range q.All()[:n] {
 		o.bytes -= len(e.b)
 	}
-	q.pop(n)
+	q.Pop(n)
 }
 
 // ackedTo takes the client's h. ok is false where it acks what was never sent; count is what was
@@ -337,12 +338,12 @@ func (o *outbound) pop(q *queue[sent], n int) {
 func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.mu.Lock()
 	n := h - o.acked
-	if count = o.sentCount(); n > uint32(o.window.len()) {
+	if count = o.sentCount(); n > uint32(o.window.Len()) {
 		o.mu.Unlock()
 		return count, false
 	}
 	gone := t.gone[:0]
-	for _, e := range o.window.all()[:n] {
+	for _, e := range o.window.All()[:n] {
 		if e.d != nil {
 			gone = append(gone, e.d)
 		}
@@ -372,7 +373,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	}
 	gone := o.left(t.gone[:0])
 	o.stream = nil
-	whole = o.leaving.len() == 0
+	whole = o.leaving.Len() == 0
 	o.mu.Unlock()
 	t.reached(gone, TraceLeft)
 	return true, whole
@@ -384,7 +385,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	old = o.stream
 	gone := o.cut(t.gone[:0])
 	o.stream = nil
-	whole = o.leaving.len() == 0
+	whole = o.leaving.Len() == 0
 	o.mu.Unlock()
 	t.reached(gone, TraceLeft)
 	return old, whole
@@ -403,7 +404,7 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 	o.asked = o.acked
 	st.Queue(first)
 	o.replayed = len(first)
-	for _, e := range o.window.all() {
+	for _, e := range o.window.All() {
 		st.Queue(e.b)
 		o.replayed += len(e.b)
 	}
@@ -456,11 +457,11 @@ func (o *outbound) undrained(t *Turn) (rest []sent) {
 // cut makes sure that what is in leaving from now on never leaves, and returns what has left. The
 // caller holds mu.
 func (o *outbound) cut(gone []*delivery) []*delivery {
-	if o.leaving.len() == 0 || o.stream == nil {
+	if o.leaving.Len() == 0 || o.stream == nil {
 		return gone
 	}
 	o.stream.Flush()
-	if gone = o.left(gone); o.leaving.len() > 0 {
+	if gone = o.left(gone); o.leaving.Len() > 0 {
 		o.stream.Abort()
 		gone = o.left(gone)
 	}
@@ -474,9 +475,9 @@ func (o *outbound) close() (st Stream, gone []*delivery, rest []sent) {
 	defer o.mu.Unlock()
 	o.over = true
 	gone = o.cut(nil)
-	rest = slices.Concat(o.leaving.all(), o.window.all(), o.held)
+	rest = slices.Concat(o.leaving.All(), o.window.All(), o.held)
 	st, o.held, o.bytes = o.stream, nil, 0
-	o.window, o.leaving = queue[sent]{}, queue[sent]{}
+	o.window, o.leaving = fifo.Queue[sent]{}, fifo.Queue[sent]{}
 	o.stream = nil
 	return st, gone, rest
 }

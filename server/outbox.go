@@ -348,7 +348,7 @@ func (o *outbound) full() (waits int, full bool) {
 		return 0, false // queued for nobody, or for the resumption: bounded elsewhere
 	}
 	l := o.se.server.limits.Load()
-	return o.waits() + o.bytes, o.waits() > l.QueueBytes/2 || o.bytes > l.WindowBytes/2 || o.window.len() > l.WindowStanzas/2
+	return o.waits() + o.bytes, o.waits() > l.QueueBytes/2 || o.bytes > l.WindowBytes/2 || o.window.Len() > l.WindowStanzas/2
 }
 
 // drop aborts the stream, as where a client does not read.

@@ -2,7 +2,11 @@
 
 package server
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/stonechat-im/stonechat/internal/fifo"
+)
 
 // inbound counts what a session, or another server, sent and what of it is safe, for stream management.
 //
@@ -19,11 +23,11 @@ type inbound struct {
 	mu    sync.Mutex
 	on    bool
 	base  uint32
-	open  queue[uint16] // holds of stanza base+i
-	asked uint32        // what had been received when the client last asked
-	told  uint32        // the h it was told last
-	calm  func()        // called once when all is safe
-	peer  acker         // who is told
+	open  fifo.Queue[uint16] // holds of stanza base+i
+	asked uint32             // what had been received when the client last asked
+	told  uint32             // the h it was told last
+	calm  func()             // called once when all is safe
+	peer  acker              // who is told
 }
 
 // acker tells the peer, before the turn is over, how much is safe. It is called with no lock held.
@@ -45,8 +49,8 @@ func (in *inbound) receive() Receipt {
 	if !in.on {
 		return Receipt{}
 	}
-	n := in.base + uint32(in.open.len())
-	in.open.push(1)
+	n := in.base + uint32(in.open.Len())
+	in.open.Push(1)
 	return Receipt{in, n}
 }
 
@@ -57,7 +61,7 @@ func (r Receipt) Hold() {
 		return
 	}
 	in.mu.Lock()
-	in.open.all()[r.n-in.base]++ // R1: held at least once, so not passed yet
+	in.open.All()[r.n-in.base]++ // R1: held at least once, so not passed yet
 	in.mu.Unlock()
 }
 
@@ -68,7 +72,7 @@ func (r Receipt) Release(t *Turn) {
 		return
 	}
 	in.mu.Lock()
-	open := in.open.all()
+	open := in.open.All()
 	open[r.n-in.base]--
 	passed := 0
 	for passed < len(open) && open[passed] == 0 {
@@ -76,12 +80,12 @@ func (r Receipt) Release(t *Turn) {
 	}
 	if passed > 0 {
 		in.base += uint32(passed)
-		in.open.pop(passed)
+		in.open.Pop(passed)
 	}
 	// Whoever asked for more than was safe then is told now (XEP-0198 §4).
 	due := passed > 0 && int32(in.asked-in.told) > 0
 	var calm func()
-	if in.open.len() == 0 {
+	if in.open.Len() == 0 {
 		calm, in.calm = in.calm, nil
 	}
 	in.mu.Unlock()
@@ -97,7 +101,7 @@ func (r Receipt) Release(t *Turn) {
 // another goroutine. A later call takes the place of an earlier one that still waits.
 func (in *inbound) whenSafe(f func()) {
 	in.mu.Lock()
-	if in.open.len() > 0 {
+	if in.open.Len() > 0 {
 		in.calm = f
 		in.mu.Unlock()
 		return
@@ -110,13 +114,13 @@ func (in *inbound) whenSafe(f func()) {
 func (in *inbound) unsafe() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.open.len()
+	return in.open.Len()
 }
 
 // request notes that the client asked for an ack; the answer leaves with the turn.
 func (in *inbound) request() {
 	in.mu.Lock()
-	in.asked = in.base + uint32(in.open.len())
+	in.asked = in.base + uint32(in.open.Len())
 	in.mu.Unlock()
 }
 

@@ -78,8 +78,8 @@ func (se *Session) sweep(t *Turn) {
 	u.mu.Lock()
 	o.mu.Lock()
 	var late []*delivery
-	waits := o.leaving.len() > 0
-	for _, list := range [][]sent{o.leaving.all(), o.window.all(), o.held} {
+	waits := o.leaving.Len() > 0
+	for _, list := range [][]sent{o.leaving.All(), o.window.All(), o.held} {
 		for i := range list {
 			e := &list[i]
 			if e.d == nil {
@@ -92,12 +92,12 @@ func (se *Session) sweep(t *Turn) {
 			}
 		}
 	}
-	if o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount() && now-o.window.all()[0].at >= spoolAfter/2 {
+	if o.managed && o.stream != nil && o.window.Len() > 0 && o.asked != o.sentCount() && now-o.window.All()[0].at >= spoolAfter/2 {
 		o.ask()
 		o.soil(t)
 	}
 	// What was never asked for is never acked, and would come again after the session's end.
-	waits = waits || o.managed && o.stream != nil && o.window.len() > 0 && o.asked != o.sentCount()
+	waits = waits || o.managed && o.stream != nil && o.window.Len() > 0 && o.asked != o.sentCount()
 	gone := o.left(t.gone[:0])
 	// A draining that stopped because of what nobody follows goes on when that has left.
 	o.makeRoom()

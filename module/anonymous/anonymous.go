@@ -36,7 +36,7 @@ func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
 		return nil
 	}
 	switch domain := s.To.Domain(); {
-	case !s.To.IsZero() && !m.server.Near(domain):
+	case !s.To.IsZero() && !m.server.Hosts(domain):
 		return stanza.Forbidden.Err("guests talk within this server")
 	case s.Kind == stanza.Presence && isSubscription(s.Type):
 		return stanza.NotAllowed.Err("guests have no contacts")

@@ -111,7 +111,7 @@ func (m *Module) hasDirected(u *server.User, s *stanza.Stanza) bool {
 	if full || bare || m.server.Serves(room.Domain()) {
 		return full || bare
 	}
-	one := m.server.Near(room.Domain())
+	one := m.server.Hosts(room.Domain())
 	for to := range d.to {
 		if to.Bare() == room || one && to.Domain() == room.Domain() {
 			return true

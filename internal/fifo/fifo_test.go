@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package server
+package fifo
 
 import (
 	"slices"
 	"testing"
 )
 
+// sent is as large as what a session has sent and its client has not acked.
+type sent [9]uint64
+
 func TestQueue(t *testing.T) {
-	var q queue[int]
-	q.pop(0)
+	var q Queue[int]
+	q.Pop(0)
 	next, oldest := 1, 1
 	for round := range 300 {
 		for range round % 13 {
-			q.push(next)
+			q.Push(next)
 			next++
 		}
-		n := min(q.len(), round%7)
-		q.pop(n)
+		n := min(q.Len(), round%7)
+		q.Pop(n)
 		oldest += n
 		want := make([]int, 0, next-oldest)
 		for v := oldest; v < next; v++ {
 			want = append(want, v)
 		}
-		if !slices.Equal(q.all(), want) || q.len() != len(want) {
-			t.Fatalf("round %d: %v; want %v", round, q.all(), want)
+		if !slices.Equal(q.All(), want) || q.Len() != len(want) {
+			t.Fatalf("round %d: %v; want %v", round, q.All(), want)
 		}
 		if i := q.items; i != nil {
 			list := i.list[:cap(i.list)]
@@ -36,12 +39,12 @@ func TestQueue(t *testing.T) {
 			}
 		}
 	}
-	q.pop(q.len())
+	q.Pop(q.Len())
 	if q.items != nil {
 		t.Errorf("a queue that was long and is empty holds room for %d", cap(q.items.list))
 	}
-	q.push(1)
-	q.pop(1)
+	q.Push(1)
+	q.Pop(1)
 	if q.items == nil {
 		t.Error("a short queue gives up its memory whenever it is empty")
 	}
@@ -50,18 +53,18 @@ func TestQueue(t *testing.T) {
 // A client that acks little by little what waits in a long window.
 func TestQueueCost(t *testing.T) {
 	const long = 10_000
-	var q queue[sent]
+	var q Queue[sent]
 	for range long {
-		q.push(sent{})
+		q.Push(sent{})
 	}
 	moved := 0
 	allocs := testing.AllocsPerRun(10*long, func() {
 		head := q.items.head
-		q.push(sent{})
+		q.Push(sent{})
 		if q.items.head < head {
-			moved += q.len()
+			moved += q.Len()
 		}
-		q.pop(1)
+		q.Pop(1)
 	})
 	if allocs > 0 {
 		t.Errorf("%v allocations for each", allocs)
@@ -74,14 +77,14 @@ func TestQueueCost(t *testing.T) {
 func BenchmarkQueue(b *testing.B) {
 	for _, long := range []int{1, 100, 10_000} {
 		b.Run(map[int]string{1: "1", 100: "100", 10_000: "10000"}[long], func(b *testing.B) {
-			var q queue[sent]
+			var q Queue[sent]
 			for range long {
-				q.push(sent{})
+				q.Push(sent{})
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				q.push(sent{})
-				q.pop(1)
+				q.Push(sent{})
+				q.Pop(1)
 			}
 		})
 	}

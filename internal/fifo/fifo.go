@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package server
+// Package fifo is a first-in first-out list that costs nothing while it is empty.
+package fifo
 
-// queue is a first-in first-out list, oldest first. Its zero value is empty and holds no memory.
+// Queue is a first-in first-out list, oldest first. Its zero value is empty and holds no memory. It is used by one
+// goroutine at a time.
 //
 // What is popped stays in front of the rest until it is as much as that; then the rest moves
 // down over it. So each entry is moved at most once on average, however many wait behind it, and a
 // busy session allocates nothing.
-type queue[T any] struct{ items *items[T] }
+type Queue[T any] struct{ items *items[T] }
 
 type items[T any] struct {
 	list []T
@@ -17,22 +19,24 @@ type items[T any] struct {
 // keepCap is how long a list stays when it is empty: an idle session holds next to nothing.
 const keepCap = 8
 
-func (q *queue[T]) len() int {
+// Len is how many entries there are.
+func (q *Queue[T]) Len() int {
 	if q.items == nil {
 		return 0
 	}
 	return len(q.items.list) - q.items.head
 }
 
-// all are the entries, valid until the next push or pop.
-func (q *queue[T]) all() []T {
+// All are the entries, valid until the next Push or Pop.
+func (q *Queue[T]) All() []T {
 	if q.items == nil {
 		return nil
 	}
 	return q.items.list[q.items.head:]
 }
 
-func (q *queue[T]) push(v T) {
+// Push adds the newest.
+func (q *Queue[T]) Push(v T) {
 	i := q.items
 	if i == nil {
 		i = &items[T]{list: make([]T, 0, keepCap)}
@@ -46,8 +50,8 @@ func (q *queue[T]) push(v T) {
 	i.list = append(i.list, v)
 }
 
-// pop drops the oldest n.
-func (q *queue[T]) pop(n int) {
+// Pop drops the oldest n, which there are.
+func (q *Queue[T]) Pop(n int) {
 	i := q.items
 	if n == 0 {
 		return
