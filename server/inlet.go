@@ -20,12 +20,13 @@ type Reader interface {
 // Inlet is where stanzas come in from a peer who is no session and speaks for more than one
 // address: a component, another server. It is used by one goroutine at a time.
 type Inlet struct {
-	server *Server
-	reader Reader
-	pace   *Pace
-	in     inbound
-	acks   func(h uint32)
-	owes   atomic.Bool // some turn will flush
+	server  *Server
+	reader  Reader
+	pace    *Pace
+	in      inbound
+	acks    func(h uint32)
+	owes    atomic.Bool // some turn will flush
+	telling sync.Mutex  // holds while an ack is made and queued, so that they leave in order
 }
 
 // Pace is how fast stanzas may come from one peer, who may have several inlets.
@@ -85,6 +86,9 @@ func (in *Inlet) owe(t *Turn) {
 // Flush implements Flusher.
 func (in *Inlet) Flush(*Turn) {
 	in.owes.Store(false)
+	// Stanzas become safe on many goroutines; a smaller h behind a greater one would be taken for one that is far too great.
+	in.telling.Lock()
+	defer in.telling.Unlock()
 	in.acks(in.in.answer())
 }
 

@@ -129,18 +129,14 @@ type way struct {
 	to []*Tracer
 }
 
-// Way is that of a stanza which a place keeps for later, to note on it what becomes of it. On its zero value nothing is noted.
-type Way struct{ w *way }
+// Way is that of a stanza which a place keeps, to note on it what becomes of it; nil: nobody watches.
+type Way = *way
 
 // Way is that of the stanza being handled.
-func (t *Turn) Way() Way { return Way{t.way} }
+func (t *Turn) Way() Way { return t.way }
 
 // Note notes an event (TraceQueued and so on).
-func (w Way) Note(event, detail string) {
-	if w.w != nil {
-		w.w.note(TraceEvent{Event: event, Detail: detail}, nil)
-	}
-}
+func (w *way) Note(event, detail string) { w.note(TraceEvent{Event: event, Detail: detail}, nil) }
 
 // enter makes the way of a stanza between two addresses, if somebody watches one of them.
 func (s *Server) enter(from, to jid.JID) *way {
@@ -184,9 +180,7 @@ func (w *way) note(e TraceEvent, s *stanza.Stanza) {
 
 // note is way.note for the stanza being handled.
 func (t *Turn) note(event, detail string, s *stanza.Stanza) {
-	if t.way != nil {
-		t.way.note(TraceEvent{Event: event, Detail: detail}, s)
-	}
+	t.way.note(TraceEvent{Event: event, Detail: detail}, s)
 }
 
 // noteEntry notes that a stanza has entered, with the names of what it carries.
@@ -236,7 +230,5 @@ func (t *Turn) noteQueued(se *Session, detail string) {
 
 // note notes what becomes of a message that is followed.
 func (d *delivery) note(event string) {
-	if d.way != nil {
-		d.way.note(TraceEvent{Event: event, To: d.user.JID.String()}, nil)
-	}
+	d.way.note(TraceEvent{Event: event, To: d.user.JID.String()}, nil)
 }

@@ -34,14 +34,14 @@ func newLearner(b *bed) *learner {
 // learn asks what c stands for, which p announces.
 func (l *learner) learn(p *peer, c xcaps.Caps) {
 	t := l.b.NewTurn()
-	l.m.Learn(t, &c, p.se.User.JID, p.se.JID, func(_ *server.Turn, features []string) {
+	l.m.Learn(t, &c, p.Session.User.JID, p.Session.JID, func(_ *server.Turn, features []string) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		what := "unknown"
 		if features != nil {
 			what = strings.Join(features, ",")
 		}
-		l.told = append(l.told, p.se.JID.Resource()+": "+what)
+		l.told = append(l.told, p.Session.JID.Resource()+": "+what)
 	})
 	t.End()
 	synctest.Wait()
@@ -66,20 +66,20 @@ var question = regexp.MustCompile(`^<iq from='alice@d' to='alice@d/(\w+)' id='(\
 // asked returns the id of the question that a client was asked, "" for none.
 func (p *peer) asked(c xcaps.Caps) string {
 	p.b.t.Helper()
-	got := p.got()
+	got := p.Got()
 	if len(got) == 0 {
 		return ""
 	}
 	m := question.FindStringSubmatch(got[0])
-	if len(got) > 1 || m == nil || m[1] != p.se.JID.Resource() || m[3] != c.InfoNode() {
-		p.b.t.Fatalf("%s was sent %q", p.se.JID, got)
+	if len(got) > 1 || m == nil || m[1] != p.Session.JID.Resource() || m[3] != c.InfoNode() {
+		p.b.t.Fatalf("%s was sent %q", p.Session.JID, got)
 	}
 	return m[2]
 }
 
 // says answers a question.
 func (p *peer) says(id string, info *disco.Info) {
-	p.send(fmt.Sprintf("<iq to='alice@d' type='result' id='%s'>%s</iq>", id, info.AppendXML(nil)))
+	p.Send(fmt.Sprintf("<iq to='alice@d' type='result' id='%s'>%s</iq>", id, info.AppendXML(nil)))
 }
 
 func infoOf(features ...string) *disco.Info {
@@ -107,7 +107,7 @@ func withClients(t *testing.T, more string, n int, f func(t *testing.T, l *learn
 func newClients(t *testing.T, more string, n int) (l *learner, ps []*peer) {
 	t.Helper()
 	b := newBed(t, more)
-	b.account("alice@d")
+	b.Account("alice@d")
 	for i := range n {
 		ps = append(ps, b.bind(fmt.Sprintf("alice@d/%c", 'a'+i)))
 	}
@@ -181,7 +181,7 @@ func TestCapsPoisoned(t *testing.T) {
 				if one == "" || two == "" || ps[3].asked(c)+ps[4].asked(c) != "" {
 					t.Fatal("not two are asked")
 				}
-				ps[1].send(fmt.Sprintf("<iq to='alice@d' type='error' id='%s'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", one))
+				ps[1].Send(fmt.Sprintf("<iq to='alice@d' type='error' id='%s'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", one))
 				l.tells("b: unknown")
 				ps[2].says(two, info)
 				l.tells("c: urn:a,urn:b", "d: urn:a,urn:b", "e: urn:a,urn:b")
@@ -214,7 +214,7 @@ func TestCapsUnknown(t *testing.T) {
 		for _, p := range ps {
 			l.learn(p, c)
 			p.says(p.asked(c), info)
-			l.tells(p.se.JID.Resource() + ": urn:a")
+			l.tells(p.Session.JID.Resource() + ": urn:a")
 			if _, ok := l.m.Features(&c); ok {
 				t.Error("remembered without being verified")
 			}

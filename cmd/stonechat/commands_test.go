@@ -3,7 +3,6 @@
 package main
 
 import (
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,24 +14,11 @@ const endSessions = "<command xmlns='http://jabber.org/protocol/commands' node='
 
 var sessionID = regexp.MustCompile(`sessionid='(\w+)'`)
 
-// metric is the line of a metric.
-func (b *bed) metric(name string) string {
-	b.t.Helper()
-	w := httptest.NewRecorder()
-	b.reg.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for line := range strings.Lines(w.Body.String()) {
-		if strings.HasPrefix(line, name+" ") {
-			return strings.TrimSpace(line)
-		}
-	}
-	return ""
-}
-
 // answered sends a request, and is what it is answered.
 func (p *peer) answered(to, typ, payload string) string {
 	p.b.t.Helper()
-	p.send("<iq type='" + typ + "' id='q' to='" + to + "'>" + payload + "</iq>")
-	got := p.got()
+	p.Send("<iq type='" + typ + "' id='q' to='" + to + "'>" + payload + "</iq>")
+	got := p.Got()
 	if len(got) == 0 {
 		p.b.t.Fatalf("%s is not answered", payload)
 	}
@@ -43,14 +29,14 @@ func (p *peer) answered(to, typ, payload string) string {
 func TestCommandBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "modules: {commands: {sessions: 3, sessions_of_one: 2, expire: 1m}}\n")
-		b.account("alice@d")
-		b.account("bob@d")
+		b.Account("alice@d")
+		b.Account("bob@d")
 		alice, bob := b.online("alice@d/r"), b.online("bob@d/r")
 		b.online("alice@d/s")
 		b.online("bob@d/s")
 		begin := func(p *peer) string {
 			t.Helper()
-			got := p.answered(p.se.JID.Bare().String(), "set", endSessions+"/>")
+			got := p.answered(p.Session.JID.Bare().String(), "set", endSessions+"/>")
 			if m := sessionID.FindStringSubmatch(got); m != nil {
 				return m[1]
 			}
@@ -58,7 +44,7 @@ func TestCommandBounds(t *testing.T) {
 		}
 		goOn := func(p *peer, session, parts string) {
 			t.Helper()
-			if got := p.answered(p.se.JID.Bare().String(), "set", endSessions+" sessionid='"+session+"' action='next'><x xmlns='jabber:x:data' type='submit'><field var='resource'><value>s</value></field></x></command>"); !matches(got, parts) {
+			if got := p.answered(p.Session.JID.Bare().String(), "set", endSessions+" sessionid='"+session+"' action='next'><x xmlns='jabber:x:data' type='submit'><field var='resource'><value>s</value></field></x></command>"); !matches(got, parts) {
 				t.Errorf("goes on by %s, want %s", got, parts)
 			}
 		}
@@ -67,10 +53,10 @@ func TestCommandBounds(t *testing.T) {
 		if begin(bob); !matches(begin(bob), "type='error' type='wait' <resource-constraint") {
 			t.Error("bob has begun more than there may be")
 		}
-		if got := b.metric("stonechat_commands_ended_total"); !strings.HasSuffix(got, " 2") {
+		if got := b.Metric("stonechat_commands_ended_total"); got != "2" {
 			t.Errorf("the metric says %q", got)
 		}
-		if got := b.metric("stonechat_commands_under_way"); !strings.HasSuffix(got, " 3") {
+		if got := b.Metric("stonechat_commands_under_way"); got != "3" {
 			t.Errorf("the metric says %q", got)
 		}
 		time.Sleep(59 * time.Second)
@@ -89,7 +75,7 @@ func TestCommandsOff(t *testing.T) {
 	for more, want := range map[string]bool{"": true, "modules: {commands: false}\n": false} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBed(t, more)
-			b.account("alice@d")
+			b.Account("alice@d")
 			alice := b.online("alice@d/r")
 			for _, to := range []string{"d", "alice@d", "pubsub.d"} {
 				if got := alice.answered(to, "get", "<query xmlns='http://jabber.org/protocol/disco#info'/>"); strings.Contains(got, "protocol/commands'") != want {

@@ -51,12 +51,12 @@ func (b *bed) describe(g *gateway, features map[string]string) {
 func TestDelegation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, delegating)
-		b.account("alice@d")
-		b.account("bob@d")
-		b.account("eve@e")
+		b.Account("alice@d")
+		b.Account("bob@d")
+		b.Account("eve@e")
 		a, e := b.online("alice@d/1"), b.online("eve@e/1")
 		const items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'/></pubsub>"
-		a.send("<iq type='get' id='0'>" + items + "</iq>")
+		a.Send("<iq type='get' id='0'>" + items + "</iq>")
 		a.gets("id='0' type='error' <service-unavailable") // it is not connected
 		g := b.joined("nodes.d")
 		announced := g.got()
@@ -70,13 +70,13 @@ func TestDelegation(t *testing.T) {
 			{"no address", "", "alice@d"}, {"own account", " to='alice@d'", "alice@d"}, {"an account", " to='bob@d'", "bob@d"},
 			{"nobody", " to='nobody@d'", "nobody@d"}, {"the domain", " to='d'", "d"},
 		} {
-			a.send("<iq type='get' id='1'" + x.to + ">" + items + "</iq>")
+			a.Send("<iq type='get' id='1'" + x.to + ">" + items + "</iq>")
 			id := g.forwarded(t, "xmlns='jabber:client' from='alice@d/1' id='1' type='get' node='n'")
 			b.from(delegatedAnswer(id, answer("1", "alice@d/1", "")))
 			a.gets("from='" + x.from + "' id='1' type='result' <pubsub")
 		}
 		// Somebody elsewhere asks.
-		e.send("<iq type='get' id='2' to='alice@d'>" + items + "</iq>")
+		e.Send("<iq type='get' id='2' to='alice@d'>" + items + "</iq>")
 		b.from(delegatedAnswer(g.forwarded(t, "from='eve@e/1' to='alice@d'"), answer("2", "eve@e/1", " from='alice@d'")))
 		e.gets("from='alice@d' type='result' id='2'")
 		// What may not be the answer.
@@ -87,9 +87,9 @@ func TestDelegation(t *testing.T) {
 			"type": strings.Replace(answer("3", "alice@d/1", ""), "'result'", "'set'", 1),
 			"kind": "<message xmlns='jabber:client' to='alice@d/1' id='3'/>",
 		} {
-			a.send("<iq type='get' id='3'>" + items + "</iq>")
+			a.Send("<iq type='get' id='3'>" + items + "</iq>")
 			b.from(delegatedAnswer(g.forwarded(t, "id='3'"), inner))
-			if got := a.got(); len(got) != 1 || !matches(got[0], "id='3' type='error' <service-unavailable") {
+			if got := a.Got(); len(got) != 1 || !matches(got[0], "id='3' type='error' <service-unavailable") {
 				t.Errorf("wrong %s: %s", what, got)
 			}
 		}
@@ -97,29 +97,29 @@ func TestDelegation(t *testing.T) {
 			"<iq xmlns='jabber:client' from='nodes.d' to='d' type='error' id='%'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
 			"<iq xmlns='jabber:client' from='nodes.d' to='d' type='result' id='%'/>",
 		} {
-			a.send("<iq type='get' id='3'>" + items + "</iq>")
+			a.Send("<iq type='get' id='3'>" + items + "</iq>")
 			b.from(strings.Replace(whole, "%", g.forwarded(t, "id='3'"), 1))
 			a.gets("id='3' type='error' <service-unavailable")
 		}
 		// By somebody else, or never.
-		a.send("<iq type='get' id='5'>" + items + "</iq>")
+		a.Send("<iq type='get' id='5'>" + items + "</iq>")
 		id := g.forwarded(t, "id='5'")
 		b.from(strings.Replace(delegatedAnswer(id, answer("5", "alice@d/1", "")), "from='nodes.d'", "from='bob@d/x'", 1))
-		if got := a.got(); len(got) != 0 {
+		if got := a.Got(); len(got) != 0 {
 			t.Errorf("%s", got)
 		}
 		<-time.After(time.Minute)
 		a.gets("id='5' type='error' <service-unavailable")
 		// Not delegated: without the attribute, of another domain, to a session, by the component itself.
-		a.send("<iq type='set' id='6'><query xmlns='urn:xmpp:mam:2'/></iq>")
-		e.send("<iq type='get' id='7'>" + items + "</iq>")
+		a.Send("<iq type='set' id='6'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		e.Send("<iq type='get' id='7'>" + items + "</iq>")
 		b.from("<iq xmlns='jabber:client' from='nodes.d' to='alice@d' type='get' id='8'>" + items + "</iq>")
 		g.gets(t, "from='alice@d' id='8'")
-		if got := strings.Join(a.got(), ""); !matches(got, "id='6' <fin") {
+		if got := strings.Join(a.Got(), ""); !matches(got, "id='6' <fin") {
 			t.Errorf("%s", got)
 		}
 		e.gets("id='7'")
-		a.send("<iq type='set' id='9'><query xmlns='urn:xmpp:mam:2' node='n'/></iq>")
+		a.Send("<iq type='set' id='9'><query xmlns='urn:xmpp:mam:2' node='n'/></iq>")
 		g.forwarded(t, "id='9'")
 	})
 }
@@ -128,11 +128,11 @@ func TestDelegation(t *testing.T) {
 func TestDelegationDisco(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, delegating)
-		b.account("alice@d")
+		b.Account("alice@d")
 		a := b.online("alice@d/1")
 		const info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
-		a.send("<iq type='get' id='1'>" + info + "</iq>")
-		if got := strings.Join(a.got(), ""); strings.Contains(got, "pubsub") {
+		a.Send("<iq type='get' id='1'>" + info + "</iq>")
+		if got := strings.Join(a.Got(), ""); strings.Contains(got, "pubsub") {
 			t.Errorf("it is not there, and its features are: %s", got)
 		}
 		g := b.joined("nodes.d")
@@ -141,8 +141,8 @@ func TestDelegationDisco(t *testing.T) {
 			"urn:xmpp:delegation:2:bare:http://jabber.org/protocol/pubsub": "<identity category='pubsub' type='pep'/><feature var='http://jabber.org/protocol/pubsub#special'/>",
 			"urn:xmpp:delegation:2::urn:xmpp:mam:2":                        strings.Repeat("<feature var='u:long'/>", 1000),
 		})
-		a.send("<iq type='get' id='2' to='alice@d'>" + info + "</iq><iq type='get' id='3' to='d'>" + info + "</iq>")
-		got := a.got()
+		a.Send("<iq type='get' id='2' to='alice@d'>" + info + "</iq><iq type='get' id='3' to='d'>" + info + "</iq>")
+		got := a.Got()
 		if len(got) != 2 {
 			t.Fatalf("%s", got)
 		}
@@ -152,9 +152,9 @@ func TestDelegationDisco(t *testing.T) {
 		if !matches(got[1], "var='urn:xmpp:delegation:2' var='u:feature'") || strings.Contains(got[1], "u:long") || strings.Contains(got[1], "urn:xmpp:mam:2'") {
 			t.Errorf("server: %s", got[1])
 		}
-		a.send("<iq type='get' id='4' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#info' node='n'/></iq>")
+		a.Send("<iq type='get' id='4' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#info' node='n'/></iq>")
 		g.forwarded(t, "id='4'")
-		a.send("<iq type='get' id='5' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
+		a.Send("<iq type='get' id='5' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
 		g.forwarded(t, "id='5'")
 		// What is taken away is the server's again.
 		for _, m := range b.mods {
@@ -163,8 +163,8 @@ func TestDelegationDisco(t *testing.T) {
 			}
 		}
 		g.gets(t, "<message from='d' to='nodes.d' <delegation")
-		a.send("<iq type='get' id='6' to='alice@d'>" + info + "</iq>")
-		if got := strings.Join(a.got(), ""); strings.Contains(got, "pubsub#special") || !strings.Contains(got, "pubsub#publish") {
+		a.Send("<iq type='get' id='6' to='alice@d'>" + info + "</iq>")
+		if got := strings.Join(a.Got(), ""); strings.Contains(got, "pubsub#special") || !strings.Contains(got, "pubsub#publish") {
 			t.Errorf("%s", got)
 		}
 	})

@@ -93,19 +93,19 @@ var places = func() []place {
 func TestDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		b.account("romeo@d")
+		b.Account("romeo@d")
 		sender := b.online("romeo@d/orchard")
 		for i, p := range places {
 			account := jid.MustParse(fmt.Sprintf("juliet%d@%c", i, "de"[i%2])) // of either domain
 			if p.account {
 				// She shows Romeo her presence, or requests would not reach her (§8.5.3.1).
-				b.account(account.String(), store.RosterItem{Contact: sender.se.JID.Bare(), Subscription: store.SubscriptionFrom})
+				b.Account(account.String(), store.RosterItem{Contact: sender.Session.JID.Bare(), Subscription: store.SubscriptionFrom})
 			}
 			there := map[string]*peer{}
 			for name, priority := range p.resources {
 				there[name] = b.bind(account.String() + "/" + name)
 				if priority != "-" {
-					there[name].send("<presence><priority>" + priority + "</priority></presence>")
+					there[name].Send("<presence><priority>" + priority + "</priority></presence>")
 				}
 			}
 			for k, head := range stanzas {
@@ -114,7 +114,7 @@ func TestDelivery(t *testing.T) {
 				}
 			}
 			for _, peer := range there {
-				peer.end()
+				peer.End()
 			}
 			synctest.Wait()
 		}
@@ -124,19 +124,19 @@ func TestDelivery(t *testing.T) {
 // deliver sends one stanza and returns its fate.
 func (b *bed) deliver(sender *peer, account jid.JID, p place, head string, there map[string]*peer) string {
 	for _, peer := range there {
-		peer.got()
+		peer.Got()
 	}
-	sender.got()
+	sender.Got()
 	to, waited := account.String(), b.waiting(account)
 	if p.to != "" {
 		to += "/" + p.to
 	}
 	kind := strings.Fields(head)[0][1:]
 	content := map[string]string{"message": "<body>hi</body>", "presence": "<status>hi</status>", "iq": "<x xmlns='urn:x'/>"}[kind]
-	sender.send(fmt.Sprintf("%s to='%s' id='1'>%s</%s>", head, to, content, kind))
+	sender.Send(fmt.Sprintf("%s to='%s' id='1'>%s</%s>", head, to, content, kind))
 	var hits []string
 	for name, peer := range there {
-		switch got := peer.got(); {
+		switch got := peer.Got(); {
 		case len(got) == 1 && matches(got[0], "<"+kind+" id='1' to='"+to+"' from='romeo@d/orchard'"):
 			hits = append(hits, name)
 		case len(got) > 0:
@@ -144,7 +144,7 @@ func (b *bed) deliver(sender *peer, account jid.JID, p place, head string, there
 		}
 	}
 	slices.Sort(hits)
-	answers, more := sender.got(), b.waiting(account)-waited
+	answers, more := sender.Got(), b.waiting(account)-waited
 	if len(answers)+len(hits)+more == 0 {
 		return silent
 	}

@@ -21,7 +21,7 @@ type eventBed struct {
 func newEventBed(t *testing.T) *eventBed {
 	t.Helper()
 	b := newBed(t, "")
-	b.account("teacher@d")
+	b.Account("teacher@d")
 	e := &eventBed{pepBed: &pepBed{bed: b, learner: newLearner(b)}}
 	e.caps = e.teach("tune", "mood")
 	return e
@@ -31,8 +31,8 @@ func newEventBed(t *testing.T) *eventBed {
 func (b *eventBed) eager(address string) *peer {
 	b.t.Helper()
 	p := b.bind(address)
-	p.send("<presence>" + b.caps + "</presence>")
-	p.got()
+	p.Send("<presence>" + b.caps + "</presence>")
+	p.Got()
 	return p
 }
 
@@ -47,7 +47,7 @@ func (p *peer) publish(node, id, text string, options ...string) string {
 		}
 		with.WriteString("</x></publish-options>")
 	}
-	p.send(fmt.Sprintf("<iq type='set' id='pub'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='%s'><item id='%s'><x xmlns='urn:x'>%s</x></item></publish>%s</pubsub></iq>", node, id, text, with.String()))
+	p.Send(fmt.Sprintf("<iq type='set' id='pub'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='%s'><item id='%s'><x xmlns='urn:x'>%s</x></item></publish>%s</pubsub></iq>", node, id, text, with.String()))
 	return p.answer("pub")
 }
 
@@ -55,16 +55,14 @@ func (p *peer) publish(node, id, text string, options ...string) string {
 func (p *peer) answer(id string) (answer string) {
 	p.b.t.Helper()
 	var rest []string
-	for _, xml := range p.got() {
+	for _, xml := range p.Got() {
 		if strings.HasPrefix(xml, "<iq ") && strings.Contains(xml, "id='"+id+"'") {
 			answer = xml
 		} else {
 			rest = append(rest, xml)
 		}
 	}
-	p.st.mu.Lock()
-	p.st.out = append([]byte(strings.Join(rest, "")), p.st.out...)
-	p.st.mu.Unlock()
+	p.Stream.PutBack(rest...)
 	return answer
 }
 
@@ -77,16 +75,16 @@ func event(node, id, text string) string {
 func TestPersonalEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newEventBed(t)
-		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth, "Friends"), rosterItem("carol@d", store.SubscriptionBoth),
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionBoth, "Friends"), rosterItem("carol@d", store.SubscriptionBoth),
 			rosterItem("to@d", store.SubscriptionTo))
 		for name, sub := range map[string]store.Subscription{"bob@e": store.SubscriptionBoth, "carol@d": store.SubscriptionBoth, "to@d": store.SubscriptionFrom, "stranger@d": store.SubscriptionNone} {
-			b.account(name, rosterItem("alice@d", sub))
+			b.Account(name, rosterItem("alice@d", sub))
 		}
 		a, bob, carol, to, stranger := b.eager("alice@d/1"), b.eager("bob@e/1"), b.eager("carol@d/1"), b.eager("to@d/1"), b.eager("stranger@d/1")
 		all := []*peer{a, bob, carol, to, stranger}
 		settle := func() {
 			for _, p := range all {
-				p.got()
+				p.Got()
 			}
 		}
 		settle()
@@ -100,7 +98,7 @@ func TestPersonalEvents(t *testing.T) {
 			t.Fatal(answer)
 		}
 		for _, p := range []*peer{a, bob, carol} {
-			p.gets(event("tune", "1", "one") + " to='" + p.se.JID.String() + "'")
+			p.gets(event("tune", "1", "one") + " to='" + p.Session.JID.String() + "'")
 		}
 		none(to, stranger)
 		a.publish("weather", "1", "nobody asks for it")
@@ -110,7 +108,7 @@ func TestPersonalEvents(t *testing.T) {
 		a.publish("mood", "1", "secret", "access_model", "whitelist")
 		a.gets(event("mood", "1", "secret"))
 		none(bob, carol, to, stranger)
-		a.send("<iq type='set' id='c'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='mood'><x xmlns='jabber:x:data' type='submit'>" +
+		a.Send("<iq type='set' id='c'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='mood'><x xmlns='jabber:x:data' type='submit'>" +
 			"<field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#node_config</value></field><field var='pubsub#access_model'><value>roster</value></field>" +
 			"<field var='pubsub#roster_groups_allowed'><value>Friends</value></field></x></configure></pubsub></iq>")
 		if answer := a.answer("c"); !matches(answer, "type='result'") {
@@ -125,14 +123,14 @@ func TestPersonalEvents(t *testing.T) {
 		// Who comes is told the last of what he may see.
 		for _, name := range []string{"alice@d/2", "bob@e/2", "carol@d/2", "to@d/2", "stranger@d/2"} {
 			p := b.bind(name)
-			p.send("<presence>" + b.caps + "</presence>")
+			p.Send("<presence>" + b.caps + "</presence>")
 			var events []string
-			for _, xml := range p.got() {
+			for _, xml := range p.Got() {
 				if strings.HasPrefix(xml, "<message") {
 					events = append(events, xml)
 				}
 			}
-			want := map[string]int{"alice@d": 2, "bob@e": 2, "carol@d": 1}[p.se.User.JID.String()]
+			want := map[string]int{"alice@d": 2, "bob@e": 2, "carol@d": 1}[p.Session.User.JID.String()]
 			if len(events) != want {
 				t.Errorf("%s is told %q", name, events)
 			}
@@ -141,12 +139,12 @@ func TestPersonalEvents(t *testing.T) {
 					t.Errorf("%s is told %s", name, xml)
 				}
 			}
-			p.end()
+			p.End()
 		}
 		settle()
 
 		// The subscription ends: nothing more, neither by itself nor for the asking.
-		a.send("<presence type='unsubscribed' to='carol@d'/><iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@e'/></query></iq>")
+		a.Send("<presence type='unsubscribed' to='carol@d'/><iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@e'/></query></iq>")
 		settle()
 		a.publish("tune", "2", "two")
 		a.publish("mood", "3", "three")
@@ -162,30 +160,30 @@ func TestPersonalEvents(t *testing.T) {
 			{carol, "tune", "<not-authorized <presence-subscription-required"}, {carol, "none", "<service-unavailable"},
 			{stranger, "tune", "<not-authorized <presence-subscription-required"}, {to, "mood", "<not-authorized <not-in-roster-group"},
 		} {
-			x.p.send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='" + x.node + "'/></pubsub></iq>")
+			x.p.Send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='" + x.node + "'/></pubsub></iq>")
 			x.p.gets(x.want)
-			x.p.send("<iq type='set' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='" + x.node + "'><item/></publish></pubsub></iq>")
+			x.p.Send("<iq type='set' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='" + x.node + "'><item/></publish></pubsub></iq>")
 			if got := x.p.answer("i"); matches(got, "type='result'") {
-				t.Errorf("%s publishes at %s", x.p.se.JID, x.node)
+				t.Errorf("%s publishes at %s", x.p.Session.JID, x.node)
 			}
 			settle()
 		}
 
 		// Alice goes; what she has published stays.
-		a.end()
+		a.End()
 		settle()
 		again := b.bind("bob@e/3")
-		again.send("<presence>" + b.caps + "</presence>")
-		if got := again.got(); !matches(got[len(got)-1], event("tune", "2", "two")) {
+		again.Send("<presence>" + b.caps + "</presence>")
+		if got := again.Got(); !matches(got[len(got)-1], event("tune", "2", "two")) {
 			t.Errorf("of somebody who is away: %q", got)
 		}
 		// So does her account: nothing remains.
 		if err := b.DeleteAccount(t.Context(), jid.MustParse("alice@d"), nil); err != nil {
 			t.Fatal(err)
 		}
-		b.account("alice@d", rosterItem("bob@e", store.SubscriptionFrom))
-		again.send("<presence type='unavailable'/><presence>" + b.caps + "</presence>")
-		for _, xml := range again.got() {
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionFrom))
+		again.Send("<presence type='unavailable'/><presence>" + b.caps + "</presence>")
+		for _, xml := range again.Got() {
 			if strings.HasPrefix(xml, "<message") {
 				t.Errorf("of an account that was deleted: %s", xml)
 			}
@@ -197,11 +195,11 @@ func TestPersonalEvents(t *testing.T) {
 func TestPersistentData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newEventBed(t)
-		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
-		b.account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.Account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
 		a, second, bob := b.eager("alice@d/1"), b.eager("alice@d/2"), b.eager("bob@e/1")
 		for _, p := range []*peer{a, second, bob} {
-			p.got()
+			p.Got()
 		}
 		// XEP-0222: kept, told when it changes, and not when somebody comes.
 		public := []string{"persist_items", "true", "max_items", "max", "send_last_published_item", "never", "access_model", "presence"}
@@ -211,17 +209,17 @@ func TestPersistentData(t *testing.T) {
 			}
 		}
 		bob.gets(event("tune", "1", "key"), event("tune", "2", "key"))
-		second.got()
-		a.got()
+		second.Got()
+		a.Got()
 		comes := b.bind("bob@e/2")
-		comes.send("<presence>" + b.caps + "</presence>")
-		for _, xml := range comes.got() {
+		comes.Send("<presence>" + b.caps + "</presence>")
+		for _, xml := range comes.Got() {
 			if strings.HasPrefix(xml, "<message") {
 				t.Errorf("told who comes: %s", xml)
 			}
 		}
-		bob.got()
-		bob.send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='tune'/></pubsub></iq>")
+		bob.Got()
+		bob.Send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='tune'/></pubsub></iq>")
 		bob.gets("type='result' <item id='1' id='2'")
 
 		// XEP-0223: kept for oneself, told to one's own clients.
@@ -229,24 +227,24 @@ func TestPersistentData(t *testing.T) {
 		if got := a.publish("mood", "current", "bookmarks", private...); !matches(got, "type='result'") {
 			t.Fatal(got)
 		}
-		if got := second.got(); !matches(got[len(got)-1], event("mood", "current", "bookmarks")) {
+		if got := second.Got(); !matches(got[len(got)-1], event("mood", "current", "bookmarks")) {
 			t.Errorf("%q", got)
 		}
 		bob.gets()
-		bob.send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='mood'/></pubsub></iq>")
+		bob.Send("<iq type='get' id='i' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='mood'/></pubsub></iq>")
 		bob.gets("type='error' <not-allowed <closed-node")
-		bob.send("<iq type='get' id='i' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
+		bob.Send("<iq type='get' id='i' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
 		if got := bob.answer("i"); !matches(got, "node='tune'") || matches(got, "node='mood'") {
 			t.Errorf("nodes that bob may see: %s", got)
 		}
-		a.got()
+		a.Got()
 		// A node that is otherwise is not published to.
 		if got := a.publish("tune", "3", "x", private...); !matches(got, "type='error' <conflict <precondition-not-met") {
 			t.Error(got)
 		}
 		bob.gets()
 		// Who asks the server is told (§5 of both).
-		a.send("<iq type='get' id='i' to='d'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+		a.Send("<iq type='get' id='i' to='d'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
 		if got := a.answer("i"); !matches(got, "category='pubsub' type='pep' pubsub#publish-options'") {
 			t.Error(got)
 		}
@@ -258,26 +256,26 @@ func TestPersistentData(t *testing.T) {
 func TestSubscribersByPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newEventBed(t)
-		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
-		b.account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.Account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
 		a := b.online("alice@d/1")
 		a.publish("tune", "1", "one")
 		one, two, plain := b.eager("bob@e/1"), b.eager("bob@e/2"), b.online("bob@e/plain")
 		const subscribe = "<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='tune' jid='%s'/></pubsub></iq>"
-		one.send(fmt.Sprintf(subscribe, "bob@e"))
-		plain.send(fmt.Sprintf(subscribe, "bob@e/plain"))
+		one.Send(fmt.Sprintf(subscribe, "bob@e"))
+		plain.Send(fmt.Sprintf(subscribe, "bob@e/plain"))
 		all := []*peer{one, two, plain}
 		for _, p := range all {
-			p.got()
+			p.Got()
 		}
 		a.publish("tune", "2", "two")
 		for _, p := range all {
-			p.gets(event("tune", "2", "two") + " to='" + p.se.JID.String() + "'")
+			p.gets(event("tune", "2", "two") + " to='" + p.Session.JID.String() + "'")
 		}
-		one.send("<presence type='unavailable'/>")
-		two.send("<presence type='unavailable'/>")
+		one.Send("<presence type='unavailable'/>")
+		two.Send("<presence type='unavailable'/>")
 		for _, p := range all {
-			p.got()
+			p.Got()
 		}
 		a.publish("tune", "3", "three")
 		one.gets()
@@ -291,9 +289,9 @@ func TestSubscribersByPresence(t *testing.T) {
 func TestSubscriptionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newEventBed(t)
-		b.account("alice@d", rosterItem("bob@e", store.SubscriptionBoth, "Friends"), rosterItem("carol@d", store.SubscriptionBoth, "Friends"))
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionBoth, "Friends"), rosterItem("carol@d", store.SubscriptionBoth, "Friends"))
 		for _, name := range []string{"bob@e", "carol@d"} {
-			b.account(name, rosterItem("alice@d", store.SubscriptionBoth))
+			b.Account(name, rosterItem("alice@d", store.SubscriptionBoth))
 		}
 		a, bob, carol := b.online("alice@d/1"), b.online("bob@e/1"), b.online("carol@d/1")
 		a.publish("weather", "1", "sun")
@@ -301,32 +299,32 @@ func TestSubscriptionsEnd(t *testing.T) {
 		a.publish("open", "1", "x", "access_model", "open")
 		for _, p := range []*peer{bob, carol} {
 			for _, node := range []string{"weather", "news", "open"} {
-				p.send(fmt.Sprintf("<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='%s' jid='%s'/></pubsub></iq>", node, p.se.User.JID))
+				p.Send(fmt.Sprintf("<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='%s' jid='%s'/></pubsub></iq>", node, p.Session.User.JID))
 				if got := p.answer("s"); !matches(got, "subscription='subscribed'") {
 					t.Fatal(got)
 				}
 			}
-			p.got()
+			p.Got()
 		}
 		subscribed := func(p *peer, wants ...string) {
 			t.Helper()
-			p.got()
-			p.send("<iq type='get' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscriptions/></pubsub></iq>")
+			p.Got()
+			p.Send("<iq type='get' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscriptions/></pubsub></iq>")
 			got := p.answer("s")
 			if n := strings.Count(got, "<subscription "); n != len(wants) {
-				t.Errorf("%s has %d subscriptions: %s", p.se.JID, n, got)
+				t.Errorf("%s has %d subscriptions: %s", p.Session.JID, n, got)
 			}
 			for _, node := range wants {
 				if !matches(got, "node='"+node+"'") {
-					t.Errorf("%s is not subscribed to %s: %s", p.se.JID, node, got)
+					t.Errorf("%s is not subscribed to %s: %s", p.Session.JID, node, got)
 				}
 			}
 		}
 		subscribed(bob, "weather", "news", "open")
-		a.got()
-		a.send("<presence type='unsubscribed' to='bob@e'/>")
+		a.Got()
+		a.Send("<presence type='unsubscribed' to='bob@e'/>")
 		told := 0
-		for _, xml := range bob.got() {
+		for _, xml := range bob.Got() {
 			if matches(xml, "pubsub#event <subscription node='weather' subscription='none'") {
 				told++
 			}
@@ -335,15 +333,45 @@ func TestSubscriptionsEnd(t *testing.T) {
 			t.Errorf("told %d times that the subscription has ended", told)
 		}
 		subscribed(bob, "news", "open") // a group is not presence
-		a.send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='carol@d'><group>Foes</group></item></query></iq>")
+		a.Send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='carol@d'><group>Foes</group></item></query></iq>")
 		subscribed(carol, "weather", "open")
-		a.send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		a.Send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
 		subscribed(bob, "open")
-		a.send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='carol@d'><group>Friends</group></item></query></iq>")
+		a.Send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='carol@d'><group>Friends</group></item></query></iq>")
 		a.publish("news", "2", "more")
-		for _, xml := range carol.got() {
+		for _, xml := range carol.Got() {
 			if strings.HasPrefix(xml, "<message") {
 				t.Errorf("told without a subscription: %s", xml)
+			}
+		}
+	})
+}
+
+// TestRechecks: where too many wait to be looked at, a subscription lasts until there are news, which it does not get.
+func TestRechecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, "modules: {pep: {rechecks: 0}}\n")
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.Account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		a, bob := b.online("alice@d/1"), b.online("bob@e/1")
+		a.publish("weather", "1", "sun")
+		bob.Send("<iq type='set' id='s' to='alice@d'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='weather' jid='bob@e'/></pubsub></iq>")
+		if got := bob.answer("s"); !matches(got, "subscription='subscribed'") {
+			t.Fatal(got)
+		}
+		a.Send("<presence type='unsubscribed' to='bob@e'/>")
+		for _, xml := range bob.Got() {
+			if matches(xml, "pubsub#event <subscription ") {
+				t.Errorf("looked at: %s", xml)
+			}
+		}
+		if got := b.Metric("stonechat_pep_rechecks_left_total"); got != "1" {
+			t.Errorf("counted: %q", got)
+		}
+		a.publish("weather", "2", "rain")
+		for _, xml := range bob.Got() {
+			if matches(xml, "rain") {
+				t.Errorf("told what it may not see: %s", xml)
 			}
 		}
 	})
@@ -355,15 +383,15 @@ func TestWithoutNodes(t *testing.T) {
 		t.Run(off, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBed(t, "modules: {"+off+": false}\n")
-				b.account("alice@d")
+				b.Account("alice@d")
 				a := b.online("alice@d/r")
-				a.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/></presence>")
-				a.got()
-				a.send("<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+				a.Send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/></presence>")
+				a.Got()
+				a.Send("<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
 				if got := a.answer("1"); !matches(got, "category='account'") || strings.Contains(got, "type='pep'") != (off == "caps") {
 					t.Error(got)
 				}
-				a.got()
+				a.Got()
 				want := "type='error' <service-unavailable"
 				if off == "caps" {
 					want = "type='result'"

@@ -85,7 +85,7 @@ func newPepBed(t *testing.T) *pepBed {
 		return mods
 	})
 	pb.learner = newLearner(pb.bed)
-	pb.account("teacher@d")
+	pb.Account("teacher@d")
 	return pb
 }
 
@@ -98,12 +98,12 @@ func (b *pepBed) teach(wanted ...string) string {
 	}
 	c := capsOf(b.t, xcaps.SHA1, info)
 	p := b.bind("teacher@d/t")
-	defer p.end()
+	defer p.End()
 	b.learner.learn(p, c)
-	if got := p.got(); len(got) == 1 {
+	if got := p.Got(); len(got) == 1 {
 		_, id, _ := strings.Cut(got[0], "id='")
 		id, _, _ = strings.Cut(id, "'")
-		p.send(fmt.Sprintf("<iq to='teacher@d' type='result' id='%s'>%s</iq>", id, info.AppendXML(nil)))
+		p.Send(fmt.Sprintf("<iq to='teacher@d' type='result' id='%s'>%s</iq>", id, info.AppendXML(nil)))
 	}
 	return string(c.AppendXML(nil))
 }
@@ -146,39 +146,39 @@ func TestInterested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
 		owner := jid.MustParse("alice@d")
-		b.account("alice@d", rosterItem("both@d", store.SubscriptionBoth), rosterItem("from@e", store.SubscriptionFrom),
+		b.Account("alice@d", rosterItem("both@d", store.SubscriptionBoth), rosterItem("from@e", store.SubscriptionFrom),
 			rosterItem("to@d", store.SubscriptionTo), rosterItem("none@d", store.SubscriptionNone),
 			store.RosterItem{Contact: jid.MustParse("asks@d"), Hidden: true, In: []byte("<presence/>")})
 		mirror := map[string]store.Subscription{"both@d": store.SubscriptionBoth, "from@e": store.SubscriptionTo, "to@d": store.SubscriptionFrom}
 		tune, mood := b.teach("tune"), b.teach("mood")
 		for _, name := range []string{"alice@d", "both@d", "from@e", "to@d", "none@d", "asks@d", "stranger@d"} {
 			if name != "alice@d" {
-				b.account(name, store.RosterItem{Contact: owner, Subscription: mirror[name]})
+				b.Account(name, store.RosterItem{Contact: owner, Subscription: mirror[name]})
 			}
-			b.bind(name + "/tune").send("<presence><priority>-1</priority>" + tune + "</presence>")
-			b.bind(name + "/mood").send("<presence>" + mood + "</presence>")
-			b.bind(name + "/nothing").send("<presence/>")
-			b.bind(name + "/directed").send("<presence to='alice@d'>" + tune + "</presence>")
+			b.bind(name + "/tune").Send("<presence><priority>-1</priority>" + tune + "</presence>")
+			b.bind(name + "/mood").Send("<presence>" + mood + "</presence>")
+			b.bind(name + "/nothing").Send("<presence/>")
+			b.bind(name + "/directed").Send("<presence to='alice@d'>" + tune + "</presence>")
 			b.bind(name + "/silent")
 		}
 		gone := b.bind("both@d/gone")
-		gone.send("<presence>" + tune + "</presence>")
+		gone.Send("<presence>" + tune + "</presence>")
 		b.interested("alice@d", "tune", "alice@d/tune", "both@d/tune", "both@d/gone", "from@e/tune")
-		gone.send("<presence type='unavailable'/>")
+		gone.Send("<presence type='unavailable'/>")
 		b.interested("alice@d", "tune", "alice@d/tune", "both@d/tune", "from@e/tune")
 		b.interested("alice@d", "mood", "alice@d/mood", "both@d/mood", "from@e/mood")
 		for _, node := range []string{"tun", "tune+notify", "tunes", "", "urn:xmpp:ping"} {
 			b.interested("alice@d", node)
 		}
 		// Nobody who is not in use: it is read.
-		b.account("away@d", rosterItem("both@d", store.SubscriptionFrom), rosterItem("none@d", store.SubscriptionNone))
+		b.Account("away@d", rosterItem("both@d", store.SubscriptionFrom), rosterItem("none@d", store.SubscriptionNone))
 		b.interested("away@d", "tune", "both@d/tune")
 
 		// The subscription ends: nothing more.
 		a := b.bind("alice@d/x")
-		a.send("<presence type='unsubscribed' to='from@e'/>")
+		a.Send("<presence type='unsubscribed' to='from@e'/>")
 		b.interested("alice@d", "tune", "alice@d/tune", "both@d/tune")
-		a.send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='both@d' subscription='remove'/></query></iq>")
+		a.Send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='both@d' subscription='remove'/></query></iq>")
 		b.interested("alice@d", "tune", "alice@d/tune")
 
 		for viewer, want := range map[string]bool{"alice@d/x": true, "both@d": false, "to@d": false, "none@d/tune": false, "asks@d": false, "stranger@d": false} {
@@ -197,10 +197,10 @@ func TestInterested(t *testing.T) {
 func TestSight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
-		bob := b.account("bob@d", rosterItem("alice@d", store.SubscriptionTo), rosterItem("carol@e", store.SubscriptionTo), rosterItem("dora@e", store.SubscriptionNone))
-		alice := b.account("alice@d", rosterItem("bob@d", store.SubscriptionFrom))
-		carol := b.account("carol@e", rosterItem("bob@d", store.SubscriptionFrom))
-		dora := b.account("dora@e", rosterItem("bob@d", store.SubscriptionNone))
+		bob := b.Account("bob@d", rosterItem("alice@d", store.SubscriptionTo), rosterItem("carol@e", store.SubscriptionTo), rosterItem("dora@e", store.SubscriptionNone))
+		alice := b.Account("alice@d", rosterItem("bob@d", store.SubscriptionFrom))
+		carol := b.Account("carol@e", rosterItem("bob@d", store.SubscriptionFrom))
+		dora := b.Account("dora@e", rosterItem("bob@d", store.SubscriptionNone))
 		sees := func(wants ...bool) {
 			t.Helper()
 			for i, owner := range []jid.JID{alice, carol, dora} {
@@ -211,7 +211,7 @@ func TestSight(t *testing.T) {
 		}
 		sees(true, true, false)
 		viewer := b.bind("bob@d/r")
-		viewer.send("<presence>" + b.teach("tune") + "</presence>")
+		viewer.Send("<presence>" + b.teach("tune") + "</presence>")
 		sees(true, true, false)
 		for _, x := range []struct {
 			who, does string
@@ -226,10 +226,10 @@ func TestSight(t *testing.T) {
 			if x.who != "bob@d/r" {
 				p = b.bind(x.who)
 			}
-			p.send(x.does)
+			p.Send(x.does)
 			sees(x.want...)
 			if p != viewer {
-				p.end()
+				p.End()
 				synctest.Wait()
 				sees(x.want...)
 			}
@@ -237,7 +237,7 @@ func TestSight(t *testing.T) {
 		if err := b.DeleteAccount(t.Context(), dora, nil); err != nil {
 			t.Fatal(err)
 		}
-		b.account("dora@e")
+		b.Account("dora@e")
 		sees(false, false, false)
 	})
 }
@@ -246,7 +246,7 @@ func TestSight(t *testing.T) {
 func TestGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
-		alice := b.account("alice@d", rosterItem("bob@d", store.SubscriptionBoth, "Friends", "Servants"), rosterItem("carol@d", store.SubscriptionBoth))
+		alice := b.Account("alice@d", rosterItem("bob@d", store.SubscriptionBoth, "Friends", "Servants"), rosterItem("carol@d", store.SubscriptionBoth))
 		for _, online := range []bool{false, true} {
 			if online {
 				b.online("alice@d/r")
@@ -266,44 +266,44 @@ func TestGroups(t *testing.T) {
 func TestComing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
-		b.account("alice@d", rosterItem("both@e", store.SubscriptionBoth), rosterItem("to@d", store.SubscriptionTo),
+		b.Account("alice@d", rosterItem("both@e", store.SubscriptionBoth), rosterItem("to@d", store.SubscriptionTo),
 			rosterItem("from@d", store.SubscriptionFrom), rosterItem("none@d", store.SubscriptionNone), rosterItem("x@far", store.SubscriptionBoth))
 		for _, name := range []string{"both@e", "to@d", "from@d", "none@d"} {
-			b.account(name)
+			b.Account(name)
 		}
 		tune, all, none := b.teach("tune"), b.teach("tune", "mood"), b.teach()
 		a := b.bind("alice@d/r")
 		b.tells()
-		a.send("<presence>" + tune + "</presence>")
+		a.Send("<presence>" + tune + "</presence>")
 		b.tells("tune of alice@d to alice@d/r", "tune of both@e to alice@d/r", "tune of to@d to alice@d/r")
 		for _, again := range []string{"<status>x</status>" + tune, tune, "", none, tune, "<show>away</show>"} {
-			a.send("<presence>" + again + "</presence>")
+			a.Send("<presence>" + again + "</presence>")
 			b.tells()
 		}
 		// It asks for one thing more: for that alone there is news.
-		a.send("<presence>" + all + "</presence>")
+		a.Send("<presence>" + all + "</presence>")
 		b.tells("mood of alice@d to alice@d/r", "mood of both@e to alice@d/r", "mood of to@d to alice@d/r")
-		a.send("<presence type='unavailable'/>")
-		a.send("<presence/>")
+		a.Send("<presence type='unavailable'/>")
+		a.Send("<presence/>")
 		b.tells() // it announces nothing now
-		a.send("<presence>" + tune + "</presence>")
+		a.Send("<presence>" + tune + "</presence>")
 		b.tells("tune of alice@d to alice@d/r", "tune of both@e to alice@d/r", "tune of to@d to alice@d/r")
 
 		// Another one of the account, whose capabilities nobody knows yet.
 		other := b.bind("alice@d/other")
 		info := infoOf("mood+notify")
 		c := capsOf(t, xcaps.SHA1, info)
-		other.send("<presence>" + string(c.AppendXML(nil)) + "</presence>")
+		other.Send("<presence>" + string(c.AppendXML(nil)) + "</presence>")
 		b.tells()
 		var id string
-		for _, xml := range other.got() {
+		for _, xml := range other.Got() {
 			if m := question.FindStringSubmatch(xml); m != nil {
 				id = m[2]
 			}
 		}
 		// While it is asked, it says two more things: the last of them counts, and is asked next.
-		other.send("<presence>" + tune + "</presence><presence>" + all + "</presence>")
-		other.got()
+		other.Send("<presence>" + tune + "</presence><presence>" + all + "</presence>")
+		other.Got()
 		other.says(id, info)
 		b.tells("mood of alice@d to alice@d/other", "mood of both@e to alice@d/other", "mood of to@d to alice@d/other",
 			"tune of alice@d to alice@d/other", "tune of both@e to alice@d/other", "tune of to@d to alice@d/other")
@@ -314,23 +314,23 @@ func TestComing(t *testing.T) {
 func TestComingByRoster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
-		b.account("alice@d")
-		b.account("bob@e")
+		b.Account("alice@d")
+		b.Account("bob@e")
 		all, none := b.teach("tune", "mood"), b.teach()
 		a, silent, c := b.bind("alice@d/r"), b.bind("alice@d/silent"), b.bind("bob@e/r")
-		a.send("<presence>" + all + "</presence>")
-		c.send("<presence>" + none + "</presence>")
-		silent.send("<presence/>")
+		a.Send("<presence>" + all + "</presence>")
+		c.Send("<presence>" + none + "</presence>")
+		silent.Send("<presence/>")
 		b.tells("mood of alice@d to alice@d/r", "tune of alice@d to alice@d/r")
-		a.send("<presence type='subscribe' to='bob@e'/>")
+		a.Send("<presence type='subscribe' to='bob@e'/>")
 		b.tells()
-		c.send("<presence type='subscribed' to='alice@d'/>")
+		c.Send("<presence type='subscribed' to='alice@d'/>")
 		b.tells("mood of bob@e to alice@d/r", "tune of bob@e to alice@d/r")
 		b.interested("bob@e", "tune", "alice@d/r")
-		c.send("<presence type='subscribe' to='alice@d'/>")
-		a.send("<presence type='subscribed' to='bob@e'/>")
+		c.Send("<presence type='subscribe' to='alice@d'/>")
+		a.Send("<presence type='subscribed' to='bob@e'/>")
 		b.tells() // bob asks for nothing
-		a.send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='bob@e' name='B'><group>g</group></item></query></iq>")
+		a.Send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='bob@e' name='B'><group>g</group></item></query></iq>")
 		b.tells()
 	})
 }
@@ -359,7 +359,7 @@ func (f *far) Take(t *server.Turn, s *stanza.Stanza) error {
 func TestElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
-		b.account("alice@d", rosterItem("x@far", store.SubscriptionBoth), rosterItem("y@far", store.SubscriptionTo), rosterItem("z@far", store.SubscriptionNone),
+		b.Account("alice@d", rosterItem("x@far", store.SubscriptionBoth), rosterItem("y@far", store.SubscriptionTo), rosterItem("z@far", store.SubscriptionNone),
 			rosterItem("w@far", store.SubscriptionFrom))
 		info := infoOf("tune+notify")
 		place := &far{info: info}
@@ -402,19 +402,19 @@ func TestElsewhere(t *testing.T) {
 
 		// y may see alice from now on; then x may not any more.
 		says("y@far", " type='subscribe'/>")
-		a.send("<presence type='subscribed' to='y@far'/>")
+		a.Send("<presence type='subscribed' to='y@far'/>")
 		b.tells("tune of alice@d to y@far/1")
 		b.interested("alice@d", "tune", "x@far/2", "y@far/1")
-		a.send("<presence type='unsubscribed' to='x@far'/>")
+		a.Send("<presence type='unsubscribed' to='x@far'/>")
 		b.interested("alice@d", "tune", "y@far/1")
-		a.send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='y@far' subscription='remove'/></query></iq>")
+		a.Send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='y@far' subscription='remove'/></query></iq>")
 		b.interested("alice@d", "tune")
 		says("x@far/4", announces)
 		b.tells("tune of alice@d to x@far/4")
 		if err := b.DeleteAccount(t.Context(), jid.MustParse("alice@d"), nil); err != nil {
 			t.Fatal(err)
 		}
-		b.account("alice@d", rosterItem("x@far", store.SubscriptionBoth))
+		b.Account("alice@d", rosterItem("x@far", store.SubscriptionBoth))
 		b.interested("alice@d", "tune")
 	})
 }
@@ -424,9 +424,9 @@ func TestElsewhere(t *testing.T) {
 func TestVeil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPepBed(t)
-		b.account("alice@d", rosterItem("bob@d", store.SubscriptionFrom), rosterItem("carol@d", store.SubscriptionTo))
+		b.Account("alice@d", rosterItem("bob@d", store.SubscriptionFrom), rosterItem("carol@d", store.SubscriptionTo))
 		for _, name := range []string{"open@d", "bob@d", "carol@d", "mallory@d"} {
-			b.account(name)
+			b.Account(name)
 		}
 		const pubsub = "<iq type='TYPE' id='1' to='TO'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='x'/></pubsub></iq>"
 		const items = "<iq type='get' id='1' to='TO'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>"
@@ -454,9 +454,9 @@ func TestVeil(t *testing.T) {
 			{"mallory@d/r", info, "", "d", "category='server' category='pubsub' type='pep'"},
 		} {
 			p := b.bind(x.who)
-			p.send(strings.NewReplacer("TYPE", x.typ, "TO", x.to).Replace(x.ask))
+			p.Send(strings.NewReplacer("TYPE", x.typ, "TO", x.to).Replace(x.ask))
 			p.gets(x.want)
-			p.end()
+			p.End()
 		}
 	})
 }

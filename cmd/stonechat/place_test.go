@@ -61,10 +61,10 @@ func TestGatewayContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
 		g := b.gateway("sms.d")
-		alice, phone := b.account("alice@d"), jid.MustParse("49123@sms.d")
+		alice, phone := b.Account("alice@d"), jid.MustParse("49123@sms.d")
 		a := b.online("alice@d/1")
 
-		a.send("<presence to='49123@sms.d/x' type='subscribe'/>")
+		a.Send("<presence to='49123@sms.d/x' type='subscribe'/>")
 		g.gets(t, "<presence from='alice@d' to='49123@sms.d' type='subscribe'")
 		a.gets("ask='subscribe'")
 		b.from("<presence xmlns='jabber:client' from='49123@sms.d' to='alice@d' type='subscribed'/>")
@@ -74,7 +74,7 @@ func TestGatewayContact(t *testing.T) {
 
 		b.from("<presence xmlns='jabber:client' from='49123@sms.d' to='alice@d' type='subscribe'/>")
 		a.gets("type='subscribe' from='49123@sms.d'")
-		a.send("<presence to='49123@sms.d' type='subscribed'/>")
+		a.Send("<presence to='49123@sms.d' type='subscribed'/>")
 		g.gets(t, "from='alice@d' type='subscribed'", "<presence from='alice@d/1' to='49123@sms.d'")
 		a.gets("subscription='both'")
 		if it := b.item(alice, phone); it.Subscription != store.SubscriptionBoth {
@@ -82,16 +82,16 @@ func TestGatewayContact(t *testing.T) {
 		}
 
 		// What alice says of herself comes to it; her next session asks how it is.
-		a.send("<presence><status>lunch</status></presence>")
+		a.Send("<presence><status>lunch</status></presence>")
 		g.gets(t, "from='alice@d/1' to='49123@sms.d' lunch")
 		b.from("<presence xmlns='jabber:client' from='49123@sms.d' to='alice@d' type='probe'/>")
 		g.gets(t, "from='alice@d/1' to='49123@sms.d' lunch")
-		a.got()
+		a.Got()
 		second := b.online("alice@d/2")
 		g.gets(t, "from='alice@d/2' to='49123@sms.d'", "from='alice@d/2' type='probe'")
-		second.end()
+		second.End()
 		g.gets(t, "from='alice@d/2' type='unavailable'")
-		a.end()
+		a.End()
 		g.gets(t, "from='alice@d/1' type='unavailable'")
 		b.from("<presence xmlns='jabber:client' from='49123@sms.d' to='alice@d' type='probe'/>")
 		g.gets(t, "<presence from='alice@d' to='49123@sms.d' type='unavailable'")
@@ -102,7 +102,7 @@ func TestGatewayContact(t *testing.T) {
 
 		a = b.online("alice@d/1")
 		g.gets(t, "from='alice@d/1'", "type='probe'")
-		a.send("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='49123@sms.d' subscription='remove'/></query></iq>")
+		a.Send("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='49123@sms.d' subscription='remove'/></query></iq>")
 		g.mu.Lock()
 		all := strings.Join(g.took, "\n")
 		g.mu.Unlock()
@@ -122,14 +122,14 @@ func TestRoomAsks(t *testing.T) {
 		b := newBed(t, "")
 		g, far := b.gateway("irc.d"), b.gateway(server.Elsewhere)
 		b.gateway("sms.d")
-		b.account("alice@d")
-		b.account("bob@d")
+		b.Account("alice@d")
+		b.Account("bob@d")
 		a := b.online("alice@d/1")
 		n := 0
 		asks := func(from string) (reached bool) {
 			n++
 			b.from(fmt.Sprintf("<iq xmlns='jabber:client' from='%s' to='alice@d/1' type='get' id='%d'><ping xmlns='urn:xmpp:ping'/></iq>", from, n))
-			got := a.got()
+			got := a.Got()
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.took = nil
@@ -138,10 +138,10 @@ func TestRoomAsks(t *testing.T) {
 		if asks("room@irc.d/bob") {
 			t.Error("a room that alice is not in reaches her")
 		}
-		a.send("<presence to='room@irc.d/alice'/><presence to='room@example.net/alice'/>")
+		a.Send("<presence to='room@irc.d/alice'/><presence to='room@example.net/alice'/>")
 		g.gets(t, "from='alice@d/1' to='room@irc.d/alice'")
 		far.gets(t, "from='alice@d/1' to='room@example.net/alice'")
-		a.got()
+		a.Got()
 		for from, want := range map[string]bool{
 			"room@irc.d/bob": true, "room@irc.d/alice": true, "room@irc.d": true, "bob%room@irc.d": true, "irc.d": true,
 			"room@example.net/bob": true, "room@example.net": true, "bob@example.net": false, "example.net": false,
@@ -151,14 +151,14 @@ func TestRoomAsks(t *testing.T) {
 				t.Errorf("%s reaches her: %v", from, got)
 			}
 		}
-		a.send("<presence to='room@irc.d/alice' type='unavailable'/>")
-		a.got()
+		a.Send("<presence to='room@irc.d/alice' type='unavailable'/>")
+		a.Got()
 		if asks("room@irc.d/bob") {
 			t.Error("a room that alice has left reaches her")
 		}
 		// An account is no room.
-		a.send("<presence to='bob@d/1'/>")
-		a.got()
+		a.Send("<presence to='bob@d/1'/>")
+		a.Got()
 		if asks("bob@d/2") || !asks("bob@d/1") {
 			t.Error("presence to one session lets another ask")
 		}
@@ -172,21 +172,11 @@ func TestGuests(t *testing.T) {
 		room := b.gateway("rooms.d")
 		b.gateway("away.d")
 		far := b.gateway(server.Elsewhere)
-		alice := b.account("alice@d")
+		alice := b.Account("alice@d")
 		a := b.online("alice@d/1")
 
-		full := jid.MustParse("guest@d/r")
-		g := &peer{b: b, st: &memory{account: full.Bare()}}
-		g.st.resumed.L = &g.st.mu
-		turn := b.NewTurn()
-		var err error
-		g.se, err = b.BindGuest(t.Context(), turn, g.st, full.Bare(), full.Resource(), "")
-		turn.End()
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.in = elements(t, nil)
-		g.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+		g := &peer{b.Guest("guest@d/r"), b}
+		g.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
 		g.gets("type='result' id='r'", "from='guest@d/r'")
 
 		for _, c := range []struct{ sent, told string }{
@@ -210,8 +200,8 @@ func TestGuests(t *testing.T) {
 			{"<iq type='set' to='alice@d' id='i'><q xmlns='u:q'/></iq>", "not-allowed"},
 			{"<iq type='get' to='d' id='i'><ping xmlns='urn:xmpp:ping'/></iq>", "type='result'"},
 		} {
-			g.send(c.sent)
-			got := strings.Join(g.got(), "")
+			g.Send(c.sent)
+			got := strings.Join(g.Got(), "")
 			if c.told == "" && got != "" || !strings.Contains(got, c.told) {
 				t.Errorf("%s: told %q, want %q", c.sent, got, c.told)
 			}
@@ -221,16 +211,16 @@ func TestGuests(t *testing.T) {
 		far.gets(t)
 
 		// Nobody has a guest for a contact.
-		a.send("<presence to='guest@d' type='subscribe'/>")
+		a.Send("<presence to='guest@d' type='subscribe'/>")
 		a.gets("ask='subscribe'", "type='unsubscribed' from='guest@d'", "subscription='none'")
 		b.from("<presence xmlns='jabber:client' from='alice@d' to='guest@d' type='subscribed'/>")
 		g.gets()
-		if it := b.item(alice, full.Bare()); it.Subscription != store.SubscriptionNone || it.Ask {
+		if it := b.item(alice, jid.MustParse("guest@d")); it.Subscription != store.SubscriptionNone || it.Ask {
 			t.Errorf("%+v", it)
 		}
-		g.end()
+		g.End()
 		room.gets(t, "from='guest@d/r' to='room@rooms.d/guest' type='unavailable'")
-		a.send("<message to='guest@d' type='chat' id='late'><body>hi</body></message>")
+		a.Send("<message to='guest@d' type='chat' id='late'><body>hi</body></message>")
 		a.gets("id='late' service-unavailable")
 	})
 }

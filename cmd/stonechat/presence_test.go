@@ -25,64 +25,64 @@ func TestPresenceConverges(t *testing.T) {
 	for name, act := range map[string]func(b *bed, a *peer){
 		"updates": func(_ *bed, a *peer) {
 			for i := range 5 {
-				a.feed(fmt.Sprintf("<presence><status>%d</status></presence>", i))
+				a.Feed(fmt.Sprintf("<presence><status>%d</status></presence>", i))
 			}
 		},
 		"goes": func(_ *bed, a *peer) {
-			a.feed("<presence><status>last</status></presence><presence type='unavailable'/>")
+			a.Feed("<presence><status>last</status></presence><presence type='unavailable'/>")
 		},
-		"is ended": func(_ *bed, a *peer) { a.end() },
+		"is ended": func(_ *bed, a *peer) { a.End() },
 		"says and is ended": func(_ *bed, a *peer) {
 			var all sync.WaitGroup
-			all.Go(func() { a.feed("<presence><status>last</status></presence><presence to='carol@d'/>") })
-			all.Go(a.end)
+			all.Go(func() { a.Feed("<presence><status>last</status></presence><presence to='carol@d'/>") })
+			all.Go(a.End)
 			all.Wait()
 		},
 		"cancels": func(_ *bed, a *peer) {
-			a.feed("<presence type='unsubscribed' to='bob@e'/><presence><status>secret</status></presence>")
+			a.Feed("<presence type='unsubscribed' to='bob@e'/><presence><status>secret</status></presence>")
 		},
 		"cancels elsewhere": func(b *bed, a *peer) {
 			other := b.bind("alice@d/other")
 			var all sync.WaitGroup
-			all.Go(func() { a.feed("<presence><status>1</status></presence><presence><status>2</status></presence>") })
-			all.Go(func() { other.feed("<presence type='unsubscribed' to='bob@e'/>") })
+			all.Go(func() { a.Feed("<presence><status>1</status></presence><presence><status>2</status></presence>") })
+			all.Go(func() { other.Feed("<presence type='unsubscribed' to='bob@e'/>") })
 			all.Wait()
 			synctest.Wait()
-			other.end()
+			other.End()
 		},
 		"removes": func(b *bed, a *peer) {
 			other := b.bind("alice@d/other")
 			var all sync.WaitGroup
-			all.Go(func() { a.feed("<presence><status>1</status></presence><presence><status>2</status></presence>") })
+			all.Go(func() { a.Feed("<presence><status>1</status></presence><presence><status>2</status></presence>") })
 			all.Go(func() {
-				other.feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+				other.Feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
 			})
 			all.Wait()
 			synctest.Wait()
-			other.end()
+			other.End()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBed(t, "")
-				b.account("alice@d", append(crowd(), both(bob))...)
-				b.account("bob@e", both(alice))
-				b.account("carol@d")
+				b.Account("alice@d", append(crowd(), both(bob))...)
+				b.Account("bob@e", both(alice))
+				b.Account("carol@d")
 				for range rounds(60) {
 					// Each round begins with what may have been cancelled.
 					restore(b, alice, both(bob))
 					restore(b, bob, both(alice))
 					a, c := b.online("alice@d/r"), b.online("carol@d/r")
-					a.send("<presence to='carol@d/r'/>")
+					a.Send("<presence to='carol@d/r'/>")
 					w := b.bind("bob@e/r")
 					var all sync.WaitGroup
 					all.Go(func() { act(b, a) })
-					all.Go(func() { w.feed("<presence/>") })
+					all.Go(func() { w.Feed("<presence/>") })
 					all.Wait()
 					synctest.Wait()
-					now := a.se.Presence()
+					now := a.Session.Presence()
 					may := b.item(alice, bob).Subscription&store.SubscriptionFrom != 0
-					seen := last(w.got(), "alice@d/r")
+					seen := last(w.Got(), "alice@d/r")
 					switch shown := seen != "" && !matches(seen, "type='unavailable'"); {
 					case shown && (!now.Available || !may):
 						t.Fatalf("bob sees %s; available %v, may see it %v", seen, now.Available, may)
@@ -91,11 +91,11 @@ func TestPresenceConverges(t *testing.T) {
 					case !shown && now.Available && may:
 						t.Fatalf("bob does not see %s: %s", now.Stanza, seen)
 					}
-					if seen := last(c.got(), "alice@d/r"); !now.Available && !matches(seen, "type='unavailable'") {
+					if seen := last(c.Got(), "alice@d/r"); !now.Available && !matches(seen, "type='unavailable'") {
 						t.Fatalf("carol sees %s", seen)
 					}
 					for _, p := range []*peer{a, c, w} {
-						p.end()
+						p.End()
 					}
 					synctest.Wait()
 				}
@@ -115,12 +115,12 @@ func crowd() (all []store.RosterItem) {
 // restore writes a contact as it was; the account is not in use.
 func restore(b *bed, account jid.JID, it store.RosterItem) {
 	b.t.Helper()
-	r, err := b.store.Roster(b.t.Context(), account)
+	r, err := b.Disk.Roster(b.t.Context(), account)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	it.Version = r.Version + 1
-	if err := b.store.Commit(store.SetRosterItem{User: account, Item: it}).Wait(b.t.Context()); err != nil {
+	if err := b.Disk.Commit(store.SetRosterItem{User: account, Item: it}).Wait(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -151,13 +151,13 @@ func TestPresenceMeetsChanges(t *testing.T) {
 		return store.RosterItem{Contact: jid.MustParse(j), Subscription: s}
 	}
 	for name, happens := range map[string]func(a, other *peer){
-		"bob is not to see it any more": func(_, other *peer) { other.feed("<presence type='unsubscribed' to='bob@e'/>") },
+		"bob is not to see it any more": func(_, other *peer) { other.Feed("<presence type='unsubscribed' to='bob@e'/>") },
 		"bob is removed": func(_, other *peer) {
-			other.feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+			other.Feed("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
 		},
 		"the session ends": func(a, _ *peer) {
-			go a.end() // it comes to wait for carol's account
-			for a.se.Presence().Available {
+			go a.End() // it comes to wait for carol's account
+			for a.Session.Presence().Available {
 				runtime.Gosched()
 			}
 		},
@@ -165,26 +165,26 @@ func TestPresenceMeetsChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBed(t, "")
-				alice := b.account("alice@d", contact("carol@d", store.SubscriptionFrom))
-				bob := b.account("bob@e")
-				b.account("carol@d")
+				alice := b.Account("alice@d", contact("carol@d", store.SubscriptionFrom))
+				bob := b.Account("bob@e")
+				b.Account("carol@d")
 				for range rounds(30) {
 					restore(b, alice, contact("bob@e", store.SubscriptionFrom))
 					restore(b, bob, contact("alice@d", store.SubscriptionTo))
 					a, other, c, w := b.online("alice@d/r"), b.bind("alice@d/other"), b.online("carol@d/r"), b.online("bob@e/r")
 					var once sync.Once
-					c.st.queued = func(xml string) {
+					c.Stream.OnQueue = func(xml string) {
 						if statusOf(xml) != "secret" {
 							return
 						}
 						once.Do(func() { happens(a, other) })
 					}
-					a.send("<presence><status>secret</status></presence>")
-					if seen := last(w.got(), "alice@d/r"); !matches(seen, "type='unavailable'") {
+					a.Send("<presence><status>secret</status></presence>")
+					if seen := last(w.Got(), "alice@d/r"); !matches(seen, "type='unavailable'") {
 						t.Fatalf("bob sees %s", seen)
 					}
 					for _, p := range []*peer{a, other, c, w} {
-						p.end()
+						p.End()
 					}
 					synctest.Wait()
 				}
@@ -197,25 +197,25 @@ func TestPresenceMeetsChanges(t *testing.T) {
 func TestBindingSessionSeesPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		b.account("alice@d")
-		b.account("bob@e")
+		b.Account("alice@d")
+		b.Account("bob@e")
 		for range rounds(50) {
 			a := b.online("alice@d/r")
 			var w *peer
 			var all sync.WaitGroup
-			all.Go(func() { a.feed("<presence to='bob@e/r'><status>1</status></presence>") })
+			all.Go(func() { a.Feed("<presence to='bob@e/r'><status>1</status></presence>") })
 			all.Go(func() { w = b.bind("bob@e/r") })
 			all.Wait()
 			synctest.Wait()
-			first := last(w.got(), "alice@d/r")
-			a.send("<presence to='bob@e/r'><status>2</status></presence>")
+			first := last(w.Got(), "alice@d/r")
+			a.Send("<presence to='bob@e/r'><status>2</status></presence>")
 			w.gets("<status>2</status>")
-			a.end()
+			a.End()
 			w.gets("type='unavailable' from='alice@d/r'")
 			if first != "" && statusOf(first) != "1" {
 				t.Errorf("%s", first)
 			}
-			w.end()
+			w.End()
 			synctest.Wait()
 		}
 	})
@@ -228,9 +228,9 @@ func TestProbes(t *testing.T) {
 		seen := func(j string) store.RosterItem {
 			return store.RosterItem{Contact: jid.MustParse(j), Subscription: store.SubscriptionFrom}
 		}
-		b.account("juliet@d", seen("romeo@e"), seen("nobody@far"))
-		b.account("romeo@e")
-		b.account("mercutio@e")
+		b.Account("juliet@d", seen("romeo@e"), seen("nobody@far"))
+		b.Account("romeo@e")
+		b.Account("mercutio@e")
 		romeo, mercutio := b.online("romeo@e/r"), b.online("mercutio@e/r")
 		const no = "<presence type='unsubscribed' from='juliet@d' to='mercutio@e'"
 		for _, step := range []struct {
@@ -241,22 +241,22 @@ func TestProbes(t *testing.T) {
 			{"juliet@d/a", []string{"type='unavailable' from='juliet@d/a' to='romeo@e/r'"}},
 			{"nobody@d", nil}, // "unsubscribed", which changes nothing
 		} {
-			romeo.send("<presence type='probe' to='" + step.to + "'/>")
+			romeo.Send("<presence type='probe' to='" + step.to + "'/>")
 			romeo.gets(step.romeo...)
 		}
 		a, quiet := b.online("juliet@d/a"), b.bind("juliet@d/quiet")
 		c := b.bind("juliet@d/c")
-		c.send("<presence><priority>-1</priority></presence>")
-		romeo.got()
+		c.Send("<presence><priority>-1</priority></presence>")
+		romeo.Got()
 		b.spy.forget()
 		for to, want := range map[string][]string{
 			"juliet@d":       {"from='juliet@d/a' to='romeo@e/r'", "from='juliet@d/c' <priority>-1"},
 			"juliet@d/c":     {"from='juliet@d/c' to='romeo@e/r' <priority>-1"},
 			"juliet@d/quiet": {"type='unavailable' from='juliet@d/quiet' to='romeo@e/r'"},
 		} {
-			romeo.send("<presence type='probe' to='" + to + "'/>")
+			romeo.Send("<presence type='probe' to='" + to + "'/>")
 			romeo.gets(want...)
-			mercutio.send("<presence type='probe' to='" + to + "'/>")
+			mercutio.Send("<presence type='probe' to='" + to + "'/>")
 			mercutio.gets()
 			if !b.spy.saw(no) {
 				t.Errorf("no answer to a stranger's probe of %s", to)
@@ -264,14 +264,14 @@ func TestProbes(t *testing.T) {
 			b.spy.forget()
 		}
 		for _, p := range []*peer{a, quiet, c} {
-			for _, xml := range p.got() {
+			for _, xml := range p.Got() {
 				if matches(xml, "type='probe'") {
-					t.Errorf("%s got %s", p.se.JID, xml)
+					t.Errorf("%s got %s", p.Session.JID, xml)
 				}
 			}
 		}
 		// One's own resources see each other.
-		quiet.send("<presence type='probe' to='juliet@d/a'/>")
+		quiet.Send("<presence type='probe' to='juliet@d/a'/>")
 		quiet.gets("from='juliet@d/a' to='juliet@d/quiet'")
 	})
 }

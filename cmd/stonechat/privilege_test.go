@@ -56,10 +56,10 @@ const privateXML = "<query xmlns='jabber:iq:private'><a xmlns='u:a'/></query>"
 func TestPrivilegesRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, privileged)
-		b.account("alice@d")
-		b.account("bob@d")
-		b.account("eve@e")
-		b.account("mallory@e")
+		b.Account("alice@d")
+		b.Account("bob@d")
+		b.Account("eve@e")
+		b.Account("mallory@e")
 		a, mallory := b.online("alice@d/1"), b.online("mallory@e/1")
 		all := []string{"all.d", "some.d", "none.d", "other.e"}
 		gates := map[string]*gateway{}
@@ -104,12 +104,12 @@ func TestPrivilegesRefused(t *testing.T) {
 			for _, name := range append(all, "x@all.d", "all.d/r", "elsewhere", "mallory@e/1") {
 				from := b.bystander(gates, name)
 				b.from(fmt.Sprintf(x.xml, name))
-				got := strings.Join(append(from.got(), mallory.got()...), "\n")
+				got := strings.Join(append(from.got(), mallory.Got()...), "\n")
 				refused := strings.Contains(got, "<forbidden") || strings.Contains(got, "<service-unavailable")
 				if may := strings.Contains(" "+x.may+" ", " "+name+" "); may == refused || !may && strings.Contains(got, "result") {
 					t.Errorf("%s by %s: %s", x.what, name, got)
 				}
-				a.got()
+				a.Got()
 			}
 		}
 	})
@@ -158,7 +158,7 @@ func TestPrivilegesAnnounced(t *testing.T) {
 		}
 		all.gets(t, "access='roster' type='get' access='message' type='none' ns='http://jabber.org/protocol/pubsub' type='none' ns='urn:xmpp:ping' type='get' access='presence' type='none'")
 		none.gets(t, "access='message' type='outgoing'")
-		b.account("alice@d")
+		b.Account("alice@d")
 		b.from(forwardedMessage("all.d", "d", "alice@d", "to='alice@d'><body>x</body>"))
 		all.gets(t, "type='error' <forbidden")
 	})
@@ -168,8 +168,8 @@ func TestPrivilegesAnnounced(t *testing.T) {
 func TestPrivilegedMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, privileged+"modules: {mam: {default: always}}\n")
-		b.account("alice@d")
-		b.account("bob@d")
+		b.Account("alice@d")
+		b.Account("bob@d")
 		all := b.joined("all.d")
 		all.got()
 		bob := b.online("bob@d/1")
@@ -178,17 +178,17 @@ func TestPrivilegedMessage(t *testing.T) {
 		b.from(forwardedMessage("all.d", "d", "alice@d", "to='bob@d' type='chat' id='1'><body>one</body>"))
 		bob.gets("from='alice@d' id='1' one")
 		a := b.online("alice@d/1")
-		a.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+		a.Send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
 		all.got()
-		a.got()
+		a.Got()
 		b.from(forwardedMessage("all.d", "d", "alice@d", "to='x@all.d' type='chat' id='2'><body>two</body><stanza-id xmlns='urn:xmpp:sid:0' by='alice@d' id='forged'/>"))
 		all.gets(t, "<message from='alice@d' to='x@all.d' id='2' two")
-		copies := a.got()
+		copies := a.Got()
 		if len(copies) != 1 || !matches(copies[0], "<sent <forwarded from='alice@d' to='x@all.d' two") || !matches(copies[0], "<stanza-id by='alice@d'") || strings.Contains(copies[0], "forged") {
 			t.Errorf("copies: %s", copies)
 		}
-		a.send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")
-		if got := strings.Join(a.got(), "\n"); !strings.Contains(got, "one") || !strings.Contains(got, "two") {
+		a.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		if got := strings.Join(a.Got(), "\n"); !strings.Contains(got, "one") || !strings.Contains(got, "two") {
 			t.Errorf("archive: %s", got)
 		}
 		// An error of it comes to the account, not to the component.
@@ -209,7 +209,7 @@ func TestPrivilegedMessage(t *testing.T) {
 func TestPrivilegedRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, privileged)
-		b.account("alice@d")
+		b.Account("alice@d")
 		all := b.joined("all.d")
 		all.got()
 		elsewhere := b.gateway("elsewhere")
@@ -249,7 +249,7 @@ func TestPrivilegedRequest(t *testing.T) {
 func TestPrivilegedRoster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, privileged)
-		alice := b.account("alice@d", store.RosterItem{Contact: jid.MustParse("bob@d"), Name: "Bob"})
+		alice := b.Account("alice@d", store.RosterItem{Contact: jid.MustParse("bob@d"), Name: "Bob"})
 		a := b.online("alice@d/1")
 		all, some := b.joined("all.d"), b.joined("some.d")
 		all.got()
@@ -268,11 +268,11 @@ func TestPrivilegedRoster(t *testing.T) {
 			t.Errorf("%+v", it)
 		}
 		// Nor by the account itself.
-		a.send("<iq type='set' id='4'><query xmlns='jabber:iq:roster'><item jid='z@all.d' subscription='both'/></query></iq>")
+		a.Send("<iq type='set' id='4'><query xmlns='jabber:iq:roster'><item jid='z@all.d' subscription='both'/></query></iq>")
 		all.gets(t, "type='set' from='alice@d' jid='z@all.d' subscription='none'")
-		a.got()
+		a.Got()
 		// A change of somebody who is away is told, too.
-		a.end()
+		a.End()
 		all.got()
 		b.from("<iq xmlns='jabber:client' from='all.d' to='alice@d' type='set' id='5'><query xmlns='jabber:iq:roster'><item jid='x@all.d' subscription='remove'/></query></iq>")
 		if got := strings.Join(all.got(), "\n"); !matches(got, "jid='x@all.d' subscription='remove'") || !strings.Contains(got, "id='5'") {
@@ -286,9 +286,9 @@ func TestPrivilegedPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, privileged)
 		friend := store.RosterItem{Contact: jid.MustParse("romeo@elsewhere"), Subscription: store.SubscriptionBoth}
-		b.account("alice@d", friend, store.RosterItem{Contact: jid.MustParse("bob@d"), Subscription: store.SubscriptionTo})
-		b.account("bob@d", friend, store.RosterItem{Contact: jid.MustParse("alice@d"), Subscription: store.SubscriptionFrom})
-		b.account("eve@e", friend)
+		b.Account("alice@d", friend, store.RosterItem{Contact: jid.MustParse("bob@d"), Subscription: store.SubscriptionTo})
+		b.Account("bob@d", friend, store.RosterItem{Contact: jid.MustParse("alice@d"), Subscription: store.SubscriptionFrom})
+		b.Account("eve@e", friend)
 		b.gateway("elsewhere")
 		all, some := b.joined("all.d"), b.joined("some.d")
 		all.got()
@@ -297,7 +297,7 @@ func TestPrivilegedPresence(t *testing.T) {
 		for _, g := range []*gateway{all, some} {
 			g.gets(t, "<presence from='alice@d/1'")
 		}
-		a.send("<presence><show>away</show></presence>")
+		a.Send("<presence><show>away</show></presence>")
 		all.gets(t) // nobody here sees her
 		some.gets(t)
 		b.from("<presence xmlns='jabber:client' from='romeo@elsewhere/1' to='alice@d'><show>dnd</show></presence>")
@@ -309,7 +309,7 @@ func TestPrivilegedPresence(t *testing.T) {
 		bob := b.online("bob@d/1")
 		all.gets(t, "<presence from='bob@d/1' to='all.d'")
 		some.gets(t, "<presence from='bob@d/1' to='some.d'")
-		bob.send("<presence><show>chat</show></presence>")
+		bob.Send("<presence><show>chat</show></presence>")
 		all.gets(t, "<presence from='bob@d/1' to='all.d' chat")
 		some.gets(t)
 		// Who comes later is told all of it.
@@ -322,8 +322,8 @@ func TestPrivilegedPresence(t *testing.T) {
 				t.Errorf("no %s in %s", want, got)
 			}
 		}
-		a.send("<presence type='unavailable'/>")
-		bob.end()
+		a.Send("<presence type='unavailable'/>")
+		bob.End()
 		b.from("<presence xmlns='jabber:client' from='romeo@elsewhere/1' to='alice@d' type='unavailable'/>")
 		b.from("<presence xmlns='jabber:client' from='romeo@elsewhere/1' to='bob@d' type='unavailable'/>")
 		all.gets(t, "from='alice@d/1' type='unavailable'", "from='bob@d/1' type='unavailable'", "from='romeo@elsewhere/1' type='unavailable'")

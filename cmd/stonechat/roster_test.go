@@ -20,8 +20,8 @@ var verOf = regexp.MustCompile(`\bver='([^']*)'`)
 // asks sends a roster request with a version and returns the answer and the pushes behind it.
 func (p *peer) asks(ver string) (answer string, pushes []string) {
 	p.b.t.Helper()
-	p.send("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver='" + ver + "'/></iq>")
-	got := p.got()
+	p.Send("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver='" + ver + "'/></iq>")
+	got := p.Got()
 	if len(got) == 0 || !matches(got[0], "<iq type='result' id='v'") {
 		p.b.t.Fatalf("no answer, or not first: %s", got)
 	}
@@ -36,12 +36,12 @@ func setItem(n int, name string) string {
 func TestRosterVersions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		alice := b.account("alice@d")
+		alice := b.Account("alice@d")
 		p := b.bind("alice@d/a")
 		for i := range 6 {
-			p.send(setItem(i, "old"))
+			p.Send(setItem(i, "old"))
 		}
-		p.got()
+		p.Got()
 		whole, _ := p.asks("")
 		old := verOf.FindStringSubmatch(whole)[1]
 		if strings.Count(whole, "<item") != 6 {
@@ -53,13 +53,13 @@ func TestRosterVersions(t *testing.T) {
 			t.Errorf("current: %s %s", answer, pushes)
 		}
 		// A live push has the version that is current then.
-		p.send(setItem(4, "new"))
-		live := p.got()
+		p.Send(setItem(4, "new"))
+		live := p.Got()
 		if len(live) != 2 {
 			t.Fatalf("%s", live)
 		}
-		p.send(setItem(1, "never seen") + setItem(1, "new"))
-		p.got()
+		p.Send(setItem(1, "never seen") + setItem(1, "new"))
+		p.Got()
 
 		// The other resource was away since old: two items have changed, in this order.
 		other := b.bind("alice@d/b")
@@ -80,10 +80,10 @@ func TestRosterVersions(t *testing.T) {
 
 		// More changes than the roster is long are the whole roster; so is what nobody has given.
 		for i := range 5 {
-			p.send(setItem(i, "newer"))
+			p.Send(setItem(i, "newer"))
 		}
-		p.got()
-		other.got()
+		p.Got()
+		other.Got()
 		for _, ver := range []string{old, "0", "", "x", "-5", "99999999999999999", "9223372036854775808"} {
 			if answer, rest := other.asks(ver); strings.Count(answer, "<item") != 6 || len(rest) > 0 {
 				t.Errorf("version %q: %s %s", ver, answer, rest)
@@ -93,7 +93,7 @@ func TestRosterVersions(t *testing.T) {
 		// A request that waits is not in the roster that clients see.
 		answer, _ = other.asks("")
 		now := verOf.FindStringSubmatch(answer)[1]
-		b.account("bob@e")
+		b.Account("bob@e")
 		b.from("<presence xmlns='jabber:client' type='subscribe' from='bob@e' to='alice@d'/>")
 		if answer, rest := other.asks(now); strings.Contains(answer, "<query") || len(rest) > 0 {
 			t.Errorf("after a request: %s %s", answer, rest)
@@ -104,8 +104,8 @@ func TestRosterVersions(t *testing.T) {
 			t.Errorf("after it was withdrawn: %s %s", answer, rest)
 		}
 		// What is removed is known only by the whole roster.
-		p.send("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='c0@x' subscription='remove'/></query></iq>")
-		other.got()
+		p.Send("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='c0@x' subscription='remove'/></query></iq>")
+		other.Got()
 		if answer, rest := other.asks(now); strings.Count(answer, "<item") != 5 || len(rest) > 0 {
 			t.Errorf("after a removal: %s %s", answer, rest)
 		}
@@ -117,13 +117,13 @@ func TestRosterVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		b.account("alice@d")
+		b.Account("alice@d")
 		again := b.bind("alice@d/a")
 		if answer, _ := again.asks(last); !strings.Contains(answer, "<query") {
 			t.Errorf("a new account: %s", answer)
 		}
-		again.send(setItem(0, "another"))
-		again.got()
+		again.Send(setItem(0, "another"))
+		again.Got()
 		if answer, rest := again.asks(last); strings.Count(answer, "<item") != 1 || len(rest) > 0 {
 			t.Errorf("a new account with a contact: %s %s", answer, rest)
 		}
@@ -135,7 +135,7 @@ func TestRosterVersions(t *testing.T) {
 func TestRosterAnswerAndPushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		alice := b.account("alice@d")
+		alice := b.Account("alice@d")
 		item := regexp.MustCompile(`<item jid='(c\d+@x)'(?: name='(\d+)')? subscription='(\w+)'`)
 		for round := range rounds(30) {
 			writer, reader := b.bind("alice@d/w"), b.bind("alice@d/r")
@@ -143,16 +143,16 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 			all.Go(func() {
 				for i := range 20 {
 					if i%5 == 4 {
-						writer.feed(fmt.Sprintf("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='c%d@x' subscription='remove'/></query></iq>", i%3))
+						writer.Feed(fmt.Sprintf("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='c%d@x' subscription='remove'/></query></iq>", i%3))
 					} else {
-						writer.feed(setItem(i%3, fmt.Sprint(round*100+i)))
+						writer.Feed(setItem(i%3, fmt.Sprint(round*100+i)))
 					}
 				}
 			})
-			all.Go(func() { reader.feed("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver=''/></iq>") })
+			all.Go(func() { reader.Feed("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver=''/></iq>") })
 			all.Wait()
 			has, version := map[string]string{}, ""
-			for i, xml := range reader.got() {
+			for i, xml := range reader.Got() {
 				if (i == 0) != matches(xml, "id='v'") {
 					t.Errorf("round %d: element %d is %s", round, i, xml)
 				}
@@ -167,7 +167,7 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 					}
 				}
 			}
-			kept, err := b.store.Roster(t.Context(), alice)
+			kept, err := b.Disk.Roster(t.Context(), alice)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,8 +179,8 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 					t.Errorf("round %d: the client has %s, stored is %+v", round, has, it)
 				}
 			}
-			writer.end()
-			reader.end()
+			writer.End()
+			reader.End()
 			synctest.Wait()
 		}
 	})
@@ -191,16 +191,16 @@ func TestRosterAnswerAndPushes(t *testing.T) {
 func TestRosterWaitsForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		alice := b.account("alice@d")
+		alice := b.Account("alice@d")
 		writer, reader := b.bind("alice@d/w"), b.bind("alice@d/r")
-		release := b.stall()
-		writer.send(setItem(1, "new"))
-		go reader.feed("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver=''/></iq>")
+		release := b.Disk.Stall()
+		writer.Send(setItem(1, "new"))
+		go reader.Feed("<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver=''/></iq>")
 		reader.gets()
 		writer.gets()
 		release()
 		synctest.Wait()
-		kept, err := b.store.Roster(t.Context(), alice)
+		kept, err := b.Disk.Roster(t.Context(), alice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,10 +214,10 @@ func TestRemovalIsStoredOnBothSides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
 		alice, bob := jid.MustParse("alice@d"), jid.MustParse("bob@e")
-		b.account("alice@d", store.RosterItem{Contact: bob, Subscription: store.SubscriptionBoth})
-		b.account("bob@e", store.RosterItem{Contact: alice, Subscription: store.SubscriptionBoth})
+		b.Account("alice@d", store.RosterItem{Contact: bob, Subscription: store.SubscriptionBoth})
+		b.Account("bob@e", store.RosterItem{Contact: alice, Subscription: store.SubscriptionBoth})
 		p := b.bind("alice@d/r")
-		p.st.queued = func(xml string) {
+		p.Stream.OnQueue = func(xml string) {
 			if !matches(xml, "id='x' type='result'") {
 				return
 			}
@@ -225,7 +225,7 @@ func TestRemovalIsStoredOnBothSides(t *testing.T) {
 				t.Errorf("answered while the other side is %+v", it)
 			}
 		}
-		p.send("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
+		p.Send("<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='bob@e' subscription='remove'/></query></iq>")
 		p.gets("id='x' type='result'")
 	})
 }
@@ -235,7 +235,7 @@ func TestRemovalIsStoredOnBothSides(t *testing.T) {
 func TestSubscriptionSidesAgree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
-		alice, bob := b.account("alice@d"), b.account("bob@e")
+		alice, bob := b.Account("alice@d"), b.Account("bob@e")
 		actions := []string{
 			"<presence type='subscribe' to='bob@e'/>",
 			"<presence type='unsubscribe' to='bob@e'/>",
@@ -247,14 +247,14 @@ func TestSubscriptionSidesAgree(t *testing.T) {
 		for i := range rounds(100) {
 			if i%3 == 0 { // bob asks, too
 				bobs := b.online("bob@e/r")
-				bobs.send("<presence type='subscribe' to='alice@d'/>")
-				bobs.end()
+				bobs.Send("<presence type='subscribe' to='alice@d'/>")
+				bobs.End()
 				synctest.Wait()
 			}
 			var all sync.WaitGroup
 			for k, p := range []*peer{one, two} {
 				all.Go(func() {
-					p.feed(actions[(i+k)%len(actions)] + actions[(i*3+k*2)%len(actions)])
+					p.Feed(actions[(i+k)%len(actions)] + actions[(i*3+k*2)%len(actions)])
 				})
 			}
 			all.Wait()
@@ -271,15 +271,15 @@ func TestSubscriptionSidesAgree(t *testing.T) {
 func TestDirectedIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "modules:\n  presence: {directed: 2}\n")
-		b.account("alice@d")
+		b.Account("alice@d")
 		p := b.bind("alice@d/r")
-		p.send("<presence to='a@d'/><presence to='b@d/r'/><presence to='a@d'><show>away</show></presence>")
+		p.Send("<presence to='a@d'/><presence to='b@d/r'/><presence to='a@d'><show>away</show></presence>")
 		p.gets()
-		p.send("<presence to='c@d' id='c'/>")
+		p.Send("<presence to='c@d' id='c'/>")
 		p.gets("<presence type='error' id='c' from='c@d' resource-constraint")
-		p.send("<presence to='a@d' type='unavailable'/><presence to='c@d' id='c'/>")
+		p.Send("<presence to='a@d' type='unavailable'/><presence to='c@d' id='c'/>")
 		p.gets()
-		p.send("<presence type='unavailable'/><presence to='d@d'/><presence to='e@d'/>") // nobody is left
+		p.Send("<presence type='unavailable'/><presence to='d@d'/><presence to='e@d'/>") // nobody is left
 		p.gets()
 	})
 }
@@ -288,13 +288,13 @@ func TestDirectedIsBounded(t *testing.T) {
 func TestRequestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "modules:\n  roster: {requests: 2}\n  presence: {request_bytes: 500}\n")
-		b.account("alice@d")
+		b.Account("alice@d")
 		long := "<status>" + strings.Repeat("x", 500) + "</status>"
 		ask := func(who, content string, wants ...string) *peer {
 			t.Helper()
-			b.account(who + "@e")
+			b.Account(who + "@e")
 			p := b.online(who + "@e/r")
-			p.send("<presence type='subscribe' to='alice@d' id='q'>" + content + "</presence>")
+			p.Send("<presence type='subscribe' to='alice@d' id='q'>" + content + "</presence>")
 			p.gets(wants...)
 			return p
 		}
@@ -307,13 +307,13 @@ func TestRequestsAreBounded(t *testing.T) {
 		}
 		c := ask("c", "", asked)
 		ask("d", "", asked, "<presence type='error' resource-constraint from='alice@d'")
-		c.send("<presence type='unsubscribe' to='alice@d'/>")
+		c.Send("<presence type='unsubscribe' to='alice@d'/>")
 		c.gets("<iq subscription='none'")
 		ask("f", "", asked)
 
 		alice := b.bind("alice@d/r")
-		alice.send("<presence/>")
-		got := alice.got()
+		alice.Send("<presence/>")
+		got := alice.Got()
 		for _, want := range []string{"type='subscribe' from='a@e'", "type='subscribe' from='f@e'"} {
 			if !slices.ContainsFunc(got, func(xml string) bool { return matches(xml, want) }) {
 				t.Errorf("no %s in %s", want, got)
@@ -331,13 +331,13 @@ func TestSubscriptionsHeal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, "")
 		alice, bob := jid.MustParse("alice@d"), jid.MustParse("bob@e")
-		b.account("bob@e")
-		b.account("alice@d", store.RosterItem{Contact: bob, Subscription: store.SubscriptionBoth})
+		b.Account("bob@e")
+		b.Account("alice@d", store.RosterItem{Contact: bob, Subscription: store.SubscriptionBoth})
 		b.online("bob@e/r")
 		p := b.bind("alice@d/r")
-		p.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+		p.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
 		p.gets("id='r' subscription='both'")
-		p.send("<presence/>")
+		p.Send("<presence/>")
 		p.gets("<presence from='alice@d/r'", "<presence type='unsubscribed' from='bob@e'", "<iq jid='bob@e' subscription='from'")
 		if it := b.item(alice, bob); it.Subscription != store.SubscriptionFrom {
 			t.Errorf("%+v", it)

@@ -160,24 +160,24 @@ func TestSubscriptions(t *testing.T) {
 // play lets one thing happen between two accounts that are online.
 func (b *bed) play(r rule, s state, alice, bob jid.JID, approved bool) (p played) {
 	b.t.Helper()
-	b.account(alice.String(), s.contact(bob, approved)...)
-	b.account(bob.String(), s.mirror().contact(alice, false)...)
+	b.Account(alice.String(), s.contact(bob, approved)...)
+	b.Account(bob.String(), s.mirror().contact(alice, false)...)
 	her, his := b.online(alice.String()+"/a"), b.online(bob.String()+"/b")
-	her.got()
+	her.Got()
 	b.spy.forget()
 	stanza := fmt.Sprintf("type='%s' to='%s' from='%s'", r.typ, alice, bob)
 	if r.inbound {
 		b.from("<presence xmlns='jabber:client' " + stanza + "/>")
 	} else {
 		stanza = fmt.Sprintf("type='%s' to='%s' from='%s'", r.typ, bob, alice)
-		her.send(fmt.Sprintf("<presence type='%s' to='%s'/>", r.typ, bob))
+		her.Send(fmt.Sprintf("<presence type='%s' to='%s'/>", r.typ, bob))
 		p.goes = b.spy.saw(stanza)
 	}
 	p.replied = b.spy.saw(fmt.Sprintf("type='subscribed' to='%s' from='%s'", bob, alice)) && (r.inbound || r.typ != "subscribed")
 	sees := func(in []string, parts string) bool {
 		return slices.ContainsFunc(in, func(xml string) bool { return matches(xml, parts) })
 	}
-	hers, theirs := her.got(), his.got()
+	hers, theirs := her.Got(), his.Got()
 	if r.inbound {
 		p.goes = sees(hers, "<presence "+stanza)
 	}
@@ -187,8 +187,8 @@ func (b *bed) play(r rule, s state, alice, bob jid.JID, approved bool) (p played
 		gone := matches(xml, "type='unavailable'")
 		p.shown, p.hidden = p.shown || from && !gone, p.hidden || from && gone
 	}
-	her.end()
-	his.end()
+	her.End()
+	his.End()
 	synctest.Wait()
 	return p
 }

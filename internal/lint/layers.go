@@ -52,6 +52,7 @@ var aside = []struct {
 	{"internal/testserver", 2, "the other side of a client's connection, for the tests of clients"},
 	{"internal/dns/dnstest", 2, "DNS by script, for the tests of who asks it"},
 	{"internal/componenttest", 2, "the suite that a component passes wherever it is attached"},
+	{"internal/servertest", 5, "the server around a module, on a real store, for the tests of modules"},
 	{"store/storetest", 3, "the suite that every store passes knows none of them"},
 	{"cluster/clustertest", 3, "the suite that every cluster passes knows none of them"},
 }

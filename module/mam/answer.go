@@ -22,9 +22,6 @@ import (
 // How to read this file: Answer is for every archive. A query is read into a search, which fetches what matches; its results
 // are sent before the answer.
 
-// maxWords is how many words one query may look for.
-const maxWords = 32
-
 // usualPage is how many messages a query gets that does not say.
 const usualPage = 50
 
@@ -151,13 +148,18 @@ type search struct {
 // read makes a search of a query.
 func (x *search) read(query *mam.Query, c *Config) error {
 	f, err := mam.ReadFilter(query.Form)
+	if e, _ := stanza.AsError(err); err != nil && e.Condition == stanza.PolicyViolation || len(f.IDs) > c.QueryIDs {
+		x.m.metrics.limited.WithLabelValues("query_ids").Inc()
+		return stanza.PolicyViolation.Err("too many ids")
+	}
 	if err != nil {
 		return err
 	}
 	if f.FullText != "" && !c.FullText {
 		return stanza.FeatureNotImplemented.Err("no such filter")
 	}
-	if len(strings.Fields(f.FullText)) > maxWords {
+	if len(strings.Fields(f.FullText)) > c.QueryWords {
+		x.m.metrics.limited.WithLabelValues("query_words").Inc()
 		return stanza.PolicyViolation.Err("too many words")
 	}
 	x.q.Text, x.q.With = f.FullText, f.With.Bare()

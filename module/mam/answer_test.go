@@ -19,7 +19,7 @@ import (
 func talk(b *bench, n int) *peer {
 	x := b.online("a/1")
 	for i := 1; i <= n; i++ {
-		x.send(chat([]string{"c@d/2", "b@d"}[i%2], fmt.Sprint(i)))
+		x.Send(chat([]string{"c@d/2", "b@d"}[i%2], fmt.Sprint(i)))
 		<-time.After(time.Minute) // of the bubble's clock
 	}
 	return x
@@ -141,9 +141,9 @@ func TestBadQueries(t *testing.T) {
 			{set("<max>x</max>"), "bad-request"},
 			{"<x xmlns='jabber:x:data' type='submit'/>", "bad-request"},
 		} {
-			x.got()
-			x.send(query("1", c.rest))
-			if got := x.got(); len(got) != 1 || !strings.Contains(got[0], "<"+c.want) {
+			x.Got()
+			x.Send(query("1", c.rest))
+			if got := x.Got(); len(got) != 1 || !strings.Contains(got[0], "<"+c.want) {
 				t.Errorf("%s: %s, want %s", c.rest, got, c.want)
 			}
 		}
@@ -156,21 +156,21 @@ func TestStrangers(t *testing.T) {
 		b := newBench(t, usual(), "a b c")
 		talk(b, 2)
 		y := b.online("b/1")
-		y.got()
+		y.Got()
 		for _, inside := range []string{
 			"set'><query xmlns='urn:xmpp:mam:2'/>", "get'><query xmlns='urn:xmpp:mam:2'/>", "get'><metadata xmlns='urn:xmpp:mam:2'/>",
 			"get'><prefs xmlns='urn:xmpp:mam:2'/>", "set'><prefs xmlns='urn:xmpp:mam:2' default='never'/>",
 			"set'><query xmlns='urn:xmpp:mam:2' node='urn:x'/>",
 		} {
 			for _, to := range []string{"a@d", "nobody@d", "d"} {
-				y.send("<iq id='1' to='" + to + "' type='" + inside + "</iq>")
-				if got := y.got(); len(got) != 1 || !strings.Contains(got[0], "service-unavailable") {
+				y.Send("<iq id='1' to='" + to + "' type='" + inside + "</iq>")
+				if got := y.Got(); len(got) != 1 || !strings.Contains(got[0], "service-unavailable") {
 					t.Errorf("%s to %s: %s", inside, to, got)
 				}
 			}
 		}
-		y.send("<iq id='1' type='set'><query xmlns='urn:xmpp:mam:2' node='urn:x'/></iq>")
-		y.gets("item-not-found")
+		y.Send("<iq id='1' type='set'><query xmlns='urn:xmpp:mam:2' node='urn:x'/></iq>")
+		y.Gets("item-not-found")
 	})
 }
 
@@ -178,15 +178,15 @@ func TestMetadataAndForm(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b c")
 		x := b.online("a/1")
-		x.send("<iq type='get' id='1'><metadata xmlns='urn:xmpp:mam:2'/></iq>")
-		x.gets("<metadata xmlns='urn:xmpp:mam:2'/>")
-		x.end()
+		x.Send("<iq type='get' id='1'><metadata xmlns='urn:xmpp:mam:2'/></iq>")
+		x.Gets("<metadata xmlns='urn:xmpp:mam:2'/>")
+		x.End()
 		x = talk(b, 3)
 		rows := x.wants("", "1 2 3")
-		x.send("<iq type='get' id='1'><metadata xmlns='urn:xmpp:mam:2'/></iq>")
-		x.gets("<start id='" + rows[0] + "' timestamp='2000-01-01T00:00:00Z'/><end id='" + rows[2] + "' timestamp='2000-01-01T00:02:00Z'/>")
-		x.send("<iq type='get' id='1'><query xmlns='urn:xmpp:mam:2'/></iq>")
-		got := x.got()[0]
+		x.Send("<iq type='get' id='1'><metadata xmlns='urn:xmpp:mam:2'/></iq>")
+		x.Gets("<start id='" + rows[0] + "' timestamp='2000-01-01T00:00:00Z'/><end id='" + rows[2] + "' timestamp='2000-01-01T00:02:00Z'/>")
+		x.Send("<iq type='get' id='1'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		got := x.Got()[0]
 		for _, field := range []string{"with", "start", "end", "before-id", "after-id", "ids", "include-groupchat", "{urn:xmpp:fulltext:0}fulltext"} {
 			if !strings.Contains(got, "<field var='"+field+"'") {
 				t.Errorf("no field %s in %s", field, got)
@@ -202,13 +202,13 @@ func TestIDs(t *testing.T) {
 		x := talk(b, 3)
 		rows := x.wants("", "1 2 3")
 		last := b.m.numbers.last.Load()
-		x.end()
+		x.End()
 		b.restart(usual())
 		if now := b.m.numbers.last.Load(); now < last {
 			t.Errorf("numbers go on from %d, the last was %d", now, last)
 		}
 		x = b.online("a/1")
-		x.send(chat("b@d", "4"))
+		x.Send(chat("b@d", "4"))
 		again := x.wants("", "1 2 3 4")
 		if strings.Join(again[:3], " ") != strings.Join(rows, " ") {
 			t.Errorf("ids %s became %s", rows, again)
@@ -240,16 +240,15 @@ func TestFence(t *testing.T) {
 		e := entry{message: b.m.numbers.next(time.Now()), bytes: []byte("<message xmlns='jabber:client' id='1'><body/></message>")}
 		e.row = store.ArchiveRow{Archive: store.ArchiveName{JID: account("b")}, Account: true, Seq: e.message}
 		b.m.batch(first).add(first, e)
-		x.send(chat("b@d", "2")) // another one is done
-		y.got()
-		y.in.Feed([]byte(query("p", "")))
-		go y.goOn()
+		x.Send(chat("b@d", "2")) // another one is done
+		y.Got()
+		go y.Try(query("p", ""))
 		synctest.Wait()
-		if got := y.got(); len(got) > 0 {
+		if got := y.Got(); len(got) > 0 {
 			t.Fatalf("it did not wait: %s", got)
 		}
 		first.End()
-		y.gets("id='1'", "text 2", "fin")
+		y.Gets("id='1'", "text 2", "fin")
 	})
 }
 
@@ -299,7 +298,7 @@ func TestScanIsBounded(t *testing.T) {
 		if _, fin := b.ask(t, room, "", func(*stanza.Stanza) bool { return false }); !strings.Contains(fin, "policy-violation") {
 			t.Errorf("it went through all: %s", fin)
 		}
-		if !b.counts("stonechat_archive_scans_refused_total 1") {
+		if !b.Counts("stonechat_archive_scans_refused_total 1") {
 			t.Error("not counted")
 		}
 	})

@@ -3,6 +3,7 @@
 package mam
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -17,9 +18,6 @@ type given struct {
 	mu   sync.Mutex
 	rows map[int64]struct{}
 }
-
-// maxGiven is how many rows of a session are remembered; of what it reads beyond, it gets again what has waited.
-const maxGiven = 10_000
 
 // remember notes what the session that asks gets of its own archive. One that takes messages has been sent the spool already.
 func (m *Module) remember(t *server.Turn, q *server.Query, a store.ArchiveName, page []store.ArchivedMessage) {
@@ -36,8 +34,13 @@ func (m *Module) remember(t *server.Turn, q *server.Query, a store.ArchiveName, 
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i := len(page) - 1; i >= 0 && len(g.rows) < maxGiven; i-- {
-		g.rows[page[i].Seq] = struct{}{}
+	most := m.config.Load().Remembered
+	for _, row := range slices.Backward(page) {
+		if _, has := g.rows[row.Seq]; !has && len(g.rows) >= most {
+			m.metrics.limited.WithLabelValues("remembered").Inc()
+			continue
+		}
+		g.rows[row.Seq] = struct{}{}
 	}
 }
 

@@ -18,18 +18,18 @@ func TestBothSides(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b c")
 		x, y := b.online("a/1"), b.online("b/1")
-		x.send(chat("b@d", "1") + chat("b@d/1", "2") + "<message to='b@d' id='3'><body>text</body></message>")
-		y.gets(stamp("b@d"), stamp("b@d"), stamp("b@d"))
-		x.gets()
-		y.send(chat("a@d/1", "4"))
-		x.gets(stamp("a@d"))
+		x.Send(chat("b@d", "1") + chat("b@d/1", "2") + "<message to='b@d' id='3'><body>text</body></message>")
+		y.Gets(stamp("b@d"), stamp("b@d"), stamp("b@d"))
+		x.Gets()
+		y.Send(chat("a@d/1", "4"))
+		x.Gets(stamp("a@d"))
 		for _, p := range []*peer{x, y} {
 			p.wants("", "1 2 3 4")
 			p.wants(set("<before/><max>2</max>"), "3 4")
 		}
 		b.online("c/1").wants("", "")
 		// What is shared is there once.
-		if rows, err := b.store.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 4 {
+		if rows, err := b.Disk.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 4 {
 			t.Errorf("%d messages, %v; want 4", len(rows), err)
 		}
 	})
@@ -39,13 +39,13 @@ func TestWhileAway(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x := b.managed("a/1")
-		x.send(chat("b@d", "1") + chat("b@d", "2") + ask)
+		x.Send(chat("b@d", "1") + chat("b@d", "2") + ask)
 		x.acked("3")
 		x.wants("", "1 2")
-		if rows, err := b.store.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 2 {
+		if rows, err := b.Disk.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 2 {
 			t.Errorf("%d messages, %v; want 2, each shared", len(rows), err)
 		}
-		b.online("b/1").gets(`(?s)text 1.*`+stamp("b@d"), "text 2")
+		b.online("b/1").Gets(`(?s)text 1.*`+stamp("b@d"), "text 2")
 	})
 }
 
@@ -81,8 +81,8 @@ func TestWhatIsKept(t *testing.T) {
 			{"", "<event xmlns='http://jabber.org/protocol/pubsub#event'/>", false},
 		} {
 			before, _, _ := y.page("")
-			x.send("<message to='b@d' id='m' " + c.attrs + ">" + c.inside + "</message>")
-			y.got()
+			x.Send("<message to='b@d' id='m' " + c.attrs + ">" + c.inside + "</message>")
+			y.Got()
 			after, _, _ := y.page("")
 			if kept := len(after) > len(before); kept != c.kept {
 				t.Errorf("%d, %s %s: kept %v, want %v", i, c.attrs, c.inside, kept, c.kept)
@@ -107,13 +107,13 @@ func TestForged(t *testing.T) {
 			"<message to='b@d' type='headline'>" + forged + "</message>",
 			"<message to='b@d' type='groupchat'><body>x</body>" + forged + "</message>",
 		} {
-			x.send(m)
-			if got := y.gets("other")[0]; strings.Contains(got, "forged") || strings.Contains(got, "by='a@d'") {
+			x.Send(m)
+			if got := y.Gets("other")[0]; strings.Contains(got, "forged") || strings.Contains(got, "by='a@d'") {
 				t.Errorf("it got %s", got)
 			}
 		}
-		y.send(query("1", ""))
-		if got := strings.Join(y.got(), ""); strings.Contains(got, "forged") || !strings.Contains(got, "other") {
+		y.Send(query("1", ""))
+		if got := strings.Join(y.Got(), ""); strings.Contains(got, "forged") || !strings.Contains(got, "other") {
 			t.Errorf("the archive has %s", got)
 		}
 	})
@@ -124,8 +124,8 @@ func TestLarge(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x, y := b.online("a/1"), b.online("b/1")
-		x.send("<message to='b@d' id='1' type='chat'><body>" + strings.Repeat("x", maxShared) + "</body></message>")
-		y.gets(stamp("b@d"))
+		x.Send("<message to='b@d' id='1' type='chat'><body>" + strings.Repeat("x", maxShared) + "</body></message>")
+		y.Gets(stamp("b@d"))
 		x.wants("", "1")
 		y.wants("", "1")
 	})
@@ -135,8 +135,8 @@ func TestToOneself(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x := b.online("a/1")
-		x.send(chat("a@d", "1") + chat("a@d/1", "2") + chat("b@d", "3"))
-		x.gets(stamp("a@d"), stamp("a@d"))
+		x.Send(chat("a@d", "1") + chat("a@d/1", "2") + chat("b@d", "3"))
+		x.Gets(stamp("a@d"), stamp("a@d"))
 		x.wants("", "1 2 3")
 		x.wants(fields("with", "a@d"), "1 2")
 	})
@@ -147,9 +147,9 @@ func TestRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x, y := b.online("a/1"), b.online("b/1")
-		x.send("<message to='b@d/gone' id='1'><body>x</body></message>" + chat("b@d", "2") + chat("nobody@d", "3"))
-		x.gets("service-unavailable", "service-unavailable")
-		y.gets("text 2")
+		x.Send("<message to='b@d/gone' id='1'><body>x</body></message>" + chat("b@d", "2") + chat("nobody@d", "3"))
+		x.Gets("service-unavailable", "service-unavailable")
+		y.Gets("text 2")
 		y.wants("", "2")
 		x.wants("", "1 2 3")
 	})
@@ -160,12 +160,12 @@ func TestSlowDisk(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x, y := b.managed("a/1"), b.online("b/1")
-		release := b.store.stall()
-		x.send(chat("b@d", "1") + ask)
-		y.gets("text 1")
-		x.gets(`h='1'`) // the presence
+		release := b.Disk.Stall()
+		x.Send(chat("b@d", "1") + ask)
+		y.Gets("text 1")
+		x.Gets(`h='1'`) // the presence
 		release()
-		x.gets(`h='2'`)
+		x.Gets(`h='2'`)
 		y.wants("", "1")
 	})
 }
@@ -175,16 +175,16 @@ func TestFailingDisk(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x, y := b.managed("a/1"), b.online("b/1")
-		b.store.failing.Store(true)
-		x.send(chat("b@d", "1") + ask)
+		b.Disk.Failing.Store(true)
+		x.Send(chat("b@d", "1") + ask)
 		x.acked("2")
-		y.gets("text 1")
-		if !b.counts("stonechat_archive_lost_total 2") {
+		y.Gets("text 1")
+		if !b.Counts("stonechat_archive_lost_total 2") {
 			t.Error("not counted")
 		}
-		b.store.failing.Store(false)
-		x.send(chat("b@d", "2"))
-		y.gets("text 2")
+		b.Disk.Failing.Store(false)
+		x.Send(chat("b@d", "2"))
+		y.Gets("text 2")
 		y.wants("", "2")
 	})
 }
@@ -197,29 +197,29 @@ func TestFull(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, c, "a b c")
 		x, y, z := b.online("a/1"), b.online("b/1"), b.online("c/1")
-		release := b.store.stall()
-		if x.try(chat("b@d", "1")) {
+		release := b.Disk.Stall()
+		if x.Try(chat("b@d", "1")) {
 			t.Error("paused for one message")
 		}
-		if !x.try(chat("b@d", "2")) {
+		if !x.Try(chat("b@d", "2")) {
 			t.Error("not paused")
 		}
-		y.gets("text 1", "text 2")
-		z.try(chat("b@d", "3") + "<message to='b@d' type='headline' id='4'><body>news</body></message>")
-		z.gets(`id='3'.*<error type='wait'><resource-constraint`)
-		y.gets("news")
+		y.Gets("text 1", "text 2")
+		z.Try(chat("b@d", "3") + "<message to='b@d' type='headline' id='4'><body>news</body></message>")
+		z.Gets(`id='3'.*<error type='wait'><resource-constraint`)
+		y.Gets("news")
 		turn := b.NewTurn()
 		if id, p := b.m.Add(turn, store.ArchiveName{JID: account("room")}, account("a"), nil); id != "" || !p.Done() {
 			t.Error("a room's message was taken")
 		}
 		turn.End()
-		if !b.counts("stonechat_archive_refused_total 2") || !b.counts("stonechat_archive_senders_slowed_total 1") {
+		if !b.Counts("stonechat_archive_refused_total 2") || !b.Counts("stonechat_archive_senders_slowed_total 1") {
 			t.Error("not counted")
 		}
 		release()
-		x.st.awaitResume()
-		x.send(chat("b@d", "5"))
-		y.gets("text 5")
+		x.Stream.AwaitResume()
+		x.Send(chat("b@d", "5"))
+		y.Gets("text 5")
 		y.wants("", "1 2 5")
 	})
 }
@@ -229,12 +229,12 @@ func TestDeleted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x, y := b.online("a/1"), b.online("b/1")
-		x.send(chat("b@d", "1"))
-		y.gets("text 1")
-		release := b.store.stall()
-		gone := b.store.Commit(store.DeleteAccount{User: account("b")})
-		x.send(chat("b@d", "2") + chat("a@d", "3"))
-		x.gets("text 3")
+		x.Send(chat("b@d", "1"))
+		y.Gets("text 1")
+		release := b.Disk.Stall()
+		gone := b.Disk.Commit(store.DeleteAccount{User: account("b")})
+		x.Send(chat("b@d", "2") + chat("a@d", "3"))
+		x.Gets("text 3")
 		release()
 		if err := gone.Wait(t.Context()); err != nil {
 			t.Fatal(err)

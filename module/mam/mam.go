@@ -70,6 +70,15 @@ type Config struct {
 	// RetractWithin is how many messages back in a conversation a message may be that is taken back, so that a tombstone takes
 	// its place.
 	RetractWithin int `yaml:"retract_within" default:"1000" live:"yes"`
+	// Retractions may wait at one time for their tombstone. What is taken back beyond that is archived as it was.
+	Retractions int `yaml:"retractions" default:"1024" live:"yes"`
+	// QueryWords is for how many words one query may look. More are refused with policy-violation.
+	QueryWords int `yaml:"query_words" default:"32" live:"yes"`
+	// QueryIDs is for how many messages one query may ask by their ids; 250 at most. More are refused with policy-violation.
+	QueryIDs int `yaml:"query_ids" default:"250" live:"yes"`
+	// Remembered is of how many messages a session reads in its archive, before it takes messages, it is remembered that it
+	// has them. Of those beyond it is sent again what has waited for it.
+	Remembered int `yaml:"remembered" default:"10000" live:"yes"`
 }
 
 // Roster says who is a contact. It may wait unless Ready.
@@ -99,18 +108,20 @@ type Module struct {
 	prefs   server.UserSlot[prefs]
 	nodes   func(t *server.Turn, q *server.Query, node string) (stanza.Payload, error)
 
-	retractions chan retraction
-	burials     burials
+	burials burials
 }
 
 // counters are what the module counts.
 type counters struct {
 	archived, slowed, refused, failed, removed, scans, retractions, prefsFull metrics.Counter
+
+	limited metrics.CounterVec // by key
 }
 
 // New makes the module. roster may be nil: then nobody has contacts.
 func New(c Config, roster Roster) *Module {
-	m := &Module{roster: roster, retractions: make(chan retraction, maxRetractions)}
+	m := &Module{roster: roster}
+	m.burials.wake = make(chan struct{}, 1)
 	m.config.Store(&c)
 	return m
 }
@@ -209,7 +220,8 @@ func (c *counters) register(r *metrics.Registry, m *Module) {
 	c.failed = r.Counter("stonechat_archive_lost_total", "Messages that were delivered and could not be archived, once for each archive.")
 	c.removed = r.Counter("stonechat_archive_removed_total", "Messages removed from archives because they were too old or too many (modules.mam.age, .messages, .bytes, .room_age, .room_messages, .room_bytes).")
 	c.scans = r.Counter("stonechat_archive_scans_refused_total", "Queries refused because they would have gone through too much (modules.mam.scan_rows).")
-	c.retractions = r.Counter("stonechat_archive_retractions_missed_total", "Messages that were taken back and are archived as they were: not found, or too many at once (modules.mam.retract_within).")
+	c.retractions = r.Counter("stonechat_archive_retractions_missed_total", "Messages that were taken back and are archived as they were: not found (modules.mam.retract_within), or too many at once (modules.mam.retractions).")
 	c.prefsFull = r.Counter("stonechat_archive_preferences_refused_total", "Preferences refused because they named too many addresses (modules.mam.preferences).")
+	c.limited = r.CounterVec("stonechat_archive_queries_limited_total", "Queries refused, and messages that were read and are not remembered, by the key of modules.mam that says how many there may be.", "key")
 	r.GaugeFunc("stonechat_archive_queue_bytes", "What waits to be archived.", func() float64 { return float64(m.queued.Load()) })
 }

@@ -4,6 +4,7 @@ package mam
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,23 +148,23 @@ func TestRetracted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b c")
 		x, y, z := b.online("a/1"), b.online("b/1"), b.online("c/1")
-		x.send(chat("b@d", "1") + chat("b@d", "2") + chat("c@d", "1"))
-		y.got()
-		y.send(take("a@d", "2", "9")) // not hers
-		z.send(take("b@d", "2", "8"))
-		x.send(take("b@d/1", "1", "7"))
-		x.send(strings.Replace(take("c@d", "1", "6"), "id='6'", "", 1)) // without an id that a tombstone could name
+		x.Send(chat("b@d", "1") + chat("b@d", "2") + chat("c@d", "1"))
+		y.Got()
+		y.Send(take("a@d", "2", "9")) // not hers
+		z.Send(take("b@d", "2", "8"))
+		x.Send(take("b@d/1", "1", "7"))
+		x.Send(strings.Replace(take("c@d", "1", "6"), "id='6'", "", 1)) // without an id that a tombstone could name
 		synctest.Wait()
 		for _, p := range []*peer{x, y} {
-			p.got()
-			p.send(query("1", fields("with", map[*peer]string{x: "b@d", y: "a@d"}[p])))
-			p.gets(`<message xmlns='jabber:client' from='a@d/1' to='b@d' id='1' type='chat'><retracted xmlns='urn:xmpp:message-retract:1' id='7' stamp='2000-01-01T00:00:00Z'/></message>`,
+			p.Got()
+			p.Send(query("1", fields("with", map[*peer]string{x: "b@d", y: "a@d"}[p])))
+			p.Gets(`<message xmlns='jabber:client' from='a@d/1' to='b@d' id='1' type='chat'><retracted xmlns='urn:xmpp:message-retract:1' id='7' stamp='2000-01-01T00:00:00Z'/></message>`,
 				"text 2", "<retract id='2'", "<retract id='1'", "fin")
 		}
-		z.got()
-		z.send(query("1", ""))
-		z.gets("text 1", "<retract id='2'", "<retract id='1'", "fin")
-		if !b.counts("stonechat_archive_retractions_missed_total 4") {
+		z.Got()
+		z.Send(query("1", ""))
+		z.Gets("text 1", "<retract id='2'", "<retract id='1'", "fin")
+		if !b.Counts("stonechat_archive_retractions_missed_total 4") {
 			t.Error("what was not found is not counted")
 		}
 	})
@@ -176,49 +177,49 @@ func TestPreferences(t *testing.T) {
 		get := "<iq type='get' id='1'><prefs xmlns='urn:xmpp:mam:2'/></iq>"
 		change := func(p *peer, prefs string) {
 			t.Helper()
-			p.got()
-			p.send("<iq type='set' id='1'>" + prefs + "</iq>")
-			if got := p.got(); len(got) != 1 || !strings.Contains(got[0], "type='result'") || !strings.Contains(got[0], "<prefs xmlns='urn:xmpp:mam:2' default=") {
+			p.Got()
+			p.Send("<iq type='set' id='1'>" + prefs + "</iq>")
+			if got := p.Got(); len(got) != 1 || !strings.Contains(got[0], "type='result'") || !strings.Contains(got[0], "<prefs xmlns='urn:xmpp:mam:2' default=") {
 				t.Fatalf("set: %s", got)
 			}
 		}
-		x.send(get)
-		x.gets("<prefs xmlns='urn:xmpp:mam:2' default='always'><always></always><never></never></prefs>")
+		x.Send(get)
+		x.Gets("<prefs xmlns='urn:xmpp:mam:2' default='always'><always></always><never></never></prefs>")
 		change(x, "<prefs xmlns='urn:xmpp:mam:2' default='never'><always><jid>c@d</jid></always></prefs>")
-		x.send(chat("b@d", "1") + chat("c@d", "2"))
+		x.Send(chat("b@d", "1") + chat("c@d", "2"))
 		x.wants("", "2")
 		y.wants("", "1") // what she keeps is hers to say
 		change(x, "<prefs xmlns='urn:xmpp:mam:2' default='roster'><never><jid>c@d/1</jid></never></prefs>")
 		b.contacts["a@d c@d"] = true
-		x.send(chat("b@d", "3") + chat("c@d", "4") + chat("c@d/1", "5") + chat("a@d", "6"))
-		x.got()
+		x.Send(chat("b@d", "3") + chat("c@d", "4") + chat("c@d/1", "5") + chat("a@d", "6"))
+		x.Got()
 		x.wants("", "2 4 6")
 		// Who is away is asked on the disk.
 		change(y, "<prefs xmlns='urn:xmpp:mam:2' default='never'/>")
-		y.end()
-		x.send(chat("b@d", "7"))
+		y.End()
+		x.Send(chat("b@d", "7"))
 		y = b.online("b/1")
 		y.wants("", "1 3")
-		z.got()
+		z.Got()
 		for prefs, want := range map[string]string{
 			"<prefs xmlns='urn:xmpp:mam:2'/>":                                                                                    "bad-request",
 			"<prefs xmlns='urn:xmpp:mam:2' default='sometimes'/>":                                                                "bad-request",
 			"<prefs xmlns='urn:xmpp:mam:2' default='always'><never><jid>@</jid></never></prefs>":                                 "jid-malformed",
 			"<prefs xmlns='urn:xmpp:mam:2' default='always'><never>" + strings.Repeat("<jid>a@b</jid>", 11) + "</never></prefs>": "policy-violation",
 		} {
-			z.send("<iq type='set' id='1'>" + prefs + "</iq>")
-			if got := z.got(); len(got) != 1 || !strings.Contains(got[0], "<"+want) {
+			z.Send("<iq type='set' id='1'>" + prefs + "</iq>")
+			if got := z.Got(); len(got) != 1 || !strings.Contains(got[0], "<"+want) {
 				t.Errorf("%s: %s", prefs, got)
 			}
 		}
-		if !b.counts("stonechat_archive_preferences_refused_total 1") {
+		if !b.Counts("stonechat_archive_preferences_refused_total 1") {
 			t.Error("not counted")
 		}
-		x.end()
+		x.End()
 		b.restart(usual())
 		x = b.online("a/1")
-		x.send(get)
-		x.gets("default='roster'><always></always><never><jid>c@d/1</jid></never>")
+		x.Send(get)
+		x.Gets("default='roster'><always></always><never><jid>c@d/1</jid></never>")
 	})
 }
 
@@ -227,14 +228,81 @@ func TestSpool(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x := b.online("a/1")
-		x.send(chat("b@d", "1") + chat("b@d", "2") + "<message to='b@d' id='3'><x xmlns='urn:example:x'/></message>" + chat("b@d", "4"))
+		x.Send(chat("b@d", "1") + chat("b@d", "2") + "<message to='b@d' id='3'><x xmlns='urn:example:x'/></message>" + chat("b@d", "4"))
 		y := b.bind("b/1")
 		y.wants(set("<max>2</max>"), "1 2")
-		y.send("<presence/>")
-		y.gets("id='3'", "text 4")
-		y.end()
+		y.Send("<presence/>")
+		y.Gets("id='3'", "text 4")
+		y.End()
 		y = b.online("b/1")
-		y.gets()
+		y.Gets()
+	})
+}
+
+// TestRemembered: of what a session has read beyond what is remembered, it gets again what has waited.
+func TestRemembered(t *testing.T) {
+	c := usual()
+	c.Remembered = 2
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a b")
+		x := b.online("a/1")
+		x.Send(chat("b@d", "1") + chat("b@d", "2") + chat("b@d", "3"))
+		y := b.bind("b/1")
+		y.wants("", "1 2 3") // the newest are remembered
+		y.wants(set("<max>2</max>"), "1 2")
+		y.Send("<presence/>")
+		y.Gets("text 1")
+		if !b.Counts(`stonechat_archive_queries_limited_total{key="remembered"} 2`) {
+			t.Error("not counted")
+		}
+	})
+}
+
+// TestManyIDs: a query may name so many ids, and the specification's own bound counts as well.
+func TestManyIDs(t *testing.T) {
+	c := usual()
+	c.QueryIDs = 1
+	ids := func(n int) string {
+		return "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field var='ids'>" +
+			strings.Repeat("<value>x</value>", n) + "</field></x>"
+	}
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a")
+		x := b.online("a/1")
+		for n, want := range map[int]string{1: "item-not-found", 2: "policy-violation", 251: "policy-violation"} {
+			x.Send(query("1", ids(n)))
+			x.Gets(want)
+		}
+		if !b.Counts(`stonechat_archive_queries_limited_total{key="query_ids"} 2`) {
+			t.Error("not counted")
+		}
+	})
+}
+
+// TestManyRetractions: what is taken back while too much waits for its tombstone stays as it was, and nobody waits for it.
+func TestManyRetractions(t *testing.T) {
+	c := usual()
+	c.Retractions = 2
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, c, "a b")
+		x := b.online("a/1")
+		for n := range 6 {
+			x.Send(chat("b@d", fmt.Sprint(n)))
+		}
+		x.Got()
+		release := b.Disk.Stall()
+		for n := range 6 {
+			x.Send(fmt.Sprintf("<message to='b@d' type='chat' id='r%d'><retract id='%d' xmlns='urn:xmpp:message-retract:1'/></message>", n, n))
+		}
+		release()
+		synctest.Wait()
+		x.Send(query("1", ""))
+		if n := strings.Count(strings.Join(x.Got(), ""), "<retracted "); n != 2 && n != 3 { // one may have been on its way
+			t.Errorf("%d have tombstones", n)
+		}
+		if !b.Counts("stonechat_archive_retractions_missed_total 9") && !b.Counts("stonechat_archive_retractions_missed_total 10") {
+			t.Error("not counted") // of six, in two archives
+		}
 	})
 }
 
@@ -267,7 +335,7 @@ func TestRetention(t *testing.T) {
 		retain(func(c *Config) { c.Messages, c.Bytes, c.Age = 0, 0, config.Duration(150*time.Second) })
 		x.wants("", "9 10")
 		b.bind("b/2").wants("", "9")
-		if !b.counts("stonechat_archive_removed_total 16") {
+		if !b.Counts("stonechat_archive_removed_total 16") {
 			t.Error("not counted")
 		}
 		retain(func(c *Config) { c.RoomMessages = 1 })
@@ -283,7 +351,7 @@ func TestRetention(t *testing.T) {
 		}
 		b.m.Forget(room)
 		retain(func(*Config) {})
-		if n, err := b.store.ForgottenArchives(t.Context()); n != 0 || err != nil {
+		if n, err := b.Disk.ForgottenArchives(t.Context()); n != 0 || err != nil {
 			t.Errorf("%d forgotten, %v", n, err)
 		}
 	})
@@ -296,9 +364,9 @@ func TestText(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x := b.online("a/1")
 		b.online("b/1")
-		x.send("<message to='b@d' id='1' type='chat'><body>Thus with a kiss I die</body></message>" +
+		x.Send("<message to='b@d' id='1' type='chat'><body>Thus with a kiss I die</body></message>" +
 			"<message to='b@d' id='2' type='chat'><subject>kiss</subject><body>&lt;b&gt;</body><x xmlns='urn:x'>rose</x></message>" + chat("b@d", "3"))
-		x.end()
+		x.End()
 		b.restart(usual())
 		time.Sleep(2 * time.Minute) // of the bubble's clock
 		x = b.online("a/1")
@@ -312,17 +380,20 @@ func TestText(t *testing.T) {
 			p.wants(words(""), "1 2 3")
 		}
 		x.wants(fields("{urn:xmpp:fulltext:0}fulltext", "kiss", "with", "c@d"), "")
-		x.wants(words(strings.Repeat("kiss ", maxWords)), "1 2")
+		x.wants(words(strings.Repeat("kiss ", usual().QueryWords)), "1 2")
 		x.wants(words("kiss \" ( OR * -"), "")
-		x.send(query("1", words(strings.Repeat("kiss ", maxWords+1))))
-		x.gets("policy-violation")
-		x.end()
-		y.end()
+		x.Send(query("1", words(strings.Repeat("kiss ", usual().QueryWords+1))))
+		x.Gets("policy-violation")
+		if !b.Counts(`stonechat_archive_queries_limited_total{key="query_words"} 1`) {
+			t.Error("not counted")
+		}
+		x.End()
+		y.End()
 		c := usual()
 		c.FullText = false
 		b.restart(c)
 		x = b.online("a/1")
-		x.send(query("1", words("kiss")))
-		x.gets("feature-not-implemented")
+		x.Send(query("1", words("kiss")))
+		x.Gets("feature-not-implemented")
 	})
 }

@@ -23,9 +23,6 @@ type retraction struct {
 	at      time.Time
 }
 
-// maxRetractions wait at most; what is taken back beyond that is archived as it was.
-const maxRetractions = 1024
-
 // retracts notes a message that takes another one back.
 func (m *Module) retracts(s *stanza.Stanza, a store.ArchiveName, with jid.JID) {
 	if !s.Has(retract.NS, "retract") {
@@ -36,18 +33,16 @@ func (m *Module) retracts(s *stanza.Stanza, a store.ArchiveName, with jid.JID) {
 		return // XEP-0425 is for rooms; and a tombstone names the message that took it back
 	}
 	job := retraction{archive: a, with: with, from: s.From.Bare(), id: x.ID, by: string(s.ID), at: time.Now()}
-	m.burials.begin(a)
-	select {
-	case m.retractions <- job:
-	default:
-		m.burials.end(a)
+	if !m.burials.begin(job, m.config.Load().Retractions) {
 		m.metrics.retractions.Inc()
 	}
 }
 
-// burials counts, by archive, what was taken back and is to get its tombstone: whoever asks that archive waits for it.
+// burials are what was taken back and is to get its tombstone, counted by archive: whoever asks that archive waits for it.
 type burials struct {
 	mu   sync.Mutex
+	list []retraction
+	wake chan struct{}
 	open map[store.ArchiveName]*burial
 }
 
@@ -56,16 +51,37 @@ type burial struct {
 	done  chan struct{} // closed with the last
 }
 
-func (x *burials) begin(a store.ArchiveName) {
+// begin adds one, unless most wait already.
+func (x *burials) begin(job retraction, most int) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if len(x.list) >= most {
+		return false
+	}
+	x.list = append(x.list, job)
 	if x.open == nil {
 		x.open = make(map[store.ArchiveName]*burial)
 	}
-	if x.open[a] == nil {
-		x.open[a] = &burial{done: make(chan struct{})}
+	if x.open[job.archive] == nil {
+		x.open[job.archive] = &burial{done: make(chan struct{})}
 	}
-	x.open[a].count++
+	x.open[job.archive].count++
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// next takes the oldest.
+func (x *burials) next() (job retraction, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.list) == 0 {
+		return job, false
+	}
+	job, x.list = x.list[0], x.list[1:]
+	return job, true
 }
 
 func (x *burials) end(a store.ArchiveName) {
@@ -97,13 +113,14 @@ func (x *burials) wait(ctx context.Context, a store.ArchiveName) error {
 // buryAll buries what is taken back, until ctx ends and nothing is left.
 func (m *Module) buryAll(ctx context.Context) {
 	for {
-		var x retraction
-		select {
-		case x = <-m.retractions:
-		case <-ctx.Done():
+		x, ok := m.burials.next()
+		if !ok {
 			select {
-			case x = <-m.retractions:
-			default:
+			case <-m.burials.wake:
+				continue
+			case <-ctx.Done():
+			}
+			if x, ok = m.burials.next(); !ok {
 				return
 			}
 		}

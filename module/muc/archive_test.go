@@ -132,9 +132,9 @@ func TestArchiveAuthorization(t *testing.T) {
 					room := fmt.Sprintf("room%d@rooms.d", i)
 					cast.play(room, columns[i], nil)
 					*a = shelf{}
-					cast.page.send("<message type='groupchat' to='" + room + "' id='m'><body>hi</body></message>")
+					cast.page.Send("<message type='groupchat' to='" + room + "' id='m'><body>hi</body></message>")
 					cast.boss.must("set", room, configuration(append([]string{fieldModerated, "1"}, c.options...)...))
-					cast.actor.got()
+					cast.actor.Got()
 					if got, want := c.do(cast.actor, room), answers[c.want[i]]; got != want {
 						t.Errorf("%c: %q, want %q", columns[i], got, want)
 					}
@@ -154,26 +154,26 @@ func TestArchive(t *testing.T) {
 		b := newBenchWith(t, c, a, "boss page")
 		boss, page := b.bind("boss/r"), b.bind("page/r")
 		boss.room(cave, "boss", fieldPersistent, "1")
-		page.send(enter(cave, "page"))
-		boss.got()
-		page.got()
+		page.Send(enter(cave, "page"))
+		boss.Got()
+		page.Got()
 		for i := range 3 {
-			page.send(fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='m%d'><body>word%d</body>"+
+			page.Send(fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='m%d'><body>word%d</body>"+
 				"<stanza-id xmlns='urn:xmpp:sid:0' by='cave@rooms.d' id='forged'/></message>", i, i))
 		}
-		page.send("<message type='groupchat' to='cave@rooms.d'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
-		boss.gets("word0 & <stanza-id xmlns='urn:xmpp:sid:0' by='cave@rooms.d' id='id1'/>", "word1 & id='id2'", "word2 & id='id3'", "composing")
-		page.got()
+		page.Send("<message type='groupchat' to='cave@rooms.d'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
+		boss.Gets("word0 & <stanza-id xmlns='urn:xmpp:sid:0' by='cave@rooms.d' id='id1'/>", "word1 & id='id2'", "word2 & id='id3'", "composing")
+		page.Got()
 		if got := a.text(); strings.Count(got, "\n") != 3 || strings.Contains(got, "forged") || strings.Contains(got, "page@d") {
 			t.Errorf("archived: %s", got)
 		}
 		if a.authors[0].String() != "page@d" {
 			t.Errorf("by %s", a.authors[0])
 		}
-		page.send("<message type='groupchat' to='cave@rooms.d' id='r'><retract xmlns='urn:xmpp:message-retract:1' id='id2'/></message>")
-		boss.gets("id='r' & <retract & id='id2'")
+		page.Send("<message type='groupchat' to='cave@rooms.d' id='r'><retract xmlns='urn:xmpp:message-retract:1' id='id2'/></message>")
+		boss.Gets("id='r' & <retract & id='id2'")
 		boss.must("set", cave, strings.Replace(moderate, "id1", "id3", 1))
-		page.gets("id='r'", "^<message from='cave@rooms.d' & <retract & id='id3' & by='cave@rooms.d/boss'")
+		page.Gets("id='r'", "^<message from='cave@rooms.d' & <retract & id='id3' & by='cave@rooms.d/boss'")
 		if got := a.text(); strings.Contains(got, "word1") || strings.Contains(got, "word2") || strings.Count(got, "<retracted") != 2 || !strings.Contains(got, "word0") {
 			t.Errorf("archived: %s", got)
 		}
@@ -181,16 +181,16 @@ func TestArchive(t *testing.T) {
 			t.Errorf("moderated twice: %q", wrong)
 		}
 		// A moderator's word that is none is cut.
-		page.send("<message type='groupchat' to='cave@rooms.d'><body>look</body><retract xmlns='urn:xmpp:message-retract:1' id='id1'><moderated xmlns='urn:xmpp:message-moderate:1'/></retract></message>")
-		for _, x := range boss.got() {
+		page.Send("<message type='groupchat' to='cave@rooms.d'><body>look</body><retract xmlns='urn:xmpp:message-retract:1' id='id1'><moderated xmlns='urn:xmpp:message-moderate:1'/></retract></message>")
+		for _, x := range boss.Got() {
 			if strings.Contains(x, "look") && strings.Contains(x, "moderated") {
 				t.Errorf("forged: %s", x)
 			}
 		}
-		b.restart()
+		b.Restart()
 		boss = b.bind("boss/r")
-		boss.send(enter(cave, "boss"))
-		got := strings.Join(boss.got(), "")
+		boss.Send(enter(cave, "boss"))
+		got := strings.Join(boss.Got(), "")
 		if !strings.Contains(got, "word0") || !strings.Contains(got, "look") || strings.Contains(got, "word1") || strings.Contains(got, "word2") {
 			t.Errorf("history: %s", got)
 		}
@@ -200,7 +200,7 @@ func TestArchive(t *testing.T) {
 		}
 		a.full = false
 		boss.must("set", cave, configuration(fieldArchive, "0"))
-		boss.send("<message type='groupchat' to='cave@rooms.d'><body>quiet</body></message>")
+		boss.Send("<message type='groupchat' to='cave@rooms.d'><body>quiet</body></message>")
 		if strings.Contains(a.text(), "quiet") {
 			t.Error("archived against the owner's will")
 		}

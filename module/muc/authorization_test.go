@@ -170,11 +170,11 @@ func (c *cast) play(room string, column byte, options []string) {
 	}
 	c.boss.must("set", room, newHat("urn:x:fools"))
 	for nick, p := range map[string]*peer{"duke": c.duke, "maid": c.maid, "page": c.page, "fool": c.fool, "chief": c.chief} {
-		p.send(enter(room, nick))
+		p.Send(enter(room, nick))
 	}
 	switch column {
 	case 'o', 'a', 'm', 'k', 'p', 'v':
-		c.actor.send(enter(room, "actor"))
+		c.actor.Send(enter(room, "actor"))
 	}
 	c.boss.must("set", room, configuration(append([]string{fieldModerated, "1"}, options...)...))
 	roles := map[string]string{"page": "participant", "fool": "visitor", "chief": "moderator"}
@@ -191,6 +191,6 @@ func (c *cast) play(room string, column byte, options []string) {
 		c.boss.ask("set", room, role(nick, what))
 	}
 	for _, p := range []*peer{c.boss, c.duke, c.maid, c.page, c.fool, c.chief, c.actor} {
-		p.got()
+		p.Got()
 	}
 }

@@ -8,55 +8,24 @@ package muc
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
-	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/store/sqlite"
 	"github.com/stonechat-im/stonechat/xmpp/command"
-	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/stream"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 type bench struct {
-	*server.Server
-	t        testing.TB
-	m        *Module
-	store    *flaky
-	registry *metrics.Registry
-	folder   string
-	config   Config
-	archive  Archive // nil: none
-}
-
-// flaky is a store whose disk may be full.
-type flaky struct {
-	store.Store
-	failing atomic.Bool
-}
-
-func (f *flaky) Commit(ops ...store.Op) *store.Pending {
-	if f.failing.Load() && len(ops) > 0 {
-		p := new(store.Pending)
-		f.Store.Commit().OnDone(func(error) { p.Resolve(store.ErrNoSpace) })
-		return p
-	}
-	return f.Store.Commit(ops...)
+	*servertest.Server
+	m *Module
 }
 
 // usual is the configuration that most tests want.
@@ -82,60 +51,15 @@ func newBench(t testing.TB, c Config, accounts string) *bench {
 // newBenchWith is newBench with an archive.
 func newBenchWith(t testing.TB, c Config, a Archive, accounts string) *bench {
 	t.Helper()
-	b := &bench{t: t, folder: t.TempDir(), config: c, archive: a}
-	b.start()
+	b := new(bench)
+	b.Server = servertest.Start(t, servertest.Options{Modules: func() []server.Module {
+		b.m = New(c, a, adhoc.NewLeader(adhoc.Bounds{Sessions: 100, OfOne: 10, Expire: time.Minute}, func(int) {}))
+		return []server.Module{b.m, postman{b}}
+	}})
 	for _, a := range strings.Fields(accounts) {
-		op := store.CreateAccount{Account: store.Account{JID: jid.MustParse(a + "@d"), Created: time.Now()}}
-		if err := b.store.Commit(op).Wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		b.Account(a + "@d")
 	}
-	t.Cleanup(b.stop)
 	return b
-}
-
-func leader() *adhoc.Leader {
-	return adhoc.NewLeader(adhoc.Bounds{Sessions: 100, OfOne: 10, Expire: time.Minute}, func(int) {})
-}
-
-func (b *bench) start() {
-	b.t.Helper()
-	st, err := sqlite.Open(sqlite.Options{Folder: b.folder, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.registry, b.store, b.m = metrics.New(), &flaky{Store: st}, New(b.config, b.archive, leader())
-	b.Server, err = server.New(server.Config{
-		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: b.store,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: b.registry,
-	}, []server.Module{b.m, postman{b}})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.Start()
-}
-
-func (b *bench) stop() {
-	b.store.failing.Store(false)
-	if err := b.Stop(b.t.Context()); err != nil && b.t.Context().Err() == nil {
-		b.t.Error(err)
-	}
-	if err := b.store.Close(); err != nil {
-		b.t.Error(err)
-	}
-}
-
-// restart is what an operator does.
-func (b *bench) restart() {
-	b.stop()
-	b.start()
-}
-
-// counts reports whether the metrics say that.
-func (b *bench) counts(sample string) bool {
-	w := httptest.NewRecorder()
-	b.registry.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	return strings.Contains(w.Body.String(), "\n"+sample+"\n")
 }
 
 // postman brings what is for a session to it, and what is for an account to its first one. The end of a session it
@@ -172,164 +96,28 @@ func (p postman) Init(h *server.Host) error {
 	return nil
 }
 
-// link is a stream in memory.
-type link struct {
-	server.Stream
-	account jid.JID
-	mu      sync.Mutex
-	free    *sync.Cond
-	paused  int
-	out     []byte
-}
-
-func (l *link) Queue(b []byte) {
-	l.mu.Lock()
-	l.out = append(l.out, b...)
-	l.mu.Unlock()
-}
-func (*link) Flush()                     {}
-func (*link) Queued() int                { return 0 }
-func (*link) End(*stream.Error)          {}
-func (*link) Abort()                     {}
-func (*link) State() stream.State        { return stream.Bound }
-func (l *link) Account() jid.JID         { return l.account }
-func (*link) Address() string            { return "test" }
-func (*link) Secure() bool               { return true }
-func (*link) Adopt(*server.Session) bool { return true }
-func (l *link) Pause() {
-	l.mu.Lock()
-	l.paused++
-	l.mu.Unlock()
-}
-
-func (l *link) Resume() {
-	l.mu.Lock()
-	l.paused--
-	l.mu.Unlock()
-	l.free.Broadcast()
-}
-
-func (l *link) awaitResume() {
-	l.mu.Lock()
-	for l.paused > 0 {
-		l.free.Wait()
-	}
-	l.mu.Unlock()
-}
-
 // peer is a client.
 type peer struct {
-	b  *bench
-	st *link
-	se *server.Session
-	in *xmlstream.Parser
+	*servertest.Peer
 	id int
-}
-
-const opening = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='d' version='1.0'>"
-
-func parser() *xmlstream.Parser {
-	return xmlstream.NewParser(xmlstream.Stream, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 100, Attributes: 100, Children: 1 << 18})
 }
 
 // bind makes a session: "a/r".
 func (b *bench) bind(address string) *peer {
-	b.t.Helper()
+	b.T.Helper()
 	account, resource, _ := strings.Cut(address, "/")
-	p := &peer{b: b, st: &link{account: jid.MustParse(account + "@d")}, in: parser()}
-	p.st.free = sync.NewCond(&p.st.mu)
-	p.in.Feed([]byte(opening))
-	if ev, err := p.in.Next(); ev != xmlstream.EventOpen || err != nil {
-		b.t.Fatal(ev, err)
-	}
-	t := b.NewTurn()
-	defer t.End()
-	var err error
-	if p.se, err = b.Bind(b.t.Context(), t, p.st, p.st.account, resource, ""); err != nil {
-		b.t.Fatal(err)
-	}
-	return p
-}
-
-// send handles stanzas and all that comes of them.
-func (p *peer) send(elements ...string) {
-	p.b.t.Helper()
-	p.in.Feed([]byte(strings.Join(elements, "")))
-	for more := true; more; {
-		p.st.awaitResume()
-		more = p.turn()
-	}
-	synctest.Wait()
-}
-
-// turn handles what is there, and reports whether it was stopped.
-func (p *peer) turn() (stopped bool) {
-	t := p.b.NewTurn()
-	defer t.End()
-	for {
-		ev, err := p.in.Next()
-		if err != nil {
-			p.b.t.Fatal(err)
-		}
-		if ev != xmlstream.EventElement {
-			return false
-		}
-		more, err := p.se.Receive(t, p.st, p.in.Element())
-		if err != nil {
-			p.b.t.Fatal(err)
-		}
-		if !more {
-			p.in.Keep()
-			return true
-		}
-	}
-}
-
-// got takes what the client was sent, one string an element.
-func (p *peer) got() (all []string) {
-	synctest.Wait()
-	p.st.mu.Lock()
-	out := p.st.out
-	p.st.out = nil
-	p.st.mu.Unlock()
-	x := parser()
-	x.Feed(slices.Concat([]byte(opening), out))
-	for {
-		switch ev, err := x.Next(); {
-		case err != nil:
-			p.b.t.Fatalf("%v in %s", err, out)
-		case ev == xmlstream.EventNone:
-			return all
-		case ev == xmlstream.EventElement:
-			all = append(all, string(x.Element().Raw))
-		}
-	}
-}
-
-// gets compares what the client was sent, in order, each by regular expressions joined with " & ", all of which must match.
-func (p *peer) gets(patterns ...string) {
-	p.b.t.Helper()
-	got := p.got()
-	ok := len(got) == len(patterns)
-	for i := 0; ok && i < len(patterns); i++ {
-		for pattern := range strings.SplitSeq(patterns[i], " & ") {
-			ok = ok && regexp.MustCompile(pattern).MatchString(got[i])
-		}
-	}
-	if !ok {
-		p.b.t.Fatalf("%s got\n\t%s\nwant\n\t%s", p.st.account, strings.Join(got, "\n\t"), strings.Join(patterns, "\n\t"))
-	}
+	return &peer{Peer: b.Client(account + "@d/" + resource)}
 }
 
 var condition = regexp.MustCompile(`<error type='(\w+)'><([a-z-]+) `)
 
 // ask sends a request and returns what is wrong with it, "" for nothing; what else came is forgotten.
 func (p *peer) ask(typ, to, payload string) (wrong string) {
-	p.b.t.Helper()
+	p.Server.T.Helper()
 	p.id++
 	id := fmt.Sprint("ask", p.id)
-	p.send(fmt.Sprintf("<iq type='%s' id='%s' to='%s'>%s</iq>", typ, id, to, payload))
-	for _, x := range p.got() {
+	p.Send(fmt.Sprintf("<iq type='%s' id='%s' to='%s'>%s</iq>", typ, id, to, payload))
+	for _, x := range p.Got() {
 		if !strings.HasPrefix(x, "<iq") || !strings.Contains(x, "id='"+id+"'") {
 			continue
 		}
@@ -338,23 +126,23 @@ func (p *peer) ask(typ, to, payload string) (wrong string) {
 		}
 		return ""
 	}
-	p.b.t.Fatalf("%s got no answer to %s", p.st.account, payload)
+	p.Server.T.Fatalf("%s got no answer to %s", p.Session.JID, payload)
 	return ""
 }
 
 // must is ask that goes well.
 func (p *peer) must(typ, to, payload string) {
-	p.b.t.Helper()
+	p.Server.T.Helper()
 	if wrong := p.ask(typ, to, payload); wrong != "" {
-		p.b.t.Fatalf("%s: %s: %s", p.st.account, payload, wrong)
+		p.Server.T.Fatalf("%s: %s: %s", p.Session.JID, payload, wrong)
 	}
 }
 
 // tell sends a stanza and returns what is wrong with it, as ask does.
 func (p *peer) tell(s string) (wrong string) {
-	p.b.t.Helper()
-	p.send(s)
-	for _, x := range p.got() {
+	p.Server.T.Helper()
+	p.Send(s)
+	for _, x := range p.Got() {
 		if m := condition.FindStringSubmatch(x); m != nil && strings.Contains(x, "type='error'") {
 			wrong = m[2]
 		}
@@ -396,18 +184,18 @@ func configuration(pairs ...string) string {
 
 // room makes a room with options, by p as its owner under that nick.
 func (p *peer) room(room, nick string, options ...string) {
-	p.b.t.Helper()
-	p.send(enter(room, nick))
+	p.Server.T.Helper()
+	p.Send(enter(room, nick))
 	p.must("set", room, configuration(options...))
-	p.got()
+	p.Got()
 }
 
 // guest sends a stanza as somebody of another server would, who reads nothing.
 func (b *bench) guest(from, s string) {
-	b.t.Helper()
+	b.T.Helper()
 	x, err := stanza.Parse([]byte(strings.Replace(s, "<presence ", "<presence xmlns='jabber:client' from='"+from+"' ", 1)))
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	t := b.NewTurn()
 	b.NewInlet(idle{}).Receive(t, x)

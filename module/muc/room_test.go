@@ -23,17 +23,17 @@ func TestAddressesStaySecret(t *testing.T) {
 		boss, duke, maid, page := b.bind("boss/secret1"), b.bind("duke/secret2"), b.bind("maid/secret3"), b.bind("page/secret4")
 		page2, spy, far := b.bind("page/secret5"), b.bind("spy/r"), b.bind("far/r")
 		boss.room(cave, "a", fieldPersistent, "1")
-		spy.send(enter(cave, "spy"))
+		spy.Send(enter(cave, "spy"))
 		for _, p := range []struct {
 			p    *peer
 			nick string
 		}{{duke, "b"}, {maid, "c"}, {page, "d"}, {page2, "d"}} {
-			p.p.send(enter(cave, p.nick))
+			p.p.Send(enter(cave, p.nick))
 		}
 		everything := []string{}
 		note := func() {
 			for _, p := range []*peer{spy, far} {
-				everything = append(everything, p.got()...)
+				everything = append(everything, p.Got()...)
 			}
 		}
 		boss.must("set", cave, affiliation("duke@d", "admin"))
@@ -44,13 +44,13 @@ func TestAddressesStaySecret(t *testing.T) {
 		boss.must("set", cave, role("c", "moderator"))
 		boss.must("set", cave, role("c", "participant"))
 		note()
-		page.send("<presence to='cave@rooms.d/e'><show>away</show></presence>")
-		page.send("<message type='groupchat' to='cave@rooms.d' id='1'><body>hi</body></message>",
+		page.Send("<presence to='cave@rooms.d/e'><show>away</show></presence>")
+		page.Send("<message type='groupchat' to='cave@rooms.d' id='1'><body>hi</body></message>",
 			"<message type='groupchat' to='cave@rooms.d'><subject>s</subject></message>",
 			"<message type='chat' to='cave@rooms.d/spy'><body>psst</body></message>",
 			"<message to='cave@rooms.d'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='far@d'/></x></message>",
 			"<iq type='get' id='2' to='cave@rooms.d/spy'><q xmlns='u:q'/></iq>")
-		got := spy.got()
+		got := spy.Got()
 		everything = append(everything, got...)
 		var asked string
 		for _, x := range got {
@@ -61,20 +61,20 @@ func TestAddressesStaySecret(t *testing.T) {
 		if asked == "" {
 			t.Fatalf("no request in %s", strings.Join(got, "\n"))
 		}
-		page.got()
-		spy.send("<iq type='result' id='" + asked + "' to='cave@rooms.d/e'><q xmlns='u:q'>spy@d/r</q></iq>")
-		page.gets("<iq from='cave@rooms.d/spy' to='page@d/secret4' id='2' type='result'>")
+		page.Got()
+		spy.Send("<iq type='result' id='" + asked + "' to='cave@rooms.d/e'><q xmlns='u:q'>spy@d/r</q></iq>")
+		page.Gets("<iq from='cave@rooms.d/spy' to='page@d/secret4' id='2' type='result'>")
 		// The other way: an answer, and an error that names its sender.
-		spy.send("<iq type='get' id='3' to='cave@rooms.d/e'><q xmlns='u:q'/></iq>", "<iq type='get' id='4' to='cave@rooms.d/e'><q xmlns='u:q'/></iq>")
+		spy.Send("<iq type='get' id='3' to='cave@rooms.d/e'><q xmlns='u:q'/></iq>", "<iq type='get' id='4' to='cave@rooms.d/e'><q xmlns='u:q'/></iq>")
 		var ids []string
 		for _, p := range []*peer{page, page2} {
-			for _, x := range p.got() {
+			for _, x := range p.Got() {
 				if m := regexp.MustCompile(`<iq from='cave@rooms.d/spy' to='page@d/secret.' id='([^']+)' type='get'`).FindStringSubmatch(x); m != nil {
 					ids = append(ids, m[1])
 					if len(ids) == 1 {
-						p.send("<iq type='result' id='" + m[1] + "' to='cave@rooms.d/spy'/>")
+						p.Send("<iq type='result' id='" + m[1] + "' to='cave@rooms.d/spy'/>")
 					} else {
-						p.send("<iq type='error' id='" + m[1] + "' to='cave@rooms.d/spy'><error type='cancel' by='page@d/secret4'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+						p.Send("<iq type='error' id='" + m[1] + "' to='cave@rooms.d/spy'><error type='cancel' by='page@d/secret4'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
 					}
 				}
 			}
@@ -82,8 +82,8 @@ func TestAddressesStaySecret(t *testing.T) {
 		if len(ids) != 2 {
 			t.Fatalf("%d requests came", len(ids))
 		}
-		spy.send("<message type='chat' to='cave@rooms.d/e' id='5'><body>x</body></message>")
-		page.send("<message type='error' to='cave@rooms.d/spy' id='5'><error type='cancel' by='page@d/secret4'><not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+		spy.Send("<message type='chat' to='cave@rooms.d/e' id='5'><body>x</body></message>")
+		page.Send("<message type='error' to='cave@rooms.d/spy' id='5'><error type='cancel' by='page@d/secret4'><not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
 		note()
 		if !strings.Contains(strings.Join(everything, ""), "not-allowed") {
 			t.Error("the refusal of a private message does not come back")
@@ -93,12 +93,12 @@ func TestAddressesStaySecret(t *testing.T) {
 			admin("<item affiliation='member'/>"), admin("<item affiliation='owner'/>"), admin("<item role='participant'/>"),
 			"<query xmlns='http://jabber.org/protocol/muc#owner'/>", "<query xmlns='jabber:iq:register'/>", "<vCard xmlns='vcard-temp'/>",
 		} {
-			spy.send("<iq type='get' id='6' to='cave@rooms.d'>" + x + "</iq>")
-			far.send("<iq type='get' id='6' to='cave@rooms.d'>" + x + "</iq>")
+			spy.Send("<iq type='get' id='6' to='cave@rooms.d'>" + x + "</iq>")
+			far.Send("<iq type='get' id='6' to='cave@rooms.d'>" + x + "</iq>")
 			note()
 		}
-		spy.send(leave(cave, "spy"))
-		spy.send(enter(cave, "spy"))
+		spy.Send(leave(cave, "spy"))
+		spy.Send(enter(cave, "spy"))
 		note()
 		boss.must("set", cave, configuration(fieldModerated, "1"))
 		boss.must("set", cave, role("spy", "visitor"))
@@ -138,18 +138,18 @@ func TestCatchesUpInOrder(t *testing.T) {
 			b.guest(fmt.Sprintf("g%d@far.example/r", i), enter(cave, fmt.Sprint("g", i)))
 		}
 		for i := range 30 {
-			boss.send(fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='old%d'><body>x</body></message>", i))
+			boss.Send(fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='old%d'><body>x</body></message>", i))
 		}
 		late := b.bind("late/r")
 		// One batch: the room gets the rest while the newcomer is still being told of the crowd.
-		late.in.Feed([]byte(enter(cave, "late")))
-		late.turn()
+		late.Try(enter(cave, "late"))
+		var more []string
 		for i := range 20 {
-			boss.in.Feed(fmt.Appendf(nil, "<message type='groupchat' to='cave@rooms.d' id='new%d'><body>x</body></message>", i))
+			more = append(more, fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='new%d'><body>x</body></message>", i))
 		}
-		boss.turn()
+		boss.Try(more...)
 		var order []string
-		for _, x := range late.got() {
+		for _, x := range late.Got() {
 			switch {
 			case strings.HasPrefix(x, "<presence") && strings.Contains(x, "code='110'"):
 				order = append(order, "self")
@@ -177,8 +177,8 @@ func TestCatchesUpInOrder(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, strings.Join(want, " "))
 		}
 		// From now on it is told by the room's own outbox.
-		boss.send("<message type='groupchat' to='cave@rooms.d' id='last'><body>x</body></message>")
-		late.gets("id='last'")
+		boss.Send("<message type='groupchat' to='cave@rooms.d' id='last'><body>x</body></message>")
+		late.Gets("id='last'")
 	})
 }
 
@@ -196,17 +196,17 @@ func TestRestart(t *testing.T) {
 		boss.room(cave, "boss", fieldPersistent, "1", fieldName, "Cave", fieldModerated, "1", fieldWhois, "anyone", fieldPassword, "p", fieldBroadcast, "moderator participant")
 		boss.room("temporary@rooms.d", "boss")
 		boss.must("set", cave, admin("<item jid='maid@d' affiliation='member' nick='Maid'/><item jid='knave@d' affiliation='outcast'><reason>theft</reason></item>"))
-		boss.send("<message type='groupchat' to='cave@rooms.d'><subject>s &lt; t</subject></message>")
+		boss.Send("<message type='groupchat' to='cave@rooms.d'><subject>s &lt; t</subject></message>")
 		boss.must("set", cave, "<vCard xmlns='vcard-temp'><PHOTO><BINVAL>QUJD</BINVAL></PHOTO></vCard>")
 		boss.must("set", cave, newHat("urn:x:maid"))
 		boss.must("set", cave, wear("maid@d", "urn:x:maid"))
 		form := func(p *peer) string {
-			p.got()
-			p.send("<iq type='get' id='f' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>")
-			return strings.Join(p.got(), "")
+			p.Got()
+			p.Send("<iq type='get' id='f' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>")
+			return strings.Join(p.Got(), "")
 		}
 		before := form(boss)
-		b.restart()
+		b.Restart()
 		boss = b.bind("boss/r")
 		maid := b.bind("maid/r")
 		if after := form(boss); after != before {
@@ -215,15 +215,15 @@ func TestRestart(t *testing.T) {
 		if wrong := boss.ask("get", "temporary@rooms.d", "<query xmlns='http://jabber.org/protocol/muc#owner'/>"); wrong != "item-not-found" {
 			t.Errorf("a temporary room: %q", wrong)
 		}
-		maid.send("<presence to='cave@rooms.d/Maid'><x xmlns='http://jabber.org/protocol/muc'><password>p</password></x></presence>")
-		maid.gets("affiliation='member' & role='participant' & code='110' & code='100' & <hat title='A hat' uri='urn:x:maid'/>", "<subject>s &lt; t</subject> & <delay")
-		boss.send("<iq type='get' id='1' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='outcast'/></query></iq>",
+		maid.Send("<presence to='cave@rooms.d/Maid'><x xmlns='http://jabber.org/protocol/muc'><password>p</password></x></presence>")
+		maid.Gets("affiliation='member' & role='participant' & code='110' & code='100' & <hat title='A hat' uri='urn:x:maid'/>", "<subject>s &lt; t</subject> & <delay")
+		boss.Send("<iq type='get' id='1' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='outcast'/></query></iq>",
 			"<iq type='get' id='2' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
-		boss.gets("jid='knave@d' & <reason>theft</reason>", "name='Cave' & 3c01bdbb26f358bab27f267924aa2c9a03fcfdb8 & muc_passwordprotected")
+		boss.Gets("jid='knave@d' & <reason>theft</reason>", "name='Cave' & 3c01bdbb26f358bab27f267924aa2c9a03fcfdb8 & muc_passwordprotected")
 		if wrong := boss.tell("<presence to='cave@rooms.d/maid'><x xmlns='http://jabber.org/protocol/muc'><password>p</password></x></presence>"); wrong != "conflict" {
 			t.Errorf("a reserved nick: %q", wrong)
 		}
-		maid.send(leave(cave, "Maid"))
+		maid.Send(leave(cave, "Maid"))
 		if n := b.m.table.count(); n != 0 {
 			t.Errorf("%d rooms are in memory that nobody is in", n)
 		}
@@ -236,10 +236,10 @@ func TestDiskFull(t *testing.T) {
 		b := newBench(t, usual(), "boss maid")
 		boss, maid := b.bind("boss/r"), b.bind("maid/r")
 		boss.room(cave, "boss", fieldPersistent, "1")
-		maid.send(enter(cave, "maid"))
-		b.store.failing.Store(true)
-		boss.got()
-		maid.got()
+		maid.Send(enter(cave, "maid"))
+		b.Disk.Failing.Store(true)
+		boss.Got()
+		maid.Got()
 		for _, x := range []string{
 			affiliation("maid@d", "outcast"), configuration(fieldName, "x"), "<vCard xmlns='vcard-temp'><FN>x</FN></vCard>",
 			"<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>",
@@ -248,10 +248,10 @@ func TestDiskFull(t *testing.T) {
 				t.Errorf("%s: %q", x, wrong)
 			}
 		}
-		maid.gets()
-		b.store.failing.Store(false)
-		maid.send("<message type='groupchat' to='cave@rooms.d' id='1'><body>still here</body></message>")
-		maid.gets("still here")
+		maid.Gets()
+		b.Disk.Failing.Store(false)
+		maid.Send("<message type='groupchat' to='cave@rooms.d' id='1'><body>still here</body></message>")
+		maid.Gets("still here")
 	})
 }
 
@@ -306,7 +306,7 @@ func TestBounds(t *testing.T) {
 				if got := c.do(b, boss, page); got != c.want {
 					t.Errorf("%q, want %q", got, c.want)
 				}
-				if !b.counts(`stonechat_rooms_limited_total{key="`+c.key+`"} 1`) && !b.counts(`stonechat_rooms_limited_total{key="`+c.key+`"} 2`) {
+				if !b.Counts(`stonechat_rooms_limited_total{key="`+c.key+`"} 1`) && !b.Counts(`stonechat_rooms_limited_total{key="`+c.key+`"} 2`) {
 					t.Error("it is not counted")
 				}
 			})
@@ -318,17 +318,17 @@ func TestBounds(t *testing.T) {
 			boss, page := b.bind("boss/r"), b.bind("page/r")
 			boss.room(cave, "boss", fieldHistory, "1000")
 			for i := range 20 {
-				boss.send(fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='%d'><body>x</body></message>", i))
+				boss.Send(fmt.Sprintf("<message type='groupchat' to='cave@rooms.d' id='%d'><body>x</body></message>", i))
 			}
-			page.send(enter(cave, "page"))
+			page.Send(enter(cave, "page"))
 			n := 0
-			for _, x := range page.got() {
+			for _, x := range page.Got() {
 				if strings.Contains(x, "<body>") {
 					n++
 				}
 			}
-			if n != b.config.MaxHistory {
-				t.Errorf("%d messages, want %d", n, b.config.MaxHistory)
+			if n != b.m.config.Load().MaxHistory {
+				t.Errorf("%d messages, want %d", n, b.m.config.Load().MaxHistory)
 			}
 		})
 	})
@@ -343,22 +343,22 @@ func TestDeletedAccount(t *testing.T) {
 		boss.must("set", cave, affiliation("maid@d", "owner"))
 		boss.must("set", cave, newHat("urn:x:maid"))
 		boss.must("set", cave, wear("maid@d", "urn:x:maid"))
-		maid.send(enter(cave, "maid"))
-		if err := b.DeleteAccount(t.Context(), maid.st.account, nil); err != nil {
+		maid.Send(enter(cave, "maid"))
+		if err := b.DeleteAccount(t.Context(), maid.Session.JID.Bare(), nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, again := range []bool{false, true} {
 			if again {
-				b.restart()
+				b.Restart()
 				boss = b.bind("boss/r")
 			}
-			boss.got()
-			boss.send("<iq type='get' id='1' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner'/></query></iq>")
-			if got := strings.Join(boss.got(), ""); !strings.Contains(got, "boss@d") || strings.Contains(got, "maid@d") {
+			boss.Got()
+			boss.Send("<iq type='get' id='1' to='cave@rooms.d'><query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner'/></query></iq>")
+			if got := strings.Join(boss.Got(), ""); !strings.Contains(got, "boss@d") || strings.Contains(got, "maid@d") {
 				t.Errorf("after a restart: %v: %s", again, got)
 			}
-			boss.send("<iq type='set' id='2' to='cave@rooms.d'><command xmlns='" + command.NS + "' node='" + hatAssigned + "'/></iq>")
-			if got := strings.Join(boss.got(), ""); !strings.Contains(got, "completed") || strings.Contains(got, "maid@d") {
+			boss.Send("<iq type='set' id='2' to='cave@rooms.d'><command xmlns='" + command.NS + "' node='" + hatAssigned + "'/></iq>")
+			if got := strings.Join(boss.Got(), ""); !strings.Contains(got, "completed") || strings.Contains(got, "maid@d") {
 				t.Errorf("hats after a restart: %v: %s", again, got)
 			}
 		}
@@ -371,12 +371,11 @@ func TestShutdown(t *testing.T) {
 		b := newBench(t, usual(), "boss maid")
 		boss, maid := b.bind("boss/r"), b.bind("maid/r")
 		boss.room(cave, "boss")
-		maid.send(enter(cave, "maid"))
-		boss.got()
-		maid.got()
-		b.stop()
-		boss.gets("type='unavailable' & code='332' & code='110' & from='cave@rooms.d/boss'")
-		maid.gets("type='unavailable' & code='332' & code='110' & from='cave@rooms.d/maid'")
-		b.start()
+		maid.Send(enter(cave, "maid"))
+		boss.Got()
+		maid.Got()
+		b.Restart()
+		boss.Gets("type='unavailable' & code='332' & code='110' & from='cave@rooms.d/boss'")
+		maid.Gets("type='unavailable' & code='332' & code='110' & from='cave@rooms.d/maid'")
 	})
 }

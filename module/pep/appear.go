@@ -21,10 +21,6 @@ type queue struct {
 	wake chan struct{}
 }
 
-// maxLost is of how many it is looked at, at one time, whether they are subscribed to what they may not see any
-// more. Of others it is seen when there are news.
-const maxLost = 10_000
-
 func (q *queue) push(x *interest) {
 	q.mu.Lock()
 	q.list = append(q.list, x)
@@ -32,13 +28,16 @@ func (q *queue) push(x *interest) {
 	q.awake()
 }
 
-func (q *queue) lose(p pair) {
+// lose adds to those who may have lost access, unless most wait already.
+func (q *queue) lose(p pair, most int) bool {
 	q.mu.Lock()
-	if len(q.lost) < maxLost {
-		q.lost = append(q.lost, p)
+	defer q.mu.Unlock()
+	if len(q.lost) >= most {
+		return false
 	}
-	q.mu.Unlock()
+	q.lost = append(q.lost, p)
 	q.awake()
+	return true
 }
 
 func (q *queue) awake() {

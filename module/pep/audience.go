@@ -118,7 +118,9 @@ func (m *Module) changed(u *server.User, was, is store.RosterItem) {
 		m.sights.forget(is.Contact)
 	}
 	if was.Subscription&^is.Subscription&store.SubscriptionFrom != 0 || !slices.Equal(was.Groups, is.Groups) {
-		m.coming.lose(pair{u.JID, is.Contact})
+		if !m.coming.lose(pair{u.JID, is.Contact}, m.config.Load().Rechecks) {
+			m.metrics.rechecks.Inc()
+		}
 	}
 	gained := is.Subscription &^ was.Subscription
 	switch ours := m.server.Serves(is.Contact.Domain()); {

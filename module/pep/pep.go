@@ -83,6 +83,9 @@ type Config struct {
 	Resources int `yaml:"resources" default:"20" live:"yes"`
 	// Elsewhere is how many such resources of all contacts are remembered.
 	Elsewhere int `yaml:"elsewhere" default:"100000" live:"yes"`
+	// Rechecks is how many contacts may wait to be looked at who may have lost access to what they are subscribed to. The
+	// subscriptions of others end when there are news.
+	Rechecks int `yaml:"rechecks" default:"10000" live:"yes"`
 }
 
 // Module is personal eventing.
@@ -99,7 +102,7 @@ type Module struct {
 	others  elsewhere
 	coming  queue
 	sights  sights
-	metrics struct{ forgotten metrics.Counter }
+	metrics struct{ forgotten, rechecks metrics.Counter }
 }
 
 // New makes the module.
@@ -124,6 +127,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.server, m.store, m.log = h.Server, h.Store, h.Log
 	m.clients = server.NewSessionSlot[interest](h)
 	m.metrics.forgotten = h.Metrics.Counter("stonechat_pep_resources_forgotten_total", "Resources of contacts at other servers that are not told of news, because there are too many (modules.pep.resources, modules.pep.elsewhere).")
+	m.metrics.rechecks = h.Metrics.Counter("stonechat_pep_rechecks_left_total", "Contacts who may have lost access and whose subscriptions were not looked at, because too many waited (modules.pep.rechecks).")
 	h.Metrics.GaugeFunc("stonechat_pep_resources_elsewhere", "Resources of contacts at other servers that are told of news.", func() float64 { return float64(m.others.len()) })
 	// What answers at the server's own address is said there too (XEP-0222 §5, XEP-0223 §5).
 	m.disco.Identify(server.AtHost|server.AtAccount, disco.Identity{Category: "pubsub", Type: "pep"})

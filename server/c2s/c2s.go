@@ -5,7 +5,7 @@
 // ([Service.Framed]: WebSocket), so that there is one login, one admission and one kind of session.
 //
 // RFC 6120 §4–7, RFC 7590, XEP-0368 (complete, 1.1.0),
-// XEP-0175 (complete, 1.2), XEP-0178 (partial, 1.2): between clients and server
+// XEP-0175 (complete, 1.2), XEP-0178 (complete, 1.2): between clients and server
 //
 // How to read this package: a conn ties three things together. The driver (internal/drive)
 // brings bytes, the machine (xmpp/stream) makes events of them, the session (server) takes

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -153,5 +154,62 @@ func TestRouteBrokenAmid(t *testing.T) {
 			t.Errorf("%d came, want %d: %q", len(all), len(want), all)
 		}
 		d.counts("resent_total", float64(len(got)-strings.Count(strings.Join(got, " "), "<r>")))
+	})
+}
+
+// At the end what is kept is on the disk, and nobody waits for an answer that cannot come.
+func TestRouteDrain(t *testing.T) {
+	eachWay(t, nil, func(t *testing.T, d *depot, managed bool) {
+		c := d.caller()
+		c.send("b@x", "1")
+		l := d.connect("x", managed)
+		d.send(chat("a@x", "2"), "<iq from='m@p.d/r' to='y' type='get' id='3'><q xmlns='u:q'/></iq>")
+		l.read()
+		d.stops()
+		d.returned("3 remote-server-timeout")
+		if n := d.rows(); n != 2 {
+			t.Errorf("%d on the disk", n)
+		}
+		c.send("b@x", "4")
+		d.send("<iq from='m@p.d/r' to='y' type='get' id='5'><q xmlns='u:q'/></iq>", "<presence from='m@p.d/r' to='a@x'/>")
+		d.returned("5 remote-server-timeout")
+		if n, rows := c.safe(), d.rows(); n != 2 || rows != 3 {
+			t.Errorf("%d are safe, %d on the disk", n, rows)
+		}
+		if got := d.dialing(); len(got) != 2 { // those before the end
+			t.Errorf("%q are dialed", got)
+		}
+	})
+}
+
+// Who watches an account sees where its messages wait, and when they are there.
+func TestRouteTrace(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, d *depot) {
+		tr, err := d.server.Trace(jid.MustParse("a@d"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.server.EndTrace(tr)
+		c := d.caller()
+		c.send("b@x", "1")
+		d.pass(time.Second)
+		l := d.connect("x", true)
+		l.read()
+		l.ack()
+		c.send("b@none", "2")
+		d.mustCall("none").failed(outage{Err: stanza.RemoteServerNotFound.Err(""), Permanent: true})
+		var got []string
+		for len(tr.Events()) > 0 {
+			if e := <-tr.Events(); e.Way < 3 && e.Session == "" {
+				got = append(got, strings.TrimSpace(e.Event+" "+e.Detail))
+			}
+		}
+		want := []string{
+			"received", "queued until x is connected", "queued for x", "spooling x", "spooled", "acked",
+			"received", "queued until none is connected", "queued for none", "returned remote-server-not-found",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
 	})
 }

@@ -398,7 +398,7 @@ func (c *client) befriend(other string, _ []string) {
 	}
 	presence := func(from, to *client, kind string) {
 		from.send("<presence type='%s' to='%s'/>", kind, c.r.bare(to.account))
-		to.waitFor(func(n *node) bool { return n.is(nsClient, "presence") && n.get("type") == kind })
+		to.find(func(n *node) bool { return n.is(nsClient, "presence") && n.get("type") == kind })
 	}
 	for i, s := range pair {
 		presence(s, pair[1-i], "subscribe")
@@ -410,7 +410,7 @@ func (c *client) befriend(other string, _ []string) {
 		})
 	}
 	pair[0].disconnect()
-	pair[1].waitFor(func(n *node) bool { return n.get("type") == "unavailable" })
+	pair[1].waitFor(func(n *node) bool { return n.get("type") == "unavailable" && n.get("from") == pair[0].jid })
 	pair[1].disconnect()
 	c.r.dialogue = c.r.dialogue[:before]
 }

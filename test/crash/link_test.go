@@ -44,15 +44,20 @@ type link struct {
 	conn net.Conn // TLS or not
 	tcp  *net.TCPConn
 	in   *xml.Decoder
+	to   string // the domain
 }
 
 // dial connects and opens the first stream, whose features it returns.
 func dial(address string, secure bool) (*link, *element, error) {
+	return dialDomain(address, domain, secure)
+}
+
+func dialDomain(address, domain string, secure bool) (*link, *element, error) {
 	nc, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &link{conn: nc, tcp: nc.(*net.TCPConn)}
+	l := &link{conn: nc, tcp: nc.(*net.TCPConn), to: domain}
 	if secure {
 		l.conn = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, ServerName: domain}) // it made its certificate itself
 	}
@@ -68,7 +73,7 @@ func dial(address string, secure bool) (*link, *element, error) {
 // open begins a stream.
 func (l *link) open() (features *element, err error) {
 	l.in = xml.NewDecoder(l.conn)
-	if err := l.write("<stream:stream xmlns='" + nsClient + "' xmlns:stream='" + nsStream + "' to='" + domain + "' version='1.0'>"); err != nil {
+	if err := l.write("<stream:stream xmlns='" + nsClient + "' xmlns:stream='" + nsStream + "' to='" + l.to + "' version='1.0'>"); err != nil {
 		return nil, err
 	}
 	if _, err := readHeader(l.in); err != nil {
@@ -137,7 +142,11 @@ var errTaken = errors.New("the account exists")
 
 // register makes an account (XEP-0077) on a connection of its own.
 func register(address string, secure bool, user string) error {
-	l, _, err := dial(address, secure)
+	return registerAt(address, domain, secure, user)
+}
+
+func registerAt(address, domain string, secure bool, user string) error {
+	l, _, err := dialDomain(address, domain, secure)
 	if err != nil {
 		return err
 	}

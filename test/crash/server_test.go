@@ -109,6 +109,9 @@ type options struct {
 	under   []string // a command that runs it, such as strace
 	limits  string   // further lines under "limits:"
 	modules string   // lines under "modules:"
+	host    string   // the domain, if another
+	listen  string   // the address for other servers, if any
+	more    string   // further lines
 }
 
 // server is the program, running or not.
@@ -177,14 +180,14 @@ func (s *server) configuration() string {
 	if modules == "" {
 		modules = "  sm: {}\n"
 	}
-	return `domains: [` + domain + `]
+	return `domains: [` + s.domain() + `]
 data: ` + s.data() + `
 registration: open
 allow_plaintext: true
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
-  server: []
+  server: [` + s.listen + `]
   server_tls: []
   http: []
   https: []
@@ -193,7 +196,14 @@ limits:
   registrations_per_hour: none
   failed_logins_per_minute: none
   stanzas_per_second: none
-` + s.limits + "modules:\n" + modules
+` + s.limits + "modules:\n" + modules + s.more
+}
+
+func (s *server) domain() string {
+	if s.host == "" {
+		return domain
+	}
+	return s.host
 }
 
 func (s *server) data() string    { return filepath.Join(s.folder, "data") }

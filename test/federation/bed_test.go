@@ -58,6 +58,7 @@ type server struct {
 	setting
 	bed     *bed
 	domain  string
+	hostMu  sync.Mutex
 	host    string // its own address
 	folder  string
 	process *process
@@ -133,7 +134,11 @@ func (s *server) start() {
 // stop ends it by a signal that it cannot catch.
 func (s *server) stop() { s.process.kill() }
 
-func (s *server) at(port int) string { return net.JoinHostPort(s.host, strconv.Itoa(port)) }
+func (s *server) at(port int) string {
+	s.hostMu.Lock()
+	defer s.hostMu.Unlock()
+	return net.JoinHostPort(s.host, strconv.Itoa(port))
+}
 
 // log is all that it has written.
 func (s *server) log() string {

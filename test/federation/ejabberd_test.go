@@ -60,9 +60,11 @@ ca_file: "%[1]s/roots.pem"
 auth_password_format: scram
 registration_timeout: infinity
 s2s_use_starttls: %[4]s
+s2s_max_retry_delay: 1
 s2s_cafile: "%[1]s/roots.pem"
 listen:
   - {port: %[5]d, ip: "%[2]s", module: ejabberd_c2s, starttls: true, access: all, shaper: none}
+  - {port: %[9]d, ip: "%[2]s", module: ejabberd_c2s, tls: true, access: all, shaper: none}
   - {port: %[6]d, ip: "%[2]s", module: ejabberd_s2s_in, shaper: none}
   - {port: %[7]d, ip: "%[2]s", module: ejabberd_s2s_in, tls: true, shaper: none}
 acl: {}
@@ -85,5 +87,5 @@ modules:
   mod_time: {}
   mod_vcard: {}
   mod_version: {}
-`, s.folder, s.host, s.domain, starttls, clientPort, serverPort, serverTLSPort, dialback))
+`, s.folder, s.host, s.domain, starttls, clientPort, serverPort, serverTLSPort, dialback, clientTLSPort))
 }

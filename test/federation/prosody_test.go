@@ -42,6 +42,7 @@ unbound = { resolvconf = false, hoststxt = false, forward = { "%[4]s@%[5]d" }, o
 log = { debug = "%[1]s/prosody.log" }
 interfaces = { "%[2]s" }
 c2s_ports = { %[8]d }
+c2s_direct_tls_ports = { %[11]d }
 s2s_ports = { %[9]d }
 s2s_direct_tls_ports = { %[10]d }
 s2s_require_encryption = true
@@ -53,5 +54,5 @@ Component "conference.%[3]s" "muc"
 	restrict_room_creation = false
 Component "pubsub.%[3]s" "pubsub"
 	modules_enabled = { "pubsub_anyone" }
-`, s.folder, s.host, s.domain, s.bed.names.host, s.bed.names.port, !s.lenient, plugins, clientPort, serverPort, serverTLSPort))
+`, s.folder, s.host, s.domain, s.bed.names.host, s.bed.names.port, !s.lenient, plugins, clientPort, serverPort, serverTLSPort, clientTLSPort))
 }

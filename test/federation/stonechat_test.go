@@ -24,7 +24,7 @@ func stonechat() software {
 			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(s.folder, "roots.pem"), "SSL_CERT_DIR=/nonexistent")
 			return cmd
 		},
-		reasons: map[kindOf][]string{expired: {"expired"}, wrongName: {"name", "not valid for"}, untrusted: {"unknown authority"}},
+		reasons: map[kindOf][]string{expired: {"expired"}, wrongName: {"the certificate is not for"}, untrusted: {"unknown authority"}},
 	}
 }
 
@@ -46,7 +46,7 @@ listen:
   metrics: []
   component: []
 registration: open
-federation: {certificates: %[8]s, resolver: "%[9]s"}
+federation: {certificates: %[8]s, resolver: "%[9]s", give_up: 2m}
 limits:
   failed_logins_per_minute: none
   registrations_per_hour: none

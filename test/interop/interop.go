@@ -23,6 +23,9 @@
 // social_test.go is another story, of rooms, archives, nodes and several devices, which slixmpp and the
 // library stanza play with each other.
 //
+// gateways_test.go has gateways that others wrote: biboumi in front of ngircd, and slidge in front of a network that
+// clients/slidge_echo.py makes up.
+//
 // proxy_test.go has reverse proxies in front, with the configurations of the operator's guide.
 // server_test.go starts the server and makes certificates, tls_test.go looks at the TLS that it offers
 // and at what clients refuse; the other tests say by their names what they are for.

@@ -117,7 +117,12 @@ listen:
   http: ["%[5]s:0"]
   https: ["%[5]s:0"]
   metrics: []
-components: {%[6]s: {secret: %[7]q}}
+components:
+  %[6]s: {secret: %[7]q}
+  irc.%[1]s: {secret: gateway}
+  echo.%[1]s:
+    secret: gateway
+    privilege: {roster: both, message: outgoing, iq: {"http://jabber.org/protocol/pubsub": both}}
 registration: open
 limits:
   registrations_per_hour: none

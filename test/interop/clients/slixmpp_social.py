@@ -17,7 +17,7 @@ class Social(Agent):
         super().__init__(*args)
         for plugin in ("xep_0004", "xep_0045", "xep_0059", "xep_0060", "xep_0280", "xep_0313"):
             self.register_plugin(plugin)
-        for event in ("groupchat_message", "carbon_received", "carbon_sent", "pubsub_publish", "pubsub_retract"):
+        for event in ("groupchat_message", "groupchat_subject", "carbon_received", "carbon_sent", "pubsub_publish", "pubsub_retract"):
             self.add_event_handler(event, getattr(self, "on_" + event))
 
     # what happens
@@ -25,6 +25,9 @@ class Social(Agent):
     def on_groupchat_message(self, msg):
         late = bool(msg.get_plugin("delay", check=True))
         tell("roomlate" if late else "room", msg["from"].full, msg["body"])
+
+    def on_groupchat_subject(self, msg):
+        tell("topic", msg["from"].full, msg["subject"])
 
     def on_carbon_received(self, msg):
         copy = msg["carbon_received"]
@@ -57,6 +60,25 @@ class Social(Agent):
         form = self.plugin["xep_0004"].make_form(ftype="submit")
         await self.plugin["xep_0045"].set_room_config(JID(room), form)
         tell("unlocked", room)
+
+    def do_nick(self, room, nick):
+        self.send_presence(pto=room + "/" + nick)
+
+    def do_topic(self, room, text):
+        self.send_message(mto=room, msubject=text, mtype="groupchat")
+
+    def do_part(self, room, nick):
+        self.plugin["xep_0045"].leave_muc(JID(room), nick)
+
+    async def do_enrol(self, gateway):
+        """Registers at a gateway that wants to know nothing (XEP-0077, XEP-0100)."""
+        iq = self.make_iq_set(ito=gateway)
+        iq.enable("register")
+        form = self.plugin["xep_0004"].make_form(ftype="submit")
+        form.add_field(var="FORM_TYPE", ftype="hidden", value="jabber:iq:register")
+        iq["register"].append(form)
+        await iq.send()
+        tell("enrolled", gateway)
 
     def do_roomsay(self, room, text):
         self.send_message(mto=room, mbody=text, mtype="groupchat")

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package federation
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// How to read this file: a person sends numbered messages to another on another server, while one of the two servers is
+// killed, as by a power cut, and comes back, perhaps at another address. account counts what became of each message.
+
+// breakage is one row: who is killed, and what may be lost.
+type breakage struct {
+	name      string
+	near, far software
+	killNear  bool
+	moves     bool // it comes back at another address, which DNS tells
+	lossless  bool // the two acknowledge what they take (XEP-0198), and only when it is safe
+	ordered   bool
+}
+
+func breakages() []breakage {
+	return []breakage{
+		{"receiver's server", stonechat(), stonechat(), false, false, true, true},
+		{"receiver's server moves", stonechat(), stonechat(), false, true, true, true},
+		{"sender's server", stonechat(), stonechat(), true, false, true, true},
+		{"Prosody", stonechat(), prosody(), false, false, false, true},
+		{"ejabberd", stonechat(), ejabberd(), false, false, false, false}, // it keeps what comes while Juliet does, and shows it when she comes again
+		{"Prosody sends", prosody(), stonechat(), false, false, false, false},
+		{"ejabberd sends", ejabberd(), stonechat(), false, false, false, false},
+	}
+}
+
+const (
+	traffic    = 1500
+	windowLost = 200 // the window without acknowledgements, and what a killed server had not stored
+)
+
+func TestBreak(t *testing.T) {
+	for _, x := range breakages() {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			near := b.add(x.near, "verona.example", setting{})
+			far := b.add(x.far, "mantua.example", setting{})
+			b.start()
+			romeo, juliet := newPerson(t, near, "romeo"), newPerson(t, far, "juliet")
+			victim := far
+			if x.killNear {
+				victim = near
+			}
+			said := make(chan struct{})
+			go func() {
+				defer close(said)
+				romeo.talk(t, juliet)
+			}()
+			juliet.await(t, traffic/4)
+			victim.stop()
+			romeo.awaitSent(t, traffic/2)
+			if x.moves {
+				victim.move()
+			}
+			victim.start()
+			<-said
+			account(t, x, romeo, juliet)
+		})
+	}
+}
+
+// move gives the server another address before it starts again.
+func (s *server) move() {
+	s.hostMu.Lock()
+	s.host = loopback()
+	s.hostMu.Unlock()
+	s.configure(s.bed.t, s)
+	s.bed.names.move(s.domain, s.host)
+}
+
+// person is a client that comes back by itself, and what it has sent and got.
+type person struct {
+	client *client.Client
+	jid    jid.JID
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed and made anew with each change
+	sent     int
+	arrived  []int        // numbers, as they came
+	returned map[int]bool // numbers that came back with an error
+}
+
+func newPerson(t *testing.T, s *server, name string) *person {
+	t.Helper()
+	register(t, s, name)
+	p := &person{jid: jid.MustParse(name + "@" + s.domain), changed: make(chan struct{}), returned: map[int]bool{}}
+	roots := x509.NewCertPool()
+	roots.AddCert(s.bed.known.cert)
+	var err error
+	p.client, err = client.New(client.Config{Account: p.jid, Password: password, Address: s.at(clientTLSPort), DirectTLS: true, RootCAs: roots,
+		BackoffMin: 100 * time.Millisecond, BackoffMax: time.Second, QueueStanzas: 2 * traffic, QueueBytes: 16 << 20,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, s.at(clientTLSPort))
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
+		if n, err := strconv.Atoi(string(m.ID)); err == nil {
+			p.change(func() { p.arrived = append(p.arrived, n) })
+		}
+	})
+	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) {
+		if n, err := strconv.Atoi(string(m.ID)); err == nil {
+			p.change(func() { p.returned[n] = true })
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	if err := p.client.Connect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.client.Close() })
+	if err := p.client.Announce(ctx, client.Availability{}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *person) change(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// until waits for something to be so; it reports whether it is.
+func (p *person) until(d time.Duration, so func() bool) bool {
+	for deadline := time.After(d); ; {
+		p.mu.Lock()
+		ok, changed := so(), p.changed
+		p.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			return false
+		}
+	}
+}
+
+func (p *person) await(t *testing.T, count int) {
+	if !p.until(time.Minute, func() bool { return len(p.arrived) >= count }) {
+		t.Errorf("%s has not got %d messages", p.jid, count)
+	}
+}
+
+func (p *person) awaitSent(t *testing.T, count int) {
+	if !p.until(time.Minute, func() bool { return p.sent >= count }) {
+		t.Errorf("%s has not sent %d messages", p.jid, count)
+	}
+}
+
+// talk sends all, at a pace at which the break falls into the middle.
+func (p *person) talk(t *testing.T, to *person) {
+	pace := time.NewTicker(4 * time.Millisecond)
+	defer pace.Stop()
+	for n := range traffic {
+		<-pace.C
+		if !p.send(t, to, n) {
+			return
+		}
+		p.change(func() { p.sent++ })
+	}
+}
+
+func (p *person) send(t *testing.T, to *person, n int) bool {
+	m := stanza.Text(stanza.Chat, to.jid, fmt.Sprint("message ", n))
+	m.ID = []byte(strconv.Itoa(n))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := p.client.Send(ctx, m)
+	if err != nil {
+		t.Errorf("%s cannot send: %v", p.jid, err)
+	}
+	return err == nil
+}
+
+// account waits until everything is accounted for, or, where some may be lost, until what was sent last has come.
+func account(t *testing.T, x breakage, romeo, juliet *person) {
+	t.Helper()
+	first := func() (seen map[int]bool, disorder int) {
+		seen = map[int]bool{}
+		last := -1
+		for _, n := range juliet.arrived {
+			if n >= traffic {
+				continue
+			}
+			if !seen[n] {
+				if n < last {
+					disorder++
+				}
+				last = n
+			}
+			seen[n] = true
+		}
+		return seen, disorder
+	}
+	missing := func() (numbers []int) {
+		romeo.mu.Lock()
+		defer romeo.mu.Unlock()
+		seen, _ := first()
+		for n := range traffic {
+			if !seen[n] && !romeo.returned[n] {
+				numbers = append(numbers, n)
+			}
+		}
+		return numbers
+	}
+	whole := juliet.until(20*time.Second, func() bool { return len(missing()) == 0 })
+	for n := traffic; !whole; n++ { // nothing comes behind what arrives last
+		romeo.send(t, juliet, n)
+		if juliet.until(10*time.Second, func() bool {
+			return len(missing()) == 0 || len(juliet.arrived) > 0 && juliet.arrived[len(juliet.arrived)-1] == n
+		}) || n == traffic+6 {
+			break
+		}
+	}
+	if len(missing()) > 0 { // some may be kept for who comes
+		ctx, cancel := context.WithTimeout(t.Context(), startTime)
+		defer cancel()
+		if err := errors.Join(juliet.client.Withdraw(ctx), juliet.client.Announce(ctx, client.Availability{})); err != nil {
+			t.Error(err)
+		}
+		juliet.until(10*time.Second, func() bool { return len(missing()) == 0 })
+	}
+	lost := missing()
+	juliet.mu.Lock()
+	defer juliet.mu.Unlock()
+	seen, disorder := first()
+	t.Logf("%d sent: %d arrived, %d twice, %d out of order; %d came back, %d lost", traffic, len(seen), len(juliet.arrived)-len(seen), disorder, len(romeo.returned), len(lost))
+	if x.lossless && len(lost) > 0 || len(lost) > windowLost {
+		t.Errorf("lost: %v", lost)
+	}
+	if x.ordered && disorder > 0 {
+		t.Errorf("%d came before an earlier one: %v", disorder, juliet.arrived)
+	}
+	if len(seen) < traffic/2 {
+		t.Errorf("only %d of %d arrived", len(seen), traffic)
+	}
+}
+
+const password = "wherefore art thou"
+
+// register makes an account (XEP-0077) over direct TLS.
+func register(t *testing.T, s *server, name string) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.bed.known.cert)
+	conn, err := tls.Dial("tcp", s.at(clientTLSPort), &tls.Config{ServerName: s.domain, RootCAs: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(startTime)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, `<stream:stream to='%s' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`+
+		`<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>%s</username><password>%s</password></query></iq>`, s.domain, name, password)
+	for d := xml.NewDecoder(conn); ; {
+		token, err := d.Token()
+		if err != nil {
+			t.Fatalf("registering %s: %v", name, err)
+		}
+		e, ok := token.(xml.StartElement)
+		if !ok || e.Name.Local != "iq" {
+			continue
+		}
+		for _, a := range e.Attr {
+			if a.Name.Local == "type" && a.Value == "result" {
+				return
+			}
+		}
+		t.Fatalf("registering %s: refused: %v", name, e.Attr)
+	}
+}
