@@ -211,7 +211,9 @@ func (c *Component) Close() error {
 	}
 	c.end(ErrClosed)
 	c.work.Wait()
-	c.in.settle(context.Background()) // handlers know that ctx is over
+	late, giveUp := context.WithTimeout(context.Background(), c.config.CloseTime)
+	defer giveUp()
+	c.in.settle(late) // handlers know that ctx is over; one that does not care is left
 	return c.over(c.Err())
 }
 

@@ -55,7 +55,7 @@ type Config struct {
 	QueueStanzas  int           // sent and not known to be taken, at most; 0 is 10,000
 	QueueBytes    int           // and this many bytes; 0 is 16 MiB
 	MaxStanza     int           // bytes of a stanza to send; 0 is 262,144, which servers allow
-	FenceStanzas  int           // so many are sent without a ping behind them, at most; 0 is 64
+	FenceStanzas  int           // so many are sent without a ping behind them, and twice as many before its return; 0 is 256
 	FenceAfter    time.Duration // and for so long; 0 is 100 ms
 	InboxStanzas  int           // arrived and not handled; then no more is read; 0 is 10,000
 	InboxBytes    int           // and this many bytes; 0 is 16 MiB
@@ -138,7 +138,7 @@ func (c *Config) complete() error {
 	number(&c.QueueStanzas, 10_000)
 	number(&c.QueueBytes, 16<<20)
 	number(&c.MaxStanza, 262_144)
-	number(&c.FenceStanzas, 64)
+	number(&c.FenceStanzas, 256)
 	number(&c.FenceAfter, 100*time.Millisecond)
 	number(&c.InboxStanzas, 10_000)
 	number(&c.InboxBytes, 16<<20)

@@ -193,7 +193,7 @@ func (o *outbox) take(b []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	for ; o.sent < len(o.list) && len(b) < writeSize && (o.careful == 0 || o.sent == 0); o.sent++ {
+	for ; o.sent < len(o.list) && len(b) < writeSize && o.sent-o.covered < o.window(); o.sent++ {
 		b = o.list[o.sent].append(b, now, o.config.StampAfter)
 	}
 	switch {
@@ -211,6 +211,14 @@ func (o *outbox) take(b []byte) []byte {
 	q := stanza.New(stanza.IQ, stanza.Get, o.config.Domain, &ping.Ping{})
 	q.From, q.ID = o.config.Domain, []byte(o.fence)
 	return q.Append(b, "")
+}
+
+// window is how much may be on the wire behind the fence that is under way. The caller holds mu.
+func (o *outbox) window() int {
+	if o.careful > 0 {
+		return 1 - o.covered
+	}
+	return o.config.FenceStanzas
 }
 
 // later wakes the writer when a fence is due. The caller holds mu.

@@ -104,6 +104,14 @@ func (b *bed) send(c *component.Component, from jid.JID, s *stanza.Stanza) {
 	}
 }
 
+// wait waits until c is closed, or the component is.
+func (*bed) wait(ctx context.Context, c <-chan bool) {
+	select {
+	case <-c:
+	case <-ctx.Done():
+	}
+}
+
 func (b *bed) hear() *stanza.Stanza {
 	b.t.Helper()
 	select {
@@ -167,10 +175,10 @@ func testOrder(b *bed) {
 	var mu sync.Mutex
 	got := map[string][]string{}
 	all, quick, hold := make(chan bool, 3*n), make(chan bool), make(chan bool)
-	b.gateway.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, s *stanza.Stanza) {
+	b.gateway.Handle(stanza.Message, xmlstream.Name{}, func(ctx context.Context, s *stanza.Stanza) {
 		switch s.From.Local() {
 		case "slow":
-			<-hold
+			b.wait(ctx, hold)
 		case "quick":
 			close(quick)
 			return
@@ -424,7 +432,7 @@ func testNobody(b *bed) {
 // Who sends more than is handled is refused beyond a bound, and keeps nobody else waiting.
 func testFlood(b *bed) {
 	hold := make(chan bool)
-	b.gateway.Handle(stanza.Message, xmlstream.Name{}, func(context.Context, *stanza.Stanza) { <-hold })
+	b.gateway.Handle(stanza.Message, xmlstream.Name{}, func(ctx context.Context, _ *stanza.Stanza) { b.wait(ctx, hold) })
 	b.connect(b.gateway)
 	const bound, more = 500, 20 // Config.SenderStanzas
 	for range bound + 1 + more {

@@ -11,6 +11,7 @@ import (
 
 const (
 	gateway = "sms." + domain
+	guest   = "guest." + domain
 	secret  = `s&cret <"0123">`
 )
 

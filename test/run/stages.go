@@ -26,7 +26,7 @@ func stages() []stage {
 		{name: "platforms", in: test, run: buildElsewhere(
 			[]string{"linux/amd64", "linux/arm64", "linux/arm", "darwin/arm64", "windows/amd64", "freebsd/amd64"}, "..."),
 			limit: 25 * time.Minute},
-		{name: "386", in: test, run: goTestAs("386", "-short", "-count=1", "./xmpp/...", "./client/...", "./thing/...", "./store/...", "./server/..."),
+		{name: "386", in: test, run: goTestAs("386", "-short", "-count=1", "./xmpp/...", "./client/...", "./thing/...", "./component/...", "./store/...", "./server/..."),
 			needs: all(linux, amd64), limit: 20 * time.Minute},
 		{name: "thing", in: test, run: command("bash", "scripts/thing_size"), needs: all(linux)},
 		{name: "removal", in: test, run: removal("ping", "offline")},
@@ -36,7 +36,7 @@ func stages() []stage {
 		{name: "hostile", in: test, run: goTest("./test/hostile", "-count=1"), needs: all(linux, debian("openssl")), limit: 5 * time.Minute},
 		{name: "storm", in: test, run: goTest("./test/storm", "-count=1"), needs: all(linux), limit: 5 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
-			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy", "biboumi", "ngircd"),
+			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy", "biboumi", "ngircd", "prosody", "ejabberd"),
 				program("node", "nodejs"), program("npm", "npm"), program("chromium", "chromium"), program("nginx", "nginx-light")),
 			limit: 12 * time.Minute},
 		{name: "federation", in: test, run: goTest("./test/federation", "-count=1"),
