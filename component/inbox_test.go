@@ -35,7 +35,11 @@ func TestInboxFull(t *testing.T) {
 			}
 			close(hold)
 			for range 6 {
-				<-got
+				select {
+				case <-got:
+				case <-limited(t).Done():
+					t.Fatal("not all is handled")
+				}
 			}
 			send(t, c, "last")
 			p.expect(true, "id='last'") // no error before it
