@@ -153,7 +153,7 @@ type Federation struct {
 	FenceStanzas Limit `yaml:"fence_stanzas" default:"32" live:"yes"`
 	// After so long it is asked in any case.
 	FenceAfter Duration `yaml:"fence_after" default:"50ms" live:"yes"`
-	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7712). The resolver must validate: `resolver`, or one on this machine.
+	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7673), whatever `certificates` says. The DNS server must validate: `resolver`, or one on this machine.
 	DANE bool `yaml:"dane" default:"false"`
 	// The DNS server to ask, an address or address:port. Empty: the system's.
 	Resolver string `yaml:"resolver" default:""`
@@ -262,6 +262,8 @@ type Limits struct {
 	FederationConnectionsPerAddress Limit `yaml:"federation_connections_per_address" default:"200" live:"yes"`
 	// Pairs of domains, of ours and of others, that are verified on one connection; one more is refused with resource-constraint.
 	FederationPairs Limit `yaml:"federation_pairs" default:"1000" live:"yes"`
+	// Answers of DNS about other servers that are kept, each for as long as it says; for one more the one goes that was not used for longest.
+	FederationNames Limit `yaml:"federation_names" default:"10000"`
 	// Connections to other servers being made at one time, and keys of theirs being judged; further ones wait, or are refused with resource-constraint.
 	FederationDials Limit `yaml:"federation_dials" default:"100" live:"yes"`
 	// Ways from a domain of ours to one of others that are in use; one more is refused with resource-constraint.

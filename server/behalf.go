@@ -80,23 +80,3 @@ func (s *Server) Joined(t *Turn, place jid.JID) {
 		f(t, place)
 	}
 }
-
-// requested reports whether a module has taken charge of a request.
-func (s *Server) requested(t *Turn, st *stanza.Stanza) bool {
-	for _, f := range s.table.requested {
-		if f(t, st) {
-			return true
-		}
-	}
-	return false
-}
-
-// atHost runs the hooks on what is for a domain of ours.
-func (s *Server) atHost(t *Turn, st *stanza.Stanza) error {
-	for _, f := range s.table.host {
-		if err := f(t, st); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -67,8 +67,10 @@ func (s *Server) dispatch(t *Turn, at Where, st *stanza.Stanza) {
 	if !st.Type.IsRequest() {
 		return
 	}
-	if s.requested(t, st) {
-		return
+	for _, f := range s.table.requested {
+		if f(t, st) {
+			return
+		}
 	}
 	h := s.iqs.find(at, st)
 	if h == nil {
@@ -129,7 +131,9 @@ func (s *Server) answer(t *Turn, h *IQHandler, q *Query) {
 		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
 	}
 	p, err := h.Do(t, q)
-	q.conclude(t, p, err)
+	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
+		q.finish(t, p, err)
+	}
 }
 
 // answerNow has Quick answer, and reports false where Do must.
@@ -143,21 +147,14 @@ func (s *Server) answerNow(t *Turn, h *IQHandler, q *Query) (answered bool) {
 	if t.way != nil {
 		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
 	}
-	q.conclude(t, p, err)
+	if err != errLater { //nolint:errorlint // likewise
+		q.finish(t, p, err)
+	}
 	return true
 }
 
 // ErrWaits is what IQHandler.Quick returns where it would have to wait.
-//
-//lint:ignore ST1012 it is a verdict, as io.EOF is
 var ErrWaits = errors.New("server: to be answered by a worker")
-
-// conclude writes the answer that a handler has returned, unless it comes later.
-func (q *Query) conclude(t *Turn, p stanza.Payload, err error) {
-	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
-		q.finish(t, p, err)
-	}
-}
 
 // survive is deferred around a handler: one that panics is answered for, since the peer must
 // have an answer (RFC 6120 §8.2.3), and its session goes on.

@@ -118,31 +118,22 @@ func (o *Outbox) busy() bool {
 func (o *Outbox) Slow(t *Turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.busy() {
-		o.slow(t)
+	if o.busy() && o.pace == nil && t.stream != nil && !t.suspended {
+		t.server.metrics.fanoutWaits.Inc()
+		t.stream.Pause()
+		t.suspended = true
+		time.AfterFunc(backPressurePause, t.stream.Resume)
 	}
-}
-
-func (o *Outbox) slow(t *Turn) {
-	if t.stream == nil || t.suspended {
-		return
-	}
-	t.server.metrics.fanoutWaits.Inc()
-	t.stream.Pause()
-	t.suspended = true
-	time.AfterFunc(backPressurePause, t.stream.Resume)
 }
 
 // Run sends what waits, unless somebody does already: a little now, much on a goroutine. The caller
 // holds no lock.
 func (o *Outbox) Run(t *Turn) {
+	o.Slow(t)
 	o.mu.Lock()
-	busy := o.busy()
 	var stuck *Session
-	if busy && o.pace != nil {
+	if o.busy() {
 		stuck, o.pace = o.pace, nil
-	} else if busy {
-		o.slow(t)
 	}
 	mine := !o.running && o.waiting > 0
 	late := mine && (o.waiting > inlineCopies || t.fanned+o.waiting > turnCopies)

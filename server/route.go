@@ -66,11 +66,10 @@ func (s *Server) toHost(t *Turn, st *stanza.Stanza) {
 	if st.Kind == stanza.Presence && st.Type != stanza.TypeError {
 		return // nobody at a host takes presence: ignored, as if unavailable
 	}
-	if st.Kind == stanza.Message {
-		switch err := s.atHost(t, st); {
-		case err == Handled: //nolint:errorlint // a verdict is never wrapped
+	for i := 0; i < len(s.table.host) && st.Kind == stanza.Message; i++ {
+		if err := s.table.host[i](t, st); err == Handled { //nolint:errorlint // a verdict is never wrapped
 			return
-		case err != nil:
+		} else if err != nil {
 			t.refuse(st, err)
 			return
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/internal/dns"
@@ -25,27 +26,45 @@ func (in *instance) federate(d drive.Driver, reg *metrics.Registry) error {
 	if err != nil {
 		return err
 	}
-	var servers []string
-	if c.Federation.Resolver != "" {
-		servers = []string{c.Federation.Resolver}
+	if in.dns, err = resolver(c, reg); err != nil {
+		return err
 	}
-	if in.dns, err = dns.New(dns.Config{Servers: servers}); err != nil {
-		return fmt.Errorf("federation.resolver: %w", err)
-	}
-	var resolver locate.Resolver = in.dns
+	var names locate.Resolver = in.dns
 	var tlsa s2s.TLSA
 	if c.Federation.DANE {
 		prover := dns.Prover{Resolver: in.dns}
-		resolver, tlsa = prover, prover
+		names, tlsa = prover, prover
 	}
 	in.servers, err = s2s.New(s2s.Config{
-		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: resolver, DANE: tlsa,
+		Server: in.server, Store: in.store, Driver: d, TLS: in.certs, Resolver: names, DANE: tlsa,
 		Secret: secret, Kept: message.Kept, Policy: policy(c), Limits: federationLimits(c), Log: in.log, Metrics: reg,
 	})
 	if err != nil {
 		return fmt.Errorf("federation: %w", err)
 	}
 	return nil
+}
+
+// resolver asks DNS for other servers, the server that the configuration names or the system's.
+func resolver(c *config.Config, reg *metrics.Registry) (*dns.Resolver, error) {
+	var servers []string
+	if c.Federation.Resolver != "" {
+		servers = []string{c.Federation.Resolver}
+	}
+	kept := int(c.Limits.FederationNames)
+	if kept == 0 {
+		kept = math.MaxInt // none
+	}
+	r, err := dns.New(dns.Config{Servers: servers, Names: kept})
+	if err != nil {
+		return nil, fmt.Errorf("federation.resolver: %w", err)
+	}
+	reg.CounterFunc("stonechat_dns_asked_total", "Messages sent to DNS servers.", func() float64 { return float64(r.Stats().Asked) })
+	reg.CounterFunc("stonechat_dns_kept_total", "Questions about other servers answered by what was kept.", func() float64 { return float64(r.Stats().Kept) })
+	reg.CounterFunc("stonechat_dns_failed_total", "Questions about other servers that no DNS server has answered.", func() float64 { return float64(r.Stats().Failed) })
+	reg.CounterFunc("stonechat_dns_displaced_total", "Answers given up before their time (limits.federation_names).", func() float64 { return float64(r.Stats().Displaced) })
+	reg.GaugeFunc("stonechat_dns_names", "Answers of DNS that are kept.", func() float64 { return float64(r.Stats().Names) })
+	return r, nil
 }
 
 func policy(c *config.Config) s2s.Policy {

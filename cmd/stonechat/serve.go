@@ -149,6 +149,8 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 			return nil, err
 		}
 	}
+	d.Time(reg.Histogram("stonechat_loop_batch_seconds", "How long what was read at one time took, until all that came of it had left: so long others waited for the same loop.",
+		[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}))
 	in.clients = c2s.New(c2s.Config{
 		Server: in.server, Store: in.store, Driver: d,
 		TLS: in.certs.Asking(), Log: in.log, Metrics: reg,

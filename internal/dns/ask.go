@@ -138,6 +138,7 @@ func (r *Resolver) keep(q question, a *answer) {
 	r.kept[q] = r.order.PushFront(&kept{q, a, time.Now().Add(ttl)})
 	for r.order.Len() > r.config.Names {
 		r.drop(r.order.Back())
+		r.displaced.Add(1)
 	}
 }
 

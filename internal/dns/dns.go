@@ -43,10 +43,11 @@ type Config struct {
 
 // Stats counts what a Resolver has done.
 type Stats struct {
-	Asked  int64 // messages sent to servers
-	Kept   int64 // questions answered by what was kept
-	Failed int64 // questions that no server has answered
-	Names  int   // answers that are kept now
+	Asked     int64 // messages sent to servers
+	Kept      int64 // questions answered by what was kept
+	Failed    int64 // questions that no server has answered
+	Displaced int64 // answers given up before their time, for others
+	Names     int   // answers that are kept now
 }
 
 // Resolver asks DNS. It is safe for concurrent use, and must be closed.
@@ -59,7 +60,7 @@ type Resolver struct {
 	slots  chan struct{}
 	first  atomic.Int64 // the server that has answered last
 
-	asked, hits, failed atomic.Int64
+	asked, hits, failed, displaced atomic.Int64
 
 	mu    sync.Mutex
 	kept  map[question]*list.Element // of *kept
@@ -115,7 +116,7 @@ func (r *Resolver) Close() {
 func (r *Resolver) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Stats{r.asked.Load(), r.hits.Load(), r.failed.Load(), r.order.Len()}
+	return Stats{r.asked.Load(), r.hits.Load(), r.failed.Load(), r.displaced.Load(), r.order.Len()}
 }
 
 // LookupSRV is net.Resolver's. RFC 2782

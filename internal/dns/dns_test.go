@@ -340,7 +340,7 @@ func TestBounds(t *testing.T) {
 		if d := time.Since(begun); d != 10*time.Second {
 			t.Errorf("20 questions of a second each, 2 at once, took %s", d)
 		}
-		if s := r.Stats(); s.Names != 10 || s.Asked != 20 {
+		if s := r.Stats(); s.Names != 10 || s.Asked != 20 || s.Displaced != 10 {
 			t.Errorf("%+v", s)
 		}
 	})

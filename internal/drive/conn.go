@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,7 +86,18 @@ type common struct {
 	slots slots
 	times times
 	began time.Time
-	wg    sync.WaitGroup // goroutines
+	wg    sync.WaitGroup           // goroutines
+	took  atomic.Pointer[Observer] // of batches
+}
+
+// Time implements Driver.
+func (d *common) Time(o Observer) { d.took.Store(&o) }
+
+// tellTime tells how long a batch took that began then.
+func (d *common) tellTime(began time.Time) {
+	if o := d.took.Load(); o != nil {
+		(*o).Observe(time.Since(began).Seconds())
+	}
 }
 
 func newCommon(log *slog.Logger) *common {

@@ -31,11 +31,17 @@ type Driver interface {
 	// goroutine that will call the machine. taken is false, and nc closed, where the driver is
 	// closed or the system has no descriptor left.
 	Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine) (taken bool)
+	// Time has seconds told to o, for each batch: how long it took from the moment that there was something to read until
+	// all that came of it had left for the sockets. So long others waited for the same loop. It may be called at any time.
+	Time(o Observer)
 	// Close closes all connections, as Conn.Close does, and returns when their machines are
 	// gone. Those that are left when ctx ends are aborted. What Serve is given from then on is
 	// closed at once.
 	Close(ctx context.Context)
 }
+
+// Observer takes measurements, from any goroutine. A histogram is one.
+type Observer interface{ Observe(value float64) }
 
 // Machine is the protocol of one connection. Its driver calls the methods one at a time, never
 // two at once; the machine must not block in them. A panic costs the connection, no other.

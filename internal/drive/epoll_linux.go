@@ -188,6 +188,7 @@ func (l *loop) run() {
 			l.runPosted()
 			continue
 		}
+		began := time.Now()
 		for _, e := range l.events[:l.n] {
 			if int(e.Fd) == l.wakeFD {
 				l.runPosted()
@@ -198,6 +199,9 @@ func (l *loop) run() {
 		l.lookAtTimes()
 		if !l.calm(l.work.End) {
 			l.work.Batch = Batch{}
+		}
+		if l.n > 0 {
+			l.tellTime(began)
 		}
 	}
 }

@@ -162,6 +162,7 @@ func (c *gconn) turn(w *work, n int, err error) {
 		}
 		w = c.driver.works.Get().(*work)
 	}
+	began := time.Now()
 	c.guard(func() {
 		if n > 0 {
 			c.take(w, w.read[:n])
@@ -171,6 +172,7 @@ func (c *gconn) turn(w *work, n int, err error) {
 		}
 	})
 	c.finishWork(w)
+	c.tellTime(began)
 }
 
 func (c *gconn) finishWork(w *work) {

@@ -3,7 +3,7 @@
 // Package commands makes the server and its accounts do what people tell them from any client, led by forms. Rooms and
 // services do the same by the same Leader.
 //
-// XEP-0050 (complete, 1.3.0)
+// XEP-0050 (partial, 1.3.0): the list of commands is asked for, and not pushed (§2.3)
 //
 // A request that names no language but that of its stream is answered in English. Who may have none of an account's
 // commands is not told that there is an account.

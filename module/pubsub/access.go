@@ -212,14 +212,14 @@ func defaults(c *pubsub.Config) {
 		Access: pubsub.AccessOpen, Publish: pubsub.PublishPublishers, Subscribe: true,
 		Persist: true, MaxItems: 20, MaxPayload: pubsub.Max, NodeFull: pubsub.RetractOldest,
 		DeliverNotifications: true, DeliverPayloads: true, Notification: pubsub.NotifyHeadline,
-		NotifyDelete: true, NotifyRetract: true, SendLast: pubsub.SendOnSub, ItemReply: pubsub.ReplyNone,
+		NotifyDelete: true, NotifyRetract: true, SendLast: pubsub.SendOnPresence, ItemReply: pubsub.ReplyNone,
 	}
 }
 
 // accountDefaults are those of a node of an account. XEP-0163 §3
 func accountDefaults(c *pubsub.Config) {
 	defaults(c)
-	c.Access, c.MaxItems, c.SendLast = pubsub.AccessPresence, 1, pubsub.SendOnPresence
+	c.Access, c.MaxItems = pubsub.AccessPresence, 1
 	c.NotifyRetract, c.ItemReply = false, pubsub.ReplyPublisher
 }
 

@@ -345,6 +345,7 @@ func TestPresence(t *testing.T) {
 		w.must(w.set(romeo, publish("temp", "d")))
 		w.hears(juliet)
 		available("<show>chat</show>")
+		w.hears(juliet, items("n", "d")) // the last one
 		w.must(w.set(romeo, publish("n", "e")))
 		w.must(w.set(romeo, publish("temp", "e")))
 		w.hears(juliet, items("n", "e"))

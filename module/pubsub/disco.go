@@ -27,7 +27,7 @@ import (
 func featureNames() []string {
 	return []string{
 		"config-node", "config-node-max", "create-and-configure", "create-nodes", "delete-items", "delete-nodes",
-		"instant-nodes", "item-ids", "manage-subscriptions", "member-affiliation", "meta-data", "modify-affiliations",
+		"instant-nodes", "item-ids", "last-published", "manage-subscriptions", "member-affiliation", "meta-data", "modify-affiliations",
 		"multi-items", "outcast-affiliation", "persistent-items", "presence-notifications", "publish", "publish-node-full",
 		"publish-only-affiliation", "publish-options", "publisher-affiliation", "purge-nodes", "retract-items",
 		"retrieve-affiliations", "retrieve-default", "retrieve-default-sub", "retrieve-items", "retrieve-subscriptions",
@@ -37,7 +37,7 @@ func featureNames() []string {
 
 // AccountFeatures are the features of an account that has nodes.
 func (*Module) AccountFeatures() []string {
-	return features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe", "filtered-notifications", "last-published", "presence-subscribe", "pubsub-on-a-jid")
+	return features("access-authorize", "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe", "filtered-notifications", "presence-subscribe", "pubsub-on-a-jid")
 }
 
 func features(more ...string) []string {

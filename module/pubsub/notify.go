@@ -72,20 +72,9 @@ func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []
 	var out []*subscription
 	now := time.Now()
 	for _, s := range list {
-		o := &s.options
-		if !o.Deliver || !o.Expire.IsZero() && now.After(o.Expire) {
-			continue
+		if m.hears(ctx, n, c, s, now) {
+			out = append(out, s)
 		}
-		if (c.PresenceBased || len(o.Show) > 0 || o.Temporary) && !m.available(s.jid, o.Show) {
-			continue
-		}
-		if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
-			st := n.standingOf(s.jid.Bare())
-			if !m.mayHear(ctx, &st) {
-				continue
-			}
-		}
-		out = append(out, s)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,6 +82,22 @@ func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []
 		n.heard = out
 	}
 	return n.heard // the same list for the same receivers: see tell
+}
+
+// hears reports whether a subscriber may hear of the node now, and wants to.
+func (m *Module) hears(ctx context.Context, n *node, c *pubsub.Config, s *subscription, now time.Time) bool {
+	o := &s.options
+	if !o.Deliver || !o.Expire.IsZero() && now.After(o.Expire) {
+		return false
+	}
+	if (c.PresenceBased || len(o.Show) > 0 || o.Temporary) && !m.available(s.jid, o.Show) {
+		return false
+	}
+	if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
+		st := n.standingOf(s.jid.Bare())
+		return m.mayHear(ctx, &st)
+	}
+	return true
 }
 
 // message makes the message of an event, without its receiver.

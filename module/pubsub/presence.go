@@ -6,17 +6,19 @@ package pubsub
 // go with their publishers (pubsub#purge_offline). Of accounts here sessions tell; others send their presence to the
 // service themselves.
 //
-// Deviation: a service does not subscribe to the presence of its subscribers, and at its nodes on_sub_and_presence means
-// on_sub; that it does what it says is for accounts.
+// A service does not subscribe to the presence of its subscribers: whoever wants the last items of the nodes that he is
+// subscribed to when he comes (on_sub_and_presence) sends it his presence.
 
 import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -24,15 +26,17 @@ import (
 type presences struct {
 	mu        sync.Mutex
 	elsewhere map[jid.JID]string                      // show of available resources that are no sessions here
+	here      map[jid.JID]struct{}                    // sessions that have sent their presence to a service
 	temporary map[jid.JID]map[store.NodeName]struct{} // nodes at which a bare address has subscriptions that end with its presence
 	purging   map[store.NodeName]struct{}             // nodes in memory whose items go with their publishers
 }
 
-// maxElsewhere is how many resources elsewhere are known.
+// maxElsewhere is how many resources elsewhere are known, and how many sessions here that have sent their presence.
 const maxElsewhere = 100_000
 
 func (p *presences) init() {
 	p.elsewhere = make(map[jid.JID]string)
+	p.here = make(map[jid.JID]struct{})
 	p.temporary = make(map[jid.JID]map[store.NodeName]struct{})
 	p.purging = make(map[store.NodeName]struct{})
 }
@@ -59,25 +63,97 @@ func (p *presences) mark(name store.NodeName, purges bool) {
 	}
 }
 
-// presence takes what somebody elsewhere sends to the service.
+// presence takes what somebody sends to the service.
 func (s *service) presence(t *server.Turn, st *stanza.Stanza) {
-	if s.server.Serves(st.From.Domain()) {
-		return // its session is known
-	}
 	j := st.From.Clone()
-	p := &s.presences
-	p.mu.Lock()
-	switch {
-	case st.Type == stanza.Unavailable || st.Type == stanza.TypeError:
-		delete(p.elsewhere, j)
-	case st.Type == stanza.Available && len(p.elsewhere) < maxElsewhere:
-		p.elsewhere[j] = showOf(st)
-	}
-	gone := st.Type == stanza.Unavailable || st.Type == stanza.TypeError
-	p.mu.Unlock()
-	if gone {
+	switch came, went := s.presences.sent(j, st, s.server.Serves(j.Domain())); {
+	case came:
+		since := s.Moment()
+		t.OffLoop(nil, st, func(t *server.Turn, _ *stanza.Stanza) { s.appeared(t, j, since) })
+	case went:
 		t.OffLoop(nil, st, func(*server.Turn, *stanza.Stanza) { s.left(j) })
 	}
+}
+
+// sent notes what somebody has said of himself: came that he is available and was not, went that he is not any more, who
+// is no session here.
+func (p *presences) sent(j jid.JID, st *stanza.Stanza, session bool) (came, went bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, known := p.elsewhere[j]
+	if session {
+		_, known = p.here[j]
+	}
+	switch st.Type {
+	case stanza.Unavailable, stanza.TypeError:
+		delete(p.elsewhere, j)
+		delete(p.here, j)
+		return false, !session // sessions tell by themselves
+	case stanza.Available:
+	default:
+		return false, false
+	}
+	switch {
+	case session && !known && len(p.here) < maxElsewhere:
+		p.here[j] = struct{}{}
+		return true, false
+	case !session && (known || len(p.elsewhere) < maxElsewhere):
+		p.elsewhere[j] = showOf(st)
+		return !known, false
+	}
+	return false, false
+}
+
+// appeared sends the last items of the nodes that a resource, or its bare address, is subscribed to and that send them with
+// presence (§6.1.7), but for what was published since that moment: that comes anyway. It waits for the store.
+func (s *service) appeared(t *server.Turn, j jid.JID, since uint64) {
+	ctx := context.Background()
+	for after := ""; ; {
+		page, err := s.store.Memberships(ctx, s.at, j.Bare(), after, 0)
+		if err != nil {
+			s.log.Error("last items not sent", "jid", j.String(), "err", err)
+		}
+		if err != nil || len(page) == 0 {
+			return
+		}
+		for _, x := range page {
+			after = x.Node
+			if len(x.Subscriptions) == 0 {
+				continue
+			}
+			if err := s.sendSubscribed(ctx, t, x.Node, j, since); err != nil {
+				s.log.Error("last item not sent", "jid", j.String(), "err", err)
+			}
+		}
+	}
+}
+
+// sendSubscribed sends a resource the last item of one node, if it is to have it.
+func (s *service) sendSubscribed(ctx context.Context, t *server.Turn, node string, j jid.JID, since uint64) error {
+	n, release, err := s.hold(ctx, store.NodeName{JID: s.at, Node: node}, false)
+	if err != nil {
+		return err
+	}
+	defer release()
+	n.mu.Lock()
+	c, sub := n.config, n.subscriptions[j]
+	if sub == nil {
+		sub = n.subscriptions[j.Bare()]
+	}
+	there := n.exists && c.SendLast == pubsub.SendOnPresence && sub != nil && !sub.pending
+	n.mu.Unlock()
+	if !there || !s.hears(ctx, n, c, sub, time.Now()) {
+		return nil
+	}
+	n.mu.Lock()
+	if n.exists && n.moment <= since && !sub.gone.Load() {
+		if msg := s.lastItem(n); msg != nil {
+			s.tellOne(t, n, j, msg)
+		}
+	}
+	n.mu.Unlock()
+	n.out.Run(t)
+	return nil
 }
 
 // changed is told of each session's presence.
@@ -91,13 +167,18 @@ func (m *Module) changed(_ *server.Turn, se *server.Session, was server.Presence
 func (m *Module) ended(_ *server.Turn, se *server.Session, was server.Presence) {
 	if was.Available {
 		m.gone(se.JID)
+		return
 	}
+	m.presences.mu.Lock()
+	delete(m.presences.here, se.JID)
+	m.presences.mu.Unlock()
 }
 
 // gone has what follows when a resource is not available any more done, if anything does.
 func (m *Module) gone(j jid.JID) {
 	p := &m.presences
 	p.mu.Lock()
+	delete(p.here, j)
 	any := len(p.temporary[j.Bare()]) > 0 || len(p.purging) > 0
 	p.mu.Unlock()
 	if any {

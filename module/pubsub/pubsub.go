@@ -4,8 +4,8 @@
 // the service pubsub.DOMAIN and those of accounts, which module pep offers; a policy says what differs.
 //
 // XEP-0060 (partial, 1.30.0): no collections (XEP-0248), several subscriptions of one address, or leases; the service
-// sends last items at the subscription alone, not at presence; several affiliations or subscriptions are changed all or
-// none, without naming those that failed
+// asks nobody for his presence: it sends last items, when somebody comes, to those who send it to the service; several
+// affiliations or subscriptions are changed all or none, without naming those that failed
 //
 // XEP-0442 (complete, 0.2.0)
 //

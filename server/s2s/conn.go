@@ -135,7 +135,8 @@ func (c *conn) Secured(st tls.ConnectionState) {
 		if x.dane != nil {
 			c.proofs = map[jid.JID]error{x.key.To: x.dane.Verify(c.chain)}
 		}
-		if err := c.proves(x.key.To); err != nil && c.service.policy.Load().required(x.key.To.Domain()) {
+		// What DNSSEC has proven is not passed over: dialback would not do in its place (RFC 7673 §3.3).
+		if err := c.proves(x.key.To); err != nil && (x.dane != nil || c.service.policy.Load().required(x.key.To.Domain())) {
 			c.service.incident("certificate", x.key.To.String(), "err", err, "fingerprint", c.fingerprint(), "at", c.Remote().String())
 			c.why(&certificateError{err})
 			c.machine.Close(&stream.Error{Condition: stream.PolicyViolation, Text: "the certificate is not valid for " + x.key.To.String()}, time.Now())

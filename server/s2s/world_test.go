@@ -158,6 +158,7 @@ type setup struct {
 	policy    func(*Policy)
 	limits    func(*Limits)
 	driver    func(*slog.Logger) (drive.Driver, error)
+	proves    *proving // nil: the world is without DNSSEC
 }
 
 type town struct {
@@ -216,11 +217,15 @@ func (w *world) town(domain string, x setup) *town {
 	if x.limits != nil {
 		x.limits(&l)
 	}
-	town.Service, err = New(Config{
+	config := Config{
 		Server: srv, Store: st, Driver: d, TLS: certs, Roots: roots, Resolver: w, Secret: []byte("secret of " + domain),
 		Kept:   func(s *stanza.Stanza) bool { return s.Type == stanza.Chat || s.Type == stanza.Normal },
 		Policy: p, Limits: l, Log: log, Metrics: reg,
-	})
+	}
+	if x.proves != nil {
+		config.Resolver, config.DANE = x.proves, x.proves
+	}
+	town.Service, err = New(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -411,6 +411,9 @@ func (c *client) befriend(other string, _ []string) {
 	}
 	pair[0].disconnect()
 	pair[1].waitFor(func(n *node) bool { return n.get("type") == "unavailable" && n.get("from") == pair[0].jid })
+	pair[1].send("<presence type='unavailable'/>")
+	asking("get")(pair[1], pair[0].domain(), []string{"<ping xmlns='urn:xmpp:ping'/>"}) // the answer comes behind what that server was told
+	pair[1].answered("", nil)
 	pair[1].disconnect()
 	c.r.dialogue = c.r.dialogue[:before]
 }

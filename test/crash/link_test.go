@@ -48,11 +48,7 @@ type link struct {
 }
 
 // dial connects and opens the first stream, whose features it returns.
-func dial(address string, secure bool) (*link, *element, error) {
-	return dialDomain(address, domain, secure)
-}
-
-func dialDomain(address, domain string, secure bool) (*link, *element, error) {
+func dial(address, domain string, secure bool) (*link, *element, error) {
 	nc, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
 		return nil, nil, err
@@ -146,7 +142,7 @@ func register(address string, secure bool, user string) error {
 }
 
 func registerAt(address, domain string, secure bool, user string) error {
-	l, _, err := dialDomain(address, domain, secure)
+	l, _, err := dial(address, domain, secure)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,10 +119,10 @@ func lossy(t *testing.T, c chance, d *disk, v evidence, promises []promise, call
 	for _, f := range d.files {
 		for i := range f.syncs {
 			if i%2 == 1 {
-				f.syncs[i].end = 1 << 60 // it lies: nothing is on the disk when it returns
+				f.syncs[i].end = math.MaxInt // it lies: nothing is on the disk when it returns
 			}
 		}
-		f.syncs = slices.DeleteFunc(f.syncs, func(s span) bool { return s.end == 1<<60 })
+		f.syncs = slices.DeleteFunc(f.syncs, func(s span) bool { return s.end == math.MaxInt })
 	}
 	found := 0
 	for i, place := range places(calls, d, c.of("lossy").IntN, 20) {
@@ -144,7 +145,7 @@ func lossy(t *testing.T, c chance, d *disk, v evidence, promises []promise, call
 func followed(t *testing.T, d *disk, root string) bool {
 	t.Helper()
 	dir := fastFolder(t)
-	if err := d.image(dir, 1<<60, fate{keep: 1, r: chance{}.of()}); err != nil {
+	if err := d.image(dir, math.MaxInt, fate{keep: 1, r: chance{}.of()}); err != nil {
 		t.Fatal(err)
 	}
 	err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {

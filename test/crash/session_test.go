@@ -71,7 +71,7 @@ func newSession(user, resource string, h habits) *session {
 // connect logs in and binds, or resumes if there is something to resume; a refused resumption goes on to binding in the
 // same stream. It reports whether the session was resumed; if not, it is a new one.
 func (s *session) connect(srv *server) (resumed bool, err error) {
-	l, _, err := dialDomain(srv.address(s.secure), srv.domain(), s.secure)
+	l, _, err := dial(srv.address(s.secure), srv.domain(), s.secure)
 	if err != nil {
 		return false, err
 	}

@@ -50,7 +50,7 @@ func breakages() []breakage {
 
 const (
 	traffic    = 1500
-	windowLost = 200 // the window without acknowledgements, and what a killed server had not stored
+	windowLost = 300 // the window without acknowledgements, and what a killed server had not stored
 )
 
 func TestBreak(t *testing.T) {

@@ -53,8 +53,8 @@ func exchanges() (all []exchange) {
 // TestExchanges plays the scripts between two servers.
 func TestExchanges(t *testing.T) {
 	allowed := readAllowed(t)
-	scripts := load(t, "scripts/*.txt")
-	ours := load(t, "../conformance/scripts/domains-[!p]*.txt")
+	scripts, first := load(t, "scripts/*.txt"), load(t, "scripts-first/*.txt")[0]
+	ours := load(t, "../conformance/scripts/domains-[^p]*.txt")
 	for _, x := range exchanges() {
 		t.Run(x.a.name+"-"+x.b.name+"-"+x.proof.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +63,13 @@ func TestExchanges(t *testing.T) {
 			two := b.add(x.b, "mantua.example", x.proof.b)
 			b.names.server("dead.example", loopback()) // nobody listens there
 			b.start()
+			// The first of each direction goes alone. With many at once before there is a connection Prosody makes two and closes
+			// one, and now and then a first request is not answered; on whose side it is lost is not known yet.
+			for _, server := range []*conformance.Server{pair(one, two), pair(two, one)} {
+				if dialogue, err := first.Play(server, conformance.Transports()[0]); err != nil {
+					t.Fatalf("%v\n%s", err, strings.Join(dialogue, "\n"))
+				}
+			}
 			for _, way := range []struct{ near, far *server }{{one, two}, {two, one}} {
 				played := scripts
 				if x.a.name == x.b.name {

@@ -3,7 +3,7 @@
 // Package command is the vocabulary of ad-hoc commands: what an entity can be told to do by anybody's client, in
 // one step or led through several forms.
 //
-// XEP-0050 (complete, 1.3.0)
+// XEP-0050 (partial, 1.3.0): the list of commands is asked for, and not pushed (§2.3)
 //
 // How to read this package: command.go has the element and its parts, xml.go writes and reads them, error.go is what
 // is refused; execution.go is one command under way as whoever carries it out sees it, and sessions.go remembers
