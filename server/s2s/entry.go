@@ -18,6 +18,7 @@ type kind uint8
 const (
 	loose    kind = iota // nothing: dropped where it cannot leave
 	latest               // as loose; of those that wait, the last of a sender to a receiver is enough
+	reply                // to a request of theirs: sent again once, since nobody can be told that it is lost
 	answered             // an error, where no connection can be made now
 	request              // an answer in bounded time (RFC 6120 §8.2.3)
 	kept                 // it survives, or is answered after federation.give_up
@@ -26,15 +27,17 @@ const (
 // answers reports whether somebody is told where the stanza cannot be sent.
 func (k kind) answers() bool { return k >= answered }
 
+// followed reports whether it is known of every connection that it was confirmed.
+func (k kind) followed() bool { return k == kept || k == request || k == reply }
+
 // kindOf tells them apart; survives is module/message.Kept.
 func kindOf(s *stanza.Stanza, survives func(*stanza.Stanza) bool) kind {
 	switch {
-	case s.Type == stanza.TypeError:
-		return loose
-	case s.Kind == stanza.IQ:
-		if s.Type.IsRequest() {
-			return request
-		}
+	case s.Kind == stanza.IQ && s.Type.IsRequest():
+		return request
+	case s.Kind == stanza.IQ && s.First() >= 0: // pongs are not followed: two servers would fence each other's for ever
+		return reply
+	case s.Kind == stanza.IQ, s.Type == stanza.TypeError:
 		return loose
 	case s.Kind == stanza.Presence:
 		switch s.Type {

@@ -208,7 +208,7 @@ func (o *out) send(t *server.Turn, r *route, s *stanza.Stanza, k kind) (sent, fo
 	switch {
 	case o.over:
 		return false, false
-	case o.managed, k == kept, k == request:
+	case o.managed, k.followed():
 		e := r.entry(t, s, k)
 		e.sends = 1
 		o.write(t, e.b)
@@ -234,7 +234,7 @@ func (o *out) push(t *server.Turn, e *entry) (sent, followed bool) {
 	if e.sends++; e.sends > 1 {
 		o.rs.metrics.resent.Inc()
 	}
-	if !o.managed && e.kind != kept && e.kind != request {
+	if !o.managed && !e.kind.followed() {
 		o.unsure++
 		return true, false
 	}
@@ -273,10 +273,10 @@ func (o *out) follow(t *server.Turn, e *entry) {
 	l := o.rs.limits.Load()
 	switch {
 	case o.managed:
-		o.asks = o.asks || e.kind.answers()
+		o.asks = o.asks || e.kind.followed() || e.kind.answers()
 	default:
 		wait := l.FenceAfter
-		if e.kind == request {
+		if e.kind != kept {
 			wait = requestFence
 		}
 		if at := t.Now.Add(wait); o.unfenced == 0 || at.Before(o.fenceAt) {

@@ -221,7 +221,7 @@ func (r *route) lose(sw *sweep, o *out) {
 		r.flying--
 		switch {
 		case e.done:
-		case e.kind == kept && e.sends < maxSends, e.kind != kept && managed && e.sends < 2:
+		case e.kind == kept && e.sends < maxSends, (e.kind == reply || e.kind != kept && managed) && e.sends < 2:
 			again = append(again, e)
 		default:
 			r.end(sw, e, timeout("the connection to the other server broke"))

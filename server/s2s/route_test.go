@@ -142,6 +142,36 @@ func TestRouteBroken(t *testing.T) {
 	})
 }
 
+// An answer that a connection has not confirmed goes again, once; an empty one, such as that to a fence, is let go
+// where nothing is acked.
+func TestRouteReply(t *testing.T) {
+	eachWay(t, nil, func(t *testing.T, d *depot, managed bool) {
+		result := "<iq from='p.d' to='x' type='result' id='1'><q xmlns='u:q'/></iq>"
+		refusal := "<iq from='p.d' to='x' type='error' id='2'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+		empty := "<iq from='p.d' to='x' type='result' id='3'/>"
+		d.send(result, refusal, empty)
+		l := d.connect("x", managed)
+		l.breaks()
+		d.pass(2 * time.Second)
+		l = d.connect("x", managed)
+		if managed {
+			l.gets("1", "2 gone", "3", "<r>")
+		} else {
+			l.gets("1", "2 gone")
+		}
+		l.breaks()
+		d.pass(5 * time.Second)
+		d.send(chat("a@x", "4"))
+		l = d.connect("x", managed)
+		if managed {
+			l.gets("4", "<r>")
+		} else {
+			l.gets("4")
+		}
+		d.returned()
+	})
+}
+
 // Nobody gets the same for ever from a peer that breaks each connection before it confirms.
 func TestRouteNeverConfirmed(t *testing.T) {
 	eachWay(t, nil, func(t *testing.T, d *depot, managed bool) {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -51,3 +52,40 @@ func TestTalk(t *testing.T) {
 }
 
 func goroutines(log *slog.Logger) (drive.Driver, error) { return drive.NewGoroutines(log), nil }
+
+// A connection that nobody uses is closed in order, and made again when it is wanted.
+func TestIdle(t *testing.T) {
+	w := newWorld(t)
+	soon := setup{policy: func(p *Policy) { p.Idle = time.Second }}
+	a, m := w.town("capulet.example", soon), w.town("montague.example", setup{})
+	for i := range 2 {
+		id := fmt.Sprint("m", i)
+		a.send("juliet@"+montague, id)
+		m.gets("id='" + id + "'")
+		for end := time.Now().Add(patience); m.count("connections") > 0; <-time.After(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the connection stays")
+			}
+		}
+	}
+	if n := m.count("connections_total"); n != 2 {
+		t.Errorf("%v connections", n)
+	}
+	if n := a.count(`stream_errors_total{condition="connection-timeout"}`); n != 0 {
+		t.Errorf("%v were not closed in order", n)
+	}
+}
+
+// A domain that DNS does not know, or that says it has no service, is not found at once.
+func TestNowhere(t *testing.T) {
+	w := newWorld(t)
+	a := w.town("capulet.example", setup{})
+	w.services["xmpp-server none.example"] = []*net.SRV{{Target: "."}}
+	for _, domain := range []string{"nowhere.example", "none.example"} {
+		a.send("juliet@"+domain, domain)
+		a.gets("type='error'", "id='"+domain+"'", "remote-server-not-found")
+	}
+	if n := a.count(`dial_failed_total{reason="dns"}`); n != 2 {
+		t.Errorf("%v failed", n)
+	}
+}
