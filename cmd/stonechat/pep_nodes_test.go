@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/stonechat-im/stonechat/store"
+	xcaps "github.com/stonechat-im/stonechat/xmpp/caps"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -69,6 +70,33 @@ func (p *peer) answer(id string) (answer string) {
 
 func event(node, id, text string) string {
 	return fmt.Sprintf("<message type='headline' from='alice@d' pubsub#event <items <item node='%s' id='%s' >%s", node, id, text)
+}
+
+// Whoever says what he asks for while the first item of a node is being stored is told of it, once: he was not there when it
+// was found out who hears of it, nor is the node stored yet when it is looked for what was published last.
+func TestEventWhileNodeIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEventBed(t)
+		b.Account("alice@d", rosterItem("bob@e", store.SubscriptionBoth))
+		b.Account("bob@e", rosterItem("alice@d", store.SubscriptionBoth))
+		info := infoOf("tune+notify")
+		caps := capsOf(t, xcaps.SHA1, info)
+		alice, bob := b.online("alice@d/a"), b.bind("bob@e/b")
+		bob.Send(fmt.Sprintf("<presence>%s</presence>", caps.AppendXML(nil)))
+		_, id, asked := strings.Cut(strings.Join(slices.DeleteFunc(bob.Got(), func(xml string) bool { return !strings.HasPrefix(xml, "<iq ") }), ""), " id='")
+		if !asked {
+			t.Fatal("bob is not asked what he can do")
+		}
+		id, _, _ = strings.Cut(id, "'")
+		alice.Got()
+		release := b.Disk.Stall()
+		alice.Feed("<iq type='set' id='pub'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='tune'><item id='1'><x xmlns='urn:x'>song</x></item></publish></pubsub></iq>")
+		synctest.Wait()
+		bob.Feed(fmt.Sprintf("<iq to='bob@e' type='result' id='%s'>%s</iq>", id, info.AppendXML(nil)))
+		synctest.Wait()
+		release()
+		bob.gets(event("tune", "1", "song"))
+	})
 }
 
 // TestPersonalEvents: what somebody publishes comes to his own clients and to contacts who see his presence, as

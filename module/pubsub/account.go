@@ -92,7 +92,7 @@ func (m *Module) Publish(t *server.Turn, owner jid.JID, node string, item store.
 	p, err := m.put(ctx, t, n, ops, []store.Item{item})
 	switch {
 	case err != nil && made:
-		n.unmake()
+		m.unmake(n)
 		r.count(-1)
 		return store.Resolved(err)
 	case err != nil:

@@ -23,6 +23,10 @@ import (
 // as it came. It waits for the store, and returns when all is on its way.
 func (m *Module) Appeared(ctx context.Context, owners []jid.JID, to jid.JID, since uint64, wants func(node string) bool) {
 	for some := range slices.Chunk(owners, store.MaxNodeOwners) {
+		fresh := make([][]string, len(some)) // before the others are read: what is stored meanwhile is among those
+		for i, owner := range some {
+			fresh[i] = m.names.beingMade(owner)
+		}
 		all, err := m.namesOf(ctx, some)
 		if err != nil {
 			m.log.Error("last items not sent", "jid", to.String(), "err", err)
@@ -31,7 +35,12 @@ func (m *Module) Appeared(ctx context.Context, owners []jid.JID, to jid.JID, sin
 		t := m.server.NewTurn()
 		for i, names := range all {
 			for _, name := range names {
-				if node := name.Value(); wants(node) {
+				if !slices.Contains(fresh[i], name.Value()) {
+					fresh[i] = append(fresh[i], name.Value())
+				}
+			}
+			for _, node := range fresh[i] {
+				if wants(node) {
 					if err := m.sendLast(ctx, t, store.NodeName{JID: some[i], Node: node}, to, since); err != nil {
 						m.log.Error("last item not sent", "jid", some[i].String(), "err", err)
 					}
@@ -78,6 +87,7 @@ type names struct {
 	by    map[jid.JID]*list.Element // of *known
 	order list.List                 // the one needed last in front
 	turns uint64                    // rises when any account's nodes have become others
+	made  map[jid.JID][]string      // of nodes that are being made, and that the store may not name yet
 }
 
 type known struct {
@@ -126,6 +136,37 @@ func (s *names) forget(owner jid.JID) {
 		s.order.Remove(e)
 		delete(s.by, owner)
 	}
+}
+
+// making says that a node is being made, until stored says that it is stored, or that it is not made after all. Who appears
+// meanwhile was not there when it was found out who hears of the item that it is made for.
+func (s *names) making(n store.NodeName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made == nil {
+		s.made = make(map[jid.JID][]string)
+	}
+	s.made[n.JID] = append(s.made[n.JID], n.Node)
+}
+
+func (s *names) stored(n store.NodeName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rest := s.made[n.JID]
+	if i := slices.Index(rest, n.Node); i >= 0 {
+		rest = slices.Delete(rest, i, i+1)
+	}
+	s.made[n.JID] = rest
+	if len(rest) == 0 {
+		delete(s.made, n.JID)
+	}
+}
+
+// beingMade are the names of an owner's nodes that are being made.
+func (s *names) beingMade(owner jid.JID) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.made[owner])
 }
 
 // namesOf returns the names of the nodes of owners, in their order, at most store.MaxNodeOwners. What is not known is read

@@ -350,6 +350,9 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 			m.names.forget(n.name.JID)
 			m.sizes.changed(n.name.JID, made, err == nil)
 		}
+		if made > 0 {
+			m.names.stored(n.name)
+		}
 		if err != nil {
 			m.nodes.drop(n)
 			return

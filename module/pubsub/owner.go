@@ -132,14 +132,16 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	n.subscriptions, n.resources, n.list = make(map[jid.JID]*subscription), make(map[jid.JID]int), nil
 	n.items, n.last = 0, nil
 	r.presences.mark(n.name, c.PurgeOffline)
+	r.names.making(n.name)
 	return []store.Op{store.CreateNode{Node: n.stored(), Account: !r.at.IsDomain(), Owner: owner}}, nil
 }
 
 // unmake undoes make.
-func (n *node) unmake() {
+func (m *Module) unmake(n *node) {
 	n.mu.Lock()
 	n.exists = false
 	n.mu.Unlock()
+	m.names.stored(n.name)
 }
 
 // count counts nodes of the address.

@@ -53,7 +53,7 @@ func (r *request) publishTo(n *node, x *pubsub.Items, options *form.Form) (stanz
 		// What is wrong with the items is found before anything is stored: the node is made with them or not at all.
 		defer func() {
 			if ops != nil {
-				n.unmake()
+				r.unmake(n)
 				r.count(-1)
 			}
 		}()

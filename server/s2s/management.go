@@ -46,6 +46,7 @@ func (c *conn) manage(t *server.Turn, e *xmlstream.Element) (more bool) {
 // count has the peer told what of its stanzas is safe, from the next one on.
 func (c *conn) count() {
 	c.managed = true
+	c.service.Log.Debug("stanzas are counted", "peer", c.paced.String(), "at", c.Remote().String())
 	c.inlet.Manage(func(h uint32) { c.out.control((&sm.Ack{H: h}).AppendXML(nil)) })
 }
 
