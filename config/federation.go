@@ -54,6 +54,9 @@ func (c *Config) checkFederation(d *decoder) {
 		if !slices.Contains([]string{"", "required", "preferred"}, x.Certificates) {
 			d.fail(d.lineOf(key+".certificates"), key+".certificates", "%q is none of: required preferred", x.Certificates)
 		}
+		if _, twice := all[j.Domain()]; twice {
+			d.fail(d.lineOf(key), key, "%s stands twice", j.Domain())
+		}
 		all[j.Domain()] = x
 	}
 	f.Domains = all

@@ -159,6 +159,7 @@ type setup struct {
 	limits    func(*Limits)
 	driver    func(*slog.Logger) (drive.Driver, error)
 	proves    *proving // nil: the world is without DNSSEC
+	folder    string   // its data; "": new
 }
 
 type town struct {
@@ -176,7 +177,10 @@ type town struct {
 
 func (w *world) town(domain string, x setup) *town {
 	w.t.Helper()
-	folder := w.t.TempDir()
+	folder := x.folder
+	if folder == "" {
+		folder = w.t.TempDir()
+	}
 	o := w
 	if x.stranger {
 		o = &world{t: w.t}

@@ -98,16 +98,16 @@ const (
 	loginTimeout  = 4 * time.Second
 	windowStanzas = 300
 	limits        = "limits:\n  login_timeout: 4s\n  window_stanzas: 300\n  queue_bytes: 256KiB\n" +
-		"  registrations_per_hour: none\n  failed_logins_per_minute: none\n"
+		"  registrations_per_hour: none\n  failed_logins_per_minute: none\n  federation_connections_per_address: 20\n"
 )
 
 func TestAttacks(t *testing.T) {
-	s := start(t, limits+components+places)
+	s := start(t, limits+components+federation+places)
 	s.register(t, "mallory")
 	s.register(t, "iago")
 	by := s.bystanders(t)
 	names := map[string]bool{}
-	for _, a := range slices.Concat(xmlAttacks(), tlsAttacks(), loginAttacks(), sessionAttacks(), componentAttacks(), placeAttacks(), slowAttacks()) {
+	for _, a := range slices.Concat(xmlAttacks(), tlsAttacks(), loginAttacks(), sessionAttacks(), componentAttacks(), federationAttacks(), placeAttacks(), slowAttacks()) {
 		if names[a.name] {
 			t.Fatalf("two rows are called %q", a.name)
 		}

@@ -15,5 +15,6 @@
 //
 // How to read it: server_test.go starts the program and reads its metrics, peer_test.go is a client that does as it is
 // told, bystander_test.go are the two, attack_test.go is what a row is and runs the table. The rows are in xml_test.go,
-// tls_test.go, login_test.go, session_test.go, component_test.go, place_test.go (rooms, nodes, archives) and slow_test.go.
+// tls_test.go, login_test.go, session_test.go, component_test.go, federation_test.go (other servers), place_test.go (rooms,
+// nodes, archives) and slow_test.go.
 package hostile

@@ -57,6 +57,7 @@ type server struct {
 	cmd                *exec.Cmd
 	plain, tls, metric string // addresses of its listeners
 	component          string
+	server, serverTLS  string
 	ended              chan struct{}
 	err                error // how it ended
 }
@@ -74,15 +75,16 @@ registration: open
 listen:
   client: ["127.0.0.1:0"]
   client_tls: ["127.0.0.1:0"]
-  server: []
-  server_tls: []
+  server: ["127.0.0.1:0"]
+  server_tls: ["127.0.0.1:0"]
   metrics: ["127.0.0.1:0"]
   component: ["127.0.0.1:0"]
 ` + lines
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	roots := filepath.Join(folder, "roots.pem")
+	write(t, conf, []byte(text))
+	write(t, roots, authorities())
 	c := exec.Command(path, "serve", "-c", conf)
+	c.Env = append(os.Environ(), "SSL_CERT_FILE="+roots, "SSL_CERT_DIR="+folder)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
 }
@@ -128,6 +130,10 @@ func (s *server) follow(out io.Reader, ready chan struct{}) {
 			s.tls = f[2]
 		case len(f) == 3 && f[0] == "listening" && f[1] == "component":
 			s.component = f[2]
+		case len(f) == 3 && f[0] == "listening" && f[1] == "server":
+			s.server = f[2]
+		case len(f) == 3 && f[0] == "listening" && f[1] == "server_tls":
+			s.serverTLS = f[2]
 		case len(f) == 3 && f[0] == "listening" && f[1] == "metrics":
 			s.metric = f[2]
 		case len(f) > 0 && f[0] == "ready":
@@ -193,7 +199,7 @@ func (s *server) metrics(t *testing.T) samples {
 // short are the names of metrics without what all have in common.
 func short(name string) string {
 	name = strings.TrimPrefix(name, "stonechat_")
-	return strings.NewReplacer("_total", "", `"`, "", "condition=", "", "result=", "", "reason=", "").Replace(name)
+	return strings.NewReplacer("_total", "", `"`, "", "condition=", "", "result=", "", "reason=", "", "kind=", "").Replace(name)
 }
 
 // trouble reports whether a metric, by its short name, counts what only a hostile or broken peer causes.
@@ -202,7 +208,9 @@ func trouble(name string) bool {
 	switch family {
 	case "c2s_stream_errors", "c2s_evicted", "c2s_dropped", "c2s_logins_limited", "c2s_binds_refused", "stanzas_refused",
 		"readers_stalled", "windows_overflowed", "sessions_throttled", "spool_failures", "spool_expired",
-		"component_stream_errors", "component_evicted", "component_stalled":
+		"component_stream_errors", "component_evicted", "component_stalled",
+		"s2s_stream_errors", "s2s_evicted", "s2s_refused", "s2s_blocked", "s2s_pairs_full", "s2s_questions_full", "s2s_unsolicited",
+		"s2s_incidents", "s2s_dialback_failed", "s2s_dial_failed":
 		return true
 	case "c2s_logins":
 		return label != "success}"

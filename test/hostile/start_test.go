@@ -77,13 +77,13 @@ func TestStart(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ name, lines, says string }{
-		{"a key nobody knows", "limits:\n  stanza_byte: 1000\n", "stonechat.yaml:10: limits.stanza_byte"},
-		{"a number that is none", "limits:\n  stanza_bytes: many\n", "stonechat.yaml:10: limits.stanza_bytes"},
-		{"a limit that lets nothing pass", "limits:\n  sessions: 0\n", "stonechat.yaml:10: limits.sessions"},
-		{"a module nobody knows", "modules:\n  bogus: {}\n", "stonechat.yaml:10: modules.bogus"},
-		{"a module's key nobody knows", "modules:\n  sm: {resume: 1m, bogus: 1}\n", "stonechat.yaml:10: modules.sm.bogus"},
-		{"a key twice", "log: {level: info}\nlog: {level: info}\n", "stonechat.yaml:10:"},
-		{"no YAML", "\t{\n", "stonechat.yaml:9:"},
+		{"a key nobody knows", "limits:\n  stanza_byte: 1000\n", "stonechat.yaml:12: limits.stanza_byte"},
+		{"a number that is none", "limits:\n  stanza_bytes: many\n", "stonechat.yaml:12: limits.stanza_bytes"},
+		{"a limit that lets nothing pass", "limits:\n  sessions: 0\n", "stonechat.yaml:12: limits.sessions"},
+		{"a module nobody knows", "modules:\n  bogus: {}\n", "stonechat.yaml:12: modules.bogus"},
+		{"a module's key nobody knows", "modules:\n  sm: {resume: 1m, bogus: 1}\n", "stonechat.yaml:12: modules.sm.bogus"},
+		{"a key twice", "log: {level: info}\nlog: {level: info}\n", "stonechat.yaml:12:"},
+		{"no YAML", "\t{\n", "stonechat.yaml:11:"},
 	} {
 		t.Run(c.name, func(t *testing.T) { refuses(t, command(t, t.TempDir(), c.lines), c.says) })
 	}
