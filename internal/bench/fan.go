@@ -341,6 +341,10 @@ func (f *fan) round(ctx context.Context) (sample Sample, err error) {
 			return sample, err
 		}
 	}
+	turns, err := f.target.loops(ctx)
+	if err != nil {
+		return sample, err
+	}
 	back := make(chan struct{})
 	var felt Sample
 	var watching sync.WaitGroup
@@ -352,6 +356,9 @@ func (f *fan) round(ctx context.Context) (sample Sample, err error) {
 	}
 	close(back)
 	watching.Wait()
+	if f.o.Live.Pairs > 0 {
+		err = errors.Join(err, f.target.lag(ctx, &sample, turns))
+	}
 	sample.Faults = append(append(sample.Faults, felt.Faults...), f.settleUp()...)
 	if err != nil {
 		return sample, fmt.Errorf("bench: %s: %w", f.target, err)

@@ -156,6 +156,10 @@ func (w *joining) round(ctx context.Context) (sample Sample, err error) {
 		return sample, err
 	}
 	room := w.now.Load().room
+	turns, err := w.target.loops(ctx)
+	if err != nil {
+		return sample, err
+	}
 	before, err := w.crowd.count(new(histogram))
 	if err != nil {
 		return sample, err
@@ -173,6 +177,7 @@ func (w *joining) round(ctx context.Context) (sample Sample, err error) {
 	after, unknown := w.crowd.count(latency)
 	close(back)
 	watching.Wait()
+	err = errors.Join(err, w.target.lag(ctx, &sample, turns))
 	for _, m := range w.crowd.members {
 		w.crowd.write(m, []byte(leaveRequest(room, m.number)))
 	}

@@ -130,7 +130,11 @@ func (r *Run) ready(ctx context.Context, t *Target, n int) (*child, error) {
 		return startRaw(r.Self, t)
 	}
 	if t.Accounts.Register {
-		return nil, Register(ctx, *t, 0, n)
+		err := Register(ctx, *t, 0, n)
+		if err == nil && t.Far != nil {
+			err = Register(ctx, *t.Far, 0, n)
+		}
+		return nil, err
 	}
 	return nil, nil
 }
@@ -146,9 +150,20 @@ func (w *relay) connect(ctx context.Context) error {
 	}
 	d := newDialer(*w.target, Session{SM: w.o.SM, QoS: w.o.QoS})
 	w.target.Version = d.version(ctx)
+	there := d
+	if far := w.target.Far; far != nil {
+		there = newDialer(*far, Session{SM: w.o.SM})
+		if err := d.introduce(ctx, far.Domain); err != nil {
+			return err
+		}
+	}
 	sessions := make([]*session, 2*w.o.Pairs)
 	err := parallel(ctx, len(sessions), connecting, func(i int) (err error) {
-		sessions[i], err = d.login(ctx, i)
+		at := d
+		if i%2 == 1 {
+			at = there
+		}
+		sessions[i], err = at.login(ctx, i)
 		return err
 	})
 	for i := range w.o.Pairs {
@@ -221,11 +236,48 @@ func (w *relay) cpu(ctx context.Context, plan plan) (server, generator time.Dura
 		if err := pause(ctx, time.Until(at)); err != nil {
 			return 0, 0, err
 		}
-		s, unknown := cpuTime(w.target.PID)
+		s, unknown := w.target.cpuTime()
 		g, _ := cpuTime(os.Getpid()) // for orientation only
 		server, generator, err = s-server, g-generator, errors.Join(err, unknown)
 	}
 	return server, generator, err
+}
+
+// cpuTime is what the target's servers have used so far.
+func (t *Target) cpuTime() (time.Duration, error) {
+	here, err := cpuTime(t.PID)
+	if t.Far == nil {
+		return here, err
+	}
+	there, unknown := cpuTime(t.Far.PID)
+	return here + there, errors.Join(err, unknown)
+}
+
+// introduce has servers make their connections, in both directions, before there is a load: some lose what comes in
+// numbers meanwhile.
+func (d *dialer) introduce(ctx context.Context, domain string) error {
+	w, err := d.connect(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = w.s.sock.Close() }() // the answer has been read
+	if err := d.setUp(w); err != nil {
+		return err
+	}
+	if err := w.request(domain, "first", "get", "<ping xmlns='urn:xmpp:ping'/>"); err != nil {
+		return err
+	}
+	answer, err := w.await(func(unit []byte) bool {
+		return string(localName(unit)) == "iq" && string(attr(unit, "id")) == "first"
+	})
+	if err != nil {
+		return fmt.Errorf("bench: %s: asking %s: %w", d.target, domain, err)
+	}
+	if string(attr(answer, "type")) != "result" {
+		return fmt.Errorf("bench: %s: asking %s: %.300s", d.target, domain, answer)
+	}
+	w.s.leave()
+	return nil
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

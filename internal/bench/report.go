@@ -58,6 +58,13 @@ const (
 	Resting          = "resting"
 	BytesPerRoom     = "resident per room"
 	BytesPerNode     = "resident per node"
+	FirstP50         = "first message, p50"
+	CPUPerDomain     = "CPU per new domain"
+	BytesPerDomain   = "resident per remote domain"
+	RemoteDomains    = "remote domains"
+	Connections      = "connections"
+	ReachSpan        = "all reached after"
+	LoopP99          = "loop's p99"
 )
 
 // Value is one measured figure of one round.

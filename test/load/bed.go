@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	domain    = "bench.test"
+	domain    = ".bench.example" // behind the software's name; Prosody's resolver believes in nothing below test
+	farDomain = ".far.example"
 	password  = "bench-secret"
 	startTime = time.Minute // a server has to answer after its start
 	stopTime  = 20 * time.Second
@@ -32,11 +33,16 @@ const (
 // server is one software in the bed, running or not.
 type server struct {
 	software
-	dir     string
-	ports   map[string]int // by the software's own names
-	archive bool           // it keeps what accounts send and receive
-	cmd     *exec.Cmd
-	ended   chan error
+	dir       string
+	domain    string
+	ports     map[string]int // by the software's own names
+	archive   bool           // it keeps what accounts send and receive
+	federated bool           // it talks to other servers
+	resolver  string         // the DNS server that knows them
+	hosts     string         // a file with their addresses
+	twin      *server        // another of the same kind, with a domain of its own
+	cmd       *exec.Cmd
+	ended     chan error
 }
 
 type bed struct {
@@ -44,23 +50,40 @@ type bed struct {
 	servers []*server
 	missing []string // what is not measured, with the reason
 	port    int      // the next that may be free
+	ca      *authority
+	world   *world // what servers that talk to each other need; nil: nothing is measured of that
 }
 
 // newBed prepares those of the named servers that this machine has.
-func newBed(ctx context.Context, dir string, names []string) (*bed, error) {
+func newBed(ctx context.Context, dir string, names []string, chosen []row) (*bed, error) {
 	b := &bed{dir: dir}
+	var err error
+	if b.ca, err = newAuthority(); err != nil {
+		return nil, err
+	}
+	twins := slices.ContainsFunc(chosen, func(r row) bool { return r.twins })
 	for _, name := range names {
 		i := slices.IndexFunc(known(), func(s software) bool { return s.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no server is called %q", name)
 		}
-		s := &server{software: known()[i], dir: filepath.Join(dir, name), ports: make(map[string]int)}
-		if err := b.prepare(ctx, s); err != nil {
+		s := &server{software: known()[i], dir: filepath.Join(dir, name), domain: name + domain, ports: make(map[string]int)}
+		err := b.prepare(ctx, s)
+		if err == nil && twins && s.federates() {
+			s.twin = &server{software: s.software, dir: s.dir + "-far", domain: name + farDomain, ports: make(map[string]int)}
+			err = b.prepare(ctx, s.twin)
+		}
+		if err != nil {
 			b.missing = append(b.missing, fmt.Sprintf("%s: %v", name, err))
 			fmt.Printf("%s is left out: %v\n", name, err)
 			continue
 		}
 		b.servers = append(b.servers, s)
+	}
+	if slices.ContainsFunc(chosen, func(r row) bool { return r.federated }) {
+		if b.world, err = b.newWorld(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }
@@ -69,7 +92,7 @@ func (b *bed) prepare(ctx context.Context, s *server) error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
-	if err := writeCertificate(s.dir); err != nil {
+	if err := b.ca.issue(s.dir, s.domain, "*."+s.domain); err != nil {
 		return err
 	}
 	for _, name := range s.listens {
@@ -127,7 +150,10 @@ func (s *server) start(ctx context.Context) error {
 
 func (s *server) await(ctx context.Context) error {
 	deadline := time.Now().Add(startTime)
-	for _, port := range s.ports {
+	for name, port := range s.ports {
+		if name == federating && !s.federated {
+			continue
+		}
 		for {
 			conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 			if err == nil {
@@ -182,22 +208,21 @@ func (s *server) stop() error {
 	return nil
 }
 
-// fresh starts every server anew, with an archive or without. One that does not
-// start is left out.
-func (b *bed) fresh(ctx context.Context, archive bool) error {
+// fresh starts every server anew, as a row wants it. One that does not start is
+// left out.
+func (b *bed) fresh(ctx context.Context, r row) error {
 	if err := b.stop(); err != nil {
 		return err
 	}
 	var running []*server
 	for _, s := range b.servers {
-		s.archive = archive
-		if err := s.start(ctx); err != nil {
+		if err := b.startFor(ctx, s, r); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			b.missing = append(b.missing, err.Error())
 			fmt.Println(err)
-			if err := s.stop(); err != nil {
+			if err := s.stopBoth(); err != nil {
 				return err
 			}
 			continue
@@ -208,13 +233,44 @@ func (b *bed) fresh(ctx context.Context, archive bool) error {
 	return nil
 }
 
+// startFor starts a server, and its twin where the row is about two.
+func (b *bed) startFor(ctx context.Context, s *server, r row) error {
+	for _, one := range []*server{s, s.twin} {
+		if one == nil || one == s.twin && !r.twins {
+			continue
+		}
+		one.archive, one.federated = r.archive, r.federated && s.federates()
+		if one.federated {
+			one.resolver, one.hosts = b.world.resolver, b.world.hosts
+		}
+		if err := one.start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// federates reports whether the software can talk to other servers.
+func (s *server) federates() bool { return slices.Contains(s.listens, federating) }
+
+func (s *server) stopBoth() error {
+	err := s.stop()
+	if s.twin != nil {
+		err = errors.Join(err, s.twin.stop())
+	}
+	return err
+}
+
 func (b *bed) stop() error {
 	var errs []error
 	for _, s := range b.servers {
-		errs = append(errs, s.stop())
+		errs = append(errs, s.stopBoth())
 	}
 	return errors.Join(errs...)
 }
+
+// close ends all.
+func (b *bed) close() error { return errors.Join(b.stop(), b.world.close()) }
 
 // restart is bench.Run.Restart: a fresh process in the place of a target.
 func (b *bed) restart(ctx context.Context, t *bench.Target) error {
@@ -239,7 +295,7 @@ func (b *bed) restart(ctx context.Context, t *bench.Target) error {
 // register makes the accounts bench0 … on every XMPP server: as many as the
 // greatest of the rows wants there.
 func (b *bed) register(ctx context.Context, chosen []row, o options) error {
-	if err := b.fresh(ctx, false); err != nil {
+	if err := b.fresh(ctx, row{twins: true}); err != nil {
 		return err
 	}
 	for _, s := range b.servers {
@@ -247,15 +303,24 @@ func (b *bed) register(ctx context.Context, chosen []row, o options) error {
 		if t.Kind != bench.XMPP {
 			continue
 		}
-		count := 0
+		count, far := 0, 0
 		for _, r := range chosen {
-			count = max(count, r.accounts(o, r.shareOf(t, o)))
+			n := r.accounts(o, r.shareOf(t, o))
+			count = max(count, n)
+			if r.twins {
+				far = max(far, n)
+			}
 		}
 		began := time.Now()
 		if err := bench.Register(ctx, t, 0, count); err != nil {
 			return err
 		}
-		fmt.Printf("%s: %d accounts in %.0f s\n", s.name, count, time.Since(began).Seconds())
+		if s.twin != nil {
+			if err := bench.Register(ctx, s.twin.targets(s.twin)[0], 0, far); err != nil {
+				return err
+			}
+		}
+		fmt.Printf("%s: %d accounts in %.0f s\n", s.name, count+far, time.Since(began).Seconds())
 	}
 	return nil
 }
@@ -267,6 +332,11 @@ func (b *bed) targets(r row, o options) []bench.Target {
 		for _, t := range s.targets(s) {
 			if r.takes(t) {
 				t.PID, t.Share = s.cmd.Process.Pid, r.shareOf(t, o)
+				if r.twins {
+					far := s.twin.targets(s.twin)[0]
+					far.PID = s.twin.cmd.Process.Pid
+					t.Far = &far
+				}
 				out = append(out, t)
 			}
 		}

@@ -129,7 +129,7 @@ func TestChoose(t *testing.T) {
 	if _, err := choose("relay,two"); err == nil {
 		t.Error("a row that does not exist was taken")
 	}
-	if got, err := choose("sessions,places"); err != nil || len(got) != len(rows()) {
+	if got, err := choose("sessions,places,federation"); err != nil || len(got) != len(rows()) {
 		t.Errorf("%d rows, %v", len(got), err)
 	}
 	if got, err := choose("none"); err != nil || len(got) != 0 {
@@ -143,8 +143,10 @@ func TestChoose(t *testing.T) {
 // The configuration that our server is measured with is one that it takes.
 func TestStonechatConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stonechat.yaml")
-	s := &server{software: software{name: "stonechat"}, dir: t.TempDir(), ports: map[string]int{"client": 5222}}
+	s := &server{software: software{name: "stonechat"}, dir: t.TempDir(), domain: "bench.test", resolver: "127.0.0.1:5353",
+		ports: map[string]int{"client": 5222, "metrics": 9090, federating: 5269}}
 	for _, s.archive = range []bool{false, true} {
+		s.federated = s.archive
 		if err := os.WriteFile(path, []byte(stonechatConfig(s)), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@
 //	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
 //	go run ./test/load -rows relay,sm      some rows; what the document says of others stays
 //	go run ./test/load -rows places        the rows of rooms, nodes and archives, a quarter of an hour
+//	go run ./test/load -rows federation    the rows of servers that talk to each other: two of a kind, and one with 1,000 domains
 //	go run ./test/load -rows none -peers "" -with all.json    the document, of rows measured before
 //
 // Debian's packages are installed if it runs as root, without starting the
@@ -45,6 +46,7 @@ type options struct {
 	idle     int
 	grow     int
 	rest     time.Duration
+	sink     *bench.Sink // the server of the domains in the rows about these
 }
 
 func main() {
@@ -68,7 +70,7 @@ func main() {
 func (o *options) flags() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of a row")
 	flag.IntVar(&o.memory, "memory-rounds", 2, "rounds of a row whose sessions log in anew in each, which takes minutes")
-	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma, or the groups sessions and places: "+strings.Join(rowNames(), ","))
+	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma, or the groups sessions, places and federation: "+strings.Join(rowNames(), ","))
 	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay; stonechat-goroutine is ours on the portable driver")
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write; what it says of rows that are not measured stays; empty: none")
 	flag.StringVar(&o.json, "json", "", "file for all rows as JSON")
@@ -95,12 +97,12 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	b, err := newBed(ctx, dir, strings.FieldsFunc(o.peers, func(r rune) bool { return r == ',' }))
+	b, err := newBed(ctx, dir, strings.FieldsFunc(o.peers, func(r rune) bool { return r == ',' }), chosen)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	err = measure(ctx, b, o, chosen)
-	return errors.Join(err, b.stop(), os.RemoveAll(dir))
+	return errors.Join(err, b.close(), os.RemoveAll(dir))
 }
 
 // measure makes the accounts, runs the rows and writes what was asked for.
@@ -117,10 +119,13 @@ func measure(ctx context.Context, b *bed, o options, chosen []row) error {
 		return err
 	}
 	tree := commit(ctx)
+	if b.world != nil {
+		o.sink = b.world.sink
+	}
 	var faulty error
 	for _, r := range chosen {
 		fmt.Printf("\n== %s\n", r.title)
-		if err := b.fresh(ctx, r.archive); err != nil {
+		if err := b.fresh(ctx, r); err != nil {
 			return err
 		}
 		run := &bench.Run{Rounds: r.rounds(o), Self: []string{self}, Command: r.command(o), Log: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
@@ -179,7 +184,7 @@ func choose(names string) ([]row, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("there is no row %q; rows are %s, and of groups sessions, places", name, strings.Join(rowNames(), ", "))
+			return nil, fmt.Errorf("there is no row %q; rows are %s, and of groups sessions, places, federation", name, strings.Join(rowNames(), ", "))
 		}
 	}
 	return out, nil

@@ -17,10 +17,12 @@ import (
 // row is one workload.
 type row struct {
 	name, title string
-	group       string                         // sessions or places
+	group       string                         // sessions, places or federation
 	memory      bool                           // wants fresh servers
 	anew        bool                           // all sessions log in anew in each round
 	archive     bool                           // the servers keep what accounts send and receive
+	federated   bool                           // the servers talk to others
+	twins       bool                           // there are two of each
 	lacks       string                         // what the others have nothing like; the raw relay takes no part then
 	share       func(options) int              // what is divided for the others: they would take hours; nil: nothing
 	takes       func(bench.Target) bool        // the targets that take part
@@ -76,7 +78,7 @@ func rowNames() []string {
 // rows is THE list of what is measured, in order.
 func rows() []row {
 	all := append(relayRows(), placeRows()...)
-	return append(all, restRows()...)
+	return append(append(all, restRows()...), federationRows()...)
 }
 
 // relayRows are about sessions and what they send each other.

@@ -7,22 +7,12 @@ package main
 // target of each is the encrypted one.
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/stonechat-im/stonechat/internal/bench"
 )
@@ -41,12 +31,12 @@ type software struct {
 
 func known() []software {
 	return []software{
-		{"stonechat", []string{"client"}, buildStonechat, configureStonechat, serveStonechat("auto"), xmppTargets},
-		{"stonechat-goroutine", []string{"client"}, buildStonechat, configureStonechat, serveStonechat("goroutine"), xmppTargets},
-		{"prosody", []string{"client"}, debianOf("prosody", "lua-sec"), configureProsody, func(s *server) ([]string, []string) {
+		{"stonechat", []string{"client", "metrics", federating}, buildStonechat, configureStonechat, serveStonechat("auto"), xmppTargets},
+		{"stonechat-goroutine", []string{"client", "metrics", federating}, buildStonechat, configureStonechat, serveStonechat("goroutine"), xmppTargets},
+		{"prosody", []string{"client", federating}, debianOf("prosody", "lua-sec", "lua-unbound"), configureProsody, func(s *server) ([]string, []string) {
 			return []string{"prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F"}, nil
 		}, xmppTargets},
-		{"ejabberd", []string{"client"}, debianOf("ejabberd"), configureEjabberd, ejabberdCommand, xmppTargets},
+		{"ejabberd", []string{"client", federating}, debianOf("ejabberd"), configureEjabberd, ejabberdCommand, xmppTargets},
 		{"mosquitto", []string{"tls", "plain"}, debianOf("mosquitto"), configureMosquitto, func(s *server) ([]string, []string) {
 			return []string{"mosquitto", "-c", filepath.Join(s.dir, "mosquitto.conf")}, nil
 		}, mqttTargets},
@@ -55,8 +45,11 @@ func known() []software {
 
 // xmppTargets are STARTTLS and no encryption on one port.
 func xmppTargets(s *server) []bench.Target {
-	t := bench.Target{Name: s.name, Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.addr("client"), Domain: domain,
+	t := bench.Target{Name: s.name, Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.addr("client"), Domain: s.domain,
 		Accounts: bench.Accounts{Pattern: "bench%d", Password: password}}
+	if strings.HasPrefix(s.name, ours) {
+		t.Metrics = s.addr("metrics")
+	}
 	plain := t
 	plain.Name, plain.Security = s.name+" plain", bench.Plain
 	return []bench.Target{t, plain}
@@ -117,24 +110,29 @@ func configureStonechat(s *server) error {
 // serveStonechat runs our server with one of its drivers.
 func serveStonechat(driver string) func(*server) (command, env []string) {
 	return func(s *server) ([]string, []string) {
-		return []string{filepath.Join(s.dir, "stonechat"), "serve", "--driver", driver, "-c", filepath.Join(s.dir, "stonechat.yaml")}, nil
+		return []string{filepath.Join(s.dir, "stonechat"), "serve", "--driver", driver, "-c", filepath.Join(s.dir, "stonechat.yaml")},
+			[]string{"SSL_CERT_FILE=" + filepath.Join(s.dir, rootsFile), "SSL_CERT_DIR=/nonexistent"}
 	}
 }
 
 // stonechatConfig is the defaults, without the limits that a stranger on the
 // internet needs and one address with thousands of sessions does not.
 func stonechatConfig(s *server) string {
+	server, federation := "", "federation: {enabled: false}\n"
+	if s.federated {
+		server, federation = `"`+s.addr(federating)+`"`, `federation: {certificates: required, resolver: "`+s.resolver+"\"}\n"
+	}
 	return fmt.Sprintf(`domains: [%s]
 data: %s
 tls: {certificate: %[2]s/cert.pem, key: %[2]s/key.pem}
 listen:
   client: ["%[3]s"]
   client_tls: []
-  server: []
+  server: [%[5]s]
   server_tls: []
   http: []
   https: []
-  metrics: []
+  metrics: ["%[6]s"]
 registration: open
 allow_plaintext: true
 limits:
@@ -143,8 +141,11 @@ limits:
   failed_logins_per_minute: none
   registrations_per_hour: none
   stanzas_per_second: none
-%[4]slog: {level: warn}
-`, domain, s.dir, s.addr("client"), stonechatModules(s.archive))
+  federation_connections: none
+  federation_connections_per_address: none
+  federation_dials: 100
+%[7]s%[4]slog: {level: warn}
+`, s.domain, s.dir, s.addr("client"), stonechatModules(s.archive), server, s.addr("metrics"), federation)
 }
 
 // stonechatModules has no limits of rooms, nodes and archives either.
@@ -168,6 +169,13 @@ func configureProsody(s *server) error {
 	if s.archive {
 		archive = `, "mam"`
 	}
+	federation := `modules_disabled = { "s2s" }
+s2s_ports = { }
+`
+	if s.federated {
+		archive += `, "dialback"`
+		federation = prosodyFederation(s)
+	}
 	return s.write("prosody.cfg.lua", `daemonize = false
 run_as_root = true
 pidfile = "%[1]s/prosody.pid"
@@ -176,8 +184,7 @@ network_backend = "epoll"
 modules_enabled = { "roster", "saslauth", "tls", "disco", "carbons", "pep", "private", "blocklist", "vcard4", "vcard_legacy",
 	"version", "uptime", "time", "ping", "register", "smacks", "csi_simple"%[4]s }
 default_archive_policy = true
-modules_disabled = { "s2s" }
-allow_registration = true
+%[5]sallow_registration = true
 c2s_require_encryption = false
 authentication = "internal_hashed"
 storage = "internal"
@@ -185,8 +192,7 @@ limits = { }
 log = { warn = "%[1]s/prosody.log" }
 interfaces = { "127.0.0.1" }
 c2s_ports = { %[2]d }
-s2s_ports = { }
-ssl = { key = "%[1]s/key.pem", certificate = "%[1]s/cert.pem" }
+ssl = { key = "%[1]s/key.pem", certificate = "%[1]s/cert.pem", cafile = "%[1]s/roots.pem" }
 VirtualHost "%[3]s"
 Component "conference.%[3]s" "muc"
 	muc_log_by_default = false
@@ -194,7 +200,7 @@ Component "conference.%[3]s" "muc"
 Component "pubsub.%[3]s" "pubsub"
 	admins = { "bench0@%[3]s", "bench2@%[3]s" }
 	default_admin_affiliation = "owner"
-`, s.dir, s.ports["client"], domain, archive)
+`, s.dir, s.ports["client"], s.domain, archive, federation)
 }
 
 func configureEjabberd(s *server) error {
@@ -207,14 +213,21 @@ func configureEjabberd(s *server) error {
 	if s.archive {
 		archive = "  mod_mam: {assume_mam_usage: false, default: always}\n"
 	}
+	federation, listen := "", ""
+	if s.federated {
+		var err error
+		if federation, listen, err = ejabberdFederation(s); err != nil {
+			return err
+		}
+	}
 	return s.write("ejabberd.yml", `hosts: [%[3]s]
 loglevel: warning
 certfiles: [%[1]s/both.pem]
 auth_password_format: scram
 registration_timeout: infinity
-listen:
+%[5]slisten:
   - {port: %[2]d, ip: "127.0.0.1", module: ejabberd_c2s, starttls: true, max_stanza_size: 262144, shaper: none, access: all, backlog: 1024}
-acl: {}
+%[6]sacl: {}
 access_rules: {}
 modules:
   mod_blocking: {}
@@ -233,7 +246,7 @@ modules:
   mod_stream_mgmt: {}
   mod_vcard: {}
   mod_version: {}
-`, s.dir, s.ports["client"], domain, archive)
+`, s.dir, s.ports["client"], s.domain, archive, federation, listen)
 }
 
 // ejabberdCommand starts ejabberd without distribution, and so without the
@@ -245,6 +258,9 @@ func ejabberdCommand(s *server) (command, env []string) {
 		for _, dir := range found {
 			command = append(command, "-pa", dir)
 		}
+	}
+	if s.federated {
+		command = ejabberdWithNames(s, command)
 	}
 	command = append(command, "-mnesia", "dir", `"`+s.dir+`/db"`, "-ejabberd", "config", `"`+s.dir+`/ejabberd.yml"`,
 		"log_path", `"`+s.dir+`/log/ejabberd.log"`, "-s", "ejabberd")
@@ -265,28 +281,4 @@ allow_anonymous true
 persistence false
 max_queued_messages 0
 %[4]s`, s.ports["tls"], s.dir, s.ports["plain"], user)
-}
-
-// writeCertificate makes cert.pem, key.pem and both.pem, self-signed for the domain.
-func writeCertificate(dir string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	t := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: domain}, DNSNames: []string{domain},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
-	if err != nil {
-		return err
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o644),
-		os.WriteFile(filepath.Join(dir, "key.pem"), private, 0o600),
-		os.WriteFile(filepath.Join(dir, "both.pem"), bytes.Join([][]byte{cert, private}, nil), 0o600))
 }
