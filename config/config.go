@@ -242,9 +242,9 @@ type Limits struct {
 	// Sessions in all.
 	Sessions Limit `yaml:"sessions" default:"1000000" live:"yes"`
 
-	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store.
+	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store. One answer to its own request, as a long roster, may wait besides.
 	QueueBytes Bytes `yaml:"queue_bytes" default:"1MiB" live:"yes"`
-	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store.
+	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store. One answer to its own request is not counted.
 	WindowBytes Bytes `yaml:"window_bytes" default:"4MiB" live:"yes"`
 	// Stanzas that a session was sent and has not acked.
 	WindowStanzas Limit `yaml:"window_stanzas" default:"10000" live:"yes"`

@@ -177,7 +177,7 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 	taken, answers := false, false
 	t.took = t.took[:0]
 	for _, se := range to {
-		if se.out.put(t, b, d, request) {
+		if se.out.put(t, sent{b: b, d: d, request: request}) {
 			taken = true
 			t.took = append(t.took, se)
 			answers = answers || se.out.answers()
@@ -206,12 +206,12 @@ func (t *Turn) Copy(se *Session, s *stanza.Stanza) bool {
 	defer u.mu.Unlock()
 	d := t.delivered
 	if d == nil || d.user != u {
-		return se.out.put(t, b, nil, false)
+		return se.out.put(t, sent{b: b})
 	}
 	d.mu.Lock()
 	left := d.copies == 0 && !d.done // meanwhile to the spool, for any session of the account
 	d.mu.Unlock()
-	return !left && se.out.put(t, bytes.Clone(b), d, false)
+	return !left && se.out.put(t, sent{b: bytes.Clone(b), d: d})
 }
 
 // track makes the delivery for a message that must be kept. Where nobody waits for it and no

@@ -17,7 +17,8 @@ type Limits struct {
 	SessionsPerAccount, Sessions int
 	// StanzasPerSecond of one session, averaged over ten seconds: then reading slows.
 	StanzasPerSecond int
-	// QueueBytes that a client has not read: then its connection is dropped.
+	// QueueBytes that a client has not read: then its connection is dropped. One answer to its own
+	// request, a long roster say, may wait besides; so it may in WindowBytes.
 	QueueBytes int
 	// WindowBytes and WindowStanzas that a session has sent and its client has not acked: then
 	// the session ends, and its messages wait in the spool.

@@ -40,12 +40,12 @@ type outbound struct {
 	leaving  fifo.Queue[sent] // copies that nobody will ack
 	bytes    int              // in window, leaving and held
 	queued   uint64           // bytes ever queued on stream
-	replayed int              // bytes that a resumption queued at once, more than which may wait meanwhile
-	asked    uint32           // sent count at our last <r/>
-	ackDue   bool             // the client is to be told our h
-	draining bool             // live stanzas wait in held behind what is drained
-	starved  bool             // draining waits until the client has taken more
-	dropped  bool             // the stream is aborted because its client does not read
+	spared   spared
+	asked    uint32 // sent count at our last <r/>
+	ackDue   bool   // the client is to be told our h
+	draining bool   // live stanzas wait in held behind what is drained
+	starved  bool   // draining waits until the client has taken more
+	dropped  bool   // the stream is aborted because its client does not read
 	held     []sent
 }
 
@@ -54,29 +54,31 @@ type sent struct {
 	b       []byte
 	d       *delivery // the message it is a copy of, where somebody must know its fate
 	request bool      // an IQ that must be answered
+	answer  bool      // to a request of the client's own
 	end     uint64    // outbound.queued behind it
 	at      int64     // unix milliseconds when it was queued
 }
 
-// put queues one stanza. b is copied where it must be kept, unless d keeps it. It reports
+// put queues one stanza. e.b is copied where it must be kept, unless e.d keeps it. It reports
 // whether the session took it.
-func (o *outbound) put(t *Turn, b []byte, d *delivery, request bool) bool {
+func (o *outbound) put(t *Turn, e sent) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over {
 		return false
 	}
-	e := sent{b: b, d: d, request: request, at: t.Now.UnixMilli()}
-	if d != nil {
-		d.copied()
+	e.at = t.Now.UnixMilli()
+	if e.d != nil {
+		e.d.copied()
 	}
 	if o.draining {
-		if d == nil {
-			e.b = bytes.Clone(b)
+		if e.d == nil {
+			e.b = bytes.Clone(e.b)
 		}
 		t.noteQueued(o.se, "behind what waited on the disk")
 		o.held = append(o.held, e)
-		o.grow(t, len(b))
+		o.spare(e)
+		o.grow(t, len(e.b))
 		o.follow(e)
 		return true
 	}
@@ -170,6 +172,7 @@ func (o *outbound) makeRoom() {
 
 // push sends e, or keeps it for the stream to come. The caller holds mu.
 func (o *outbound) push(t *Turn, e sent) {
+	o.spare(e)
 	if o.stream != nil {
 		o.stream.Queue(e.b)
 		o.queued += uint64(len(e.b))
@@ -210,7 +213,7 @@ func (o *outbound) arm() {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := o.se.server.limits.Load()
-	over := o.bytes > l.WindowBytes || o.window.Len()+o.leaving.Len()+len(o.held) > l.WindowStanzas
+	over := o.bytes > l.WindowBytes+o.unacked(l) || o.window.Len()+o.leaving.Len()+len(o.held) > l.WindowStanzas
 	if over && !slices.Contains(t.doomed, o.se) {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
@@ -230,15 +233,15 @@ func (o *outbound) flush(t *Turn) {
 		o.ackDue = false
 		o.control((&sm.Ack{H: o.se.in.answer()}).AppendXML(t.scratch()))
 	}
-	if o.managed && o.sentCount()-o.asked >= ackEvery {
+	if o.managed && (o.sentCount()-o.asked >= ackEvery || o.longUnasked()) {
 		o.ask()
 	}
 	st.Flush()
 	waits, most := st.Queued(), o.se.server.limits.Load().QueueBytes
 	if waits <= most {
-		o.replayed = 0
+		o.spared.queued = 0
 	}
-	stuck := !o.dropped && waits > most+o.replayed
+	stuck := !o.dropped && waits > most+int(o.spared.queued)
 	if stuck {
 		o.dropped = true // more may be queued before it is gone
 		// A reader that does not read: the connection goes without the stream's end, so
@@ -403,11 +406,12 @@ func (o *outbound) attach(t *Turn, st Stream, first []byte) bool {
 	o.queued, o.ackDue, o.dropped = 0, false, false
 	o.asked = o.acked
 	st.Queue(first)
-	o.replayed = len(first)
+	replayed := len(first)
 	for _, e := range o.window.All() {
 		st.Queue(e.b)
-		o.replayed += len(e.b)
+		replayed += len(e.b)
 	}
+	o.spared.queued = uint32(replayed)
 	o.dirty = true
 	t.dirty = append(t.dirty, o.se)
 	return true

@@ -123,7 +123,8 @@ func (se *Session) Received() uint32 { return se.in.answer() }
 func (se *Session) Send(t *Turn, s *stanza.Stanza) bool {
 	before := t.follow(se.User, TraceReceived, s)
 	defer func() { t.way = before }()
-	return se.out.put(t, t.write(s), nil, s.Kind == stanza.IQ && s.Type.IsRequest())
+	iq := s.Kind == stanza.IQ
+	return se.out.put(t, sent{b: t.write(s), request: iq && s.Type.IsRequest(), answer: iq && !s.Type.IsRequest() && t.Origin == se})
 }
 
 // Attached reports whether the session has a stream.

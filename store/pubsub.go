@@ -24,6 +24,8 @@ type Pubsub interface {
 	NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions int, err error)
 	// NodesOwned returns how many nodes of an address the account or other bare address who owns.
 	NodesOwned(ctx context.Context, at, who jid.JID) (int, error)
+	// PurgesOffline reports whether there is any node with PurgeOffline.
+	PurgesOffline(ctx context.Context) (bool, error)
 	// Memberships returns what a bare address is to the nodes of an address, those whose names come behind after, a
 	// page of nodes.
 	Memberships(ctx context.Context, at, who jid.JID, after string, limit int) ([]Membership, error)

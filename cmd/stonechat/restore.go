@@ -3,8 +3,8 @@
 package main
 
 // How to read this file: Restore.Run reads all of a backup before it writes anything (manifest.check),
-// brings a copy beside the place (in restorePart) and moves it there, the store last: until that is
-// done a server finds no store, and a restore that was interrupted can be begun again.
+// brings a copy beside the place (in restorePart), renews what clients remember by version, and moves it there, the store
+// last: until that is done a server finds no store, and a restore that was interrupted can be begun again.
 
 import (
 	"context"
@@ -96,6 +96,9 @@ func (r Restore) restore(ctx context.Context, data string) (m manifest, err erro
 		if err := f.restore(ctx, r.Folder, filepath.Join(part, filepath.FromSlash(name))); err != nil {
 			return m, err
 		}
+	}
+	if err := sqlite.Restored(filepath.Join(part, sqlite.FileName), time.Now()); err != nil {
+		return m, err
 	}
 	return m, settle(part, data)
 }

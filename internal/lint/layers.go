@@ -65,6 +65,7 @@ var neighbours = []struct{ from, to, why string }{
 	{"xmpp/*", "xmpp/delay", "time stamps are part of many payloads"},
 	{"xmpp/*", "xmpp/datetime", "time stamps are written in one way"},
 	{"xmpp/*", "xmpp/forward", "forwarded stanzas are part of many payloads"},
+	{"xmpp/senml", "xmpp/jsonmsg", "a pack in JSON is the payload of a message"},
 	{"xmpp/caps", "xmpp/disco", "what is hashed is an answer of service discovery"},
 	{"xmpp/stream", "xmpp/sasl", "a stream negotiates its login"},
 	{"client/...", "internal/drive/...", "the client's bytes go through a driver"},

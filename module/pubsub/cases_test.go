@@ -368,6 +368,30 @@ func TestPurgeOffline(t *testing.T) {
 	})
 }
 
+// TestPurgeOfflineAfterRestart: items go with their publisher though nobody has used the node since the server started.
+func TestPurgeOfflineAfterRestart(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, folder, defaults(), nil)
+		w.node("n", "pubsub#purge_offline", "1", "pubsub#publish_model", "open")
+		w.node("keeps", "pubsub#publish_model", "open")
+		for _, node := range []string{"n", "keeps"} {
+			w.must(w.set(nurse, publish(node, "a")))
+			w.must(w.set(juliet, publish(node, "b")))
+		}
+		w.end()
+		w = newWorld(t, folder, defaults(), nil)
+		w.send(juliet, service, "<presence xmlns='jabber:client'/>")
+		w.send(juliet, service, "<presence xmlns='jabber:client' type='unavailable'/>")
+		w.want(w.get(romeo, "<items node='n'/>"), "<pubsub xmlns='"+ps.NS+"'>"+items("n", "a")+"</pubsub>")
+		w.want(w.get(romeo, "<items node='keeps'/>"), "<pubsub xmlns='"+ps.NS+"'>"+items("keeps", "a", "b")+"</pubsub>")
+		w.must(w.set(stranger, subscribe("n", stranger)))
+		if got := w.got(stranger); len(got) != 1 || !strings.Contains(got[0], items("n", "a")) {
+			t.Errorf("the last item: %q", got)
+		}
+	})
+}
+
 // TestExpiry: items that are too old are not shown, and then gone.
 func TestExpiry(t *testing.T) {
 	folder := t.TempDir()

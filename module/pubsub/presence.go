@@ -29,6 +29,7 @@ type presences struct {
 	here      map[jid.JID]struct{}                    // sessions that have sent their presence to a service
 	temporary map[jid.JID]map[store.NodeName]struct{} // nodes at which a bare address has subscriptions that end with its presence
 	purging   map[store.NodeName]struct{}             // nodes in memory whose items go with their publishers
+	stored    bool                                    // there were such nodes when the server started; set before it does
 }
 
 // maxElsewhere is how many resources elsewhere are known, and how many sessions here that have sent their presence.
@@ -179,7 +180,7 @@ func (m *Module) gone(j jid.JID) {
 	p := &m.presences
 	p.mu.Lock()
 	delete(p.here, j)
-	any := len(p.temporary[j.Bare()]) > 0 || len(p.purging) > 0
+	any := len(p.temporary[j.Bare()]) > 0 || len(p.purging) > 0 || p.stored
 	p.mu.Unlock()
 	if any {
 		go m.left(j) // it may wait for the store
@@ -207,7 +208,7 @@ func (m *Module) left(j jid.JID) {
 			m.log.Error("temporary subscription not ended", "jid", bare.String(), "err", err)
 		}
 	}
-	if len(purging) == 0 || m.available(bare, nil) {
+	if len(purging) == 0 && !p.stored || m.available(bare, nil) {
 		return
 	}
 	for _, name := range purging {

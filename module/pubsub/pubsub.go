@@ -187,6 +187,10 @@ func (m *Module) Init(h *server.Host) error {
 		"Requests refused for a bound of modules.pubsub: nodes, nodes_per_owner, subscriptions, subscriptions_per_node, affiliations, items, item_bytes.")
 	h.Metrics.GaugeFunc("stonechat_pubsub_nodes_loaded", "Nodes held in memory (modules.pubsub.cached_nodes).", m.nodes.size)
 	m.presences.init()
+	var err error
+	if m.presences.stored, err = m.store.PurgesOffline(context.Background()); err != nil {
+		return fmt.Errorf("pubsub: %w", err)
+	}
 	h.Deleted, h.PresenceChanged, h.Ended = m.deleted, m.changed, m.ended
 	return m.serveHosts(h)
 }

@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"modernc.org/sqlite"
 )
 
 // How to read this file: Backup copies the data of a folder, whether or not a server has it open,
-// in steps of a few pages, all within one read transaction; Verify reads a copy for damage.
+// in steps of a few pages, all within one read transaction; Verify reads a copy for damage; Restored begins a new life
+// with it.
 
 // FileName is the file in a data folder that holds the data. The other files that this package
 // keeps there, [Transient], are of use only to the process that has the folder open.
@@ -127,6 +129,32 @@ func Verify(file string) error {
 	defer c.close()
 	if err := inspectConn(c, func() error { return quickCheck(c) }); err != nil {
 		return explain(file, err)
+	}
+	return nil
+}
+
+// Restored makes a file that [Backup] has written the data of a server from now on. What was committed after the backup
+// is lost, but clients have seen it: the rosters get versions above all that were given meanwhile, which are milliseconds
+// of the clock, and nothing is known of changes before them. Nobody else may have the file open.
+func Restored(file string, now time.Time) (err error) {
+	file, err = filepath.Abs(file)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	c, err := openConn(file, writing, 0)
+	if err != nil {
+		return explain(file, err)
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	have, err := versions(c)
+	if err != nil {
+		return explain(file, err)
+	}
+	if v := have[roster.name]; v > 0 {
+		err = raiseRosters(c, v, now)
+	}
+	if err != nil {
+		return fmt.Errorf("sqlite: versions of rosters in %s: %w", file, meaning(err))
 	}
 	return nil
 }

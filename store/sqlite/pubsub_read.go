@@ -161,6 +161,15 @@ func (s *Store) NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions
 	return nodes, subscriptions, err
 }
 
+// PurgesOffline implements [store.Pubsub].
+func (s *Store) PurgesOffline(ctx context.Context) (found bool, err error) {
+	err = s.read(ctx, "nodes whose items go with their publishers", func(c *conn) error {
+		_, err := c.row(`SELECT EXISTS (SELECT 1 FROM pubsub_node WHERE purge > 0)`, nil, &found)
+		return err
+	})
+	return found, err
+}
+
 // NodesOwned implements [store.Pubsub].
 func (s *Store) NodesOwned(ctx context.Context, at, who jid.JID) (n int, err error) {
 	err = s.read(ctx, "number of nodes that "+who.String()+" owns", func(c *conn) error {

@@ -8,6 +8,7 @@ package sqlite
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -126,6 +127,18 @@ func deleteRosterItem(t *tx, op store.DeleteRosterItem) error {
 func setRosterVersion(t *tx, account, version, removed int64) error {
 	_, err := t.exec(`INSERT INTO roster (account, version, removed) VALUES (?1, ?2, ?2)
 		ON CONFLICT DO UPDATE SET version = max(version, ?2), removed = max(removed, ?3)`, account, version, removed)
+	return err
+}
+
+// raiseRosters gives every roster a version that is new at that time, and forgets what was removed: whoever has seen another
+// one, also a later one that is lost, gets the whole. topic is the version of the tables: the file may be older than
+// this program, and is not migrated here.
+func raiseRosters(c *conn, topic int, now time.Time) error {
+	query := `UPDATE roster SET version = max(version + 1, ?1), removed = max(version + 1, ?1)`
+	if topic == 1 {
+		query = `UPDATE roster SET version = max(version + 1, ?1)` // the migration sets removed
+	}
+	_, err := c.exec(query, now.UnixMilli())
 	return err
 }
 

@@ -3,10 +3,14 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -75,5 +79,64 @@ func TestRosterBeforeRemoved(t *testing.T) {
 	var version, removed int
 	if _, err := c.row(`SELECT version, removed FROM roster`, nil, &version, &removed); err != nil || version != 7 || removed != 7 {
 		t.Errorf("version %d, removed %d, %v", version, removed, err)
+	}
+}
+
+// TestRestored: of a file that is put back every roster looks new, whatever version somebody has seen.
+func TestRestored(t *testing.T) {
+	now := time.UnixMilli(2_000_000_000_000)
+	for _, c := range []struct {
+		name    string
+		folder  func(*testing.T) string
+		version map[string]int64 // of each account's roster
+	}{
+		{"of this program", func(t *testing.T) string {
+			folder := t.TempDir()
+			s, err := Open(Options{Folder: folder})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ops []store.Op
+			for name, version := range map[string]int64{"juliet": 5, "romeo": now.UnixMilli() + 7, "nurse": 0} {
+				user := jid.MustParse(name + "@capulet.example")
+				ops = append(ops, store.CreateAccount{Account: store.Account{JID: user}})
+				if version > 0 {
+					ops = append(ops, store.SetRosterItem{User: user, Item: store.RosterItem{Contact: user, Version: version}})
+				}
+			}
+			if err := errors.Join(s.Commit(ops...).Wait(t.Context()), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			return folder
+		}, map[string]int64{"juliet": now.UnixMilli(), "romeo": now.UnixMilli() + 8, "nurse": 0}},
+		{"of the first one", first, map[string]int64{"juliet": now.UnixMilli()}},
+	} {
+		folder := c.folder(t)
+		if err := Restored(filepath.Join(folder, fileName), now); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(folder, fileName+"-*")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left beside it: %v, %v", c.name, left, err)
+		}
+		s, err := Open(Options{Folder: folder, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range c.version {
+			r, err := s.Roster(t.Context(), jid.MustParse(name+"@capulet.example"))
+			if err != nil || r.Version != want || r.Removed != want || len(r.Items) != min(int(want), 1) {
+				t.Errorf("%s: roster of %s %+v, %v; want version %d", c.name, name, r, err, want)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	damaged := filepath.Join(t.TempDir(), fileName)
+	if err := os.WriteFile(damaged, []byte(strings.Repeat("no database", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Restored(damaged, now); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("damaged: %v", err)
 	}
 }

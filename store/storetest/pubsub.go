@@ -273,6 +273,9 @@ func testItems(t *testing.T, e Engine) {
 
 func testExpiry(t *testing.T, e Engine) {
 	s := e.open(t, "juliet")
+	if must[bool](t)(s.PurgesOffline(t.Context())) {
+		t.Error("an empty store has nodes whose items go with their publishers")
+	}
 	for _, name := range []string{"a", "b", "keeps"} {
 		n := node(name)
 		n.PurgeOffline = name == "b"
@@ -285,6 +288,9 @@ func testExpiry(t *testing.T, e Engine) {
 			x.At = time.Unix(int64(i), 0)
 			commit(t, s, store.PublishItem{Name: nodeName(name), Item: x, Keep: 10})
 		}
+	}
+	if !must[bool](t)(s.PurgesOffline(t.Context())) {
+		t.Error("the node whose items go with their publishers is not found")
 	}
 	counts := func(want ...int) {
 		t.Helper()

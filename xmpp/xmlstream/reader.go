@@ -111,6 +111,18 @@ func (r *Reader) LookupAttr(local string) (string, bool) {
 	return "", false
 }
 
+// Attrs yields the attributes without namespace, for vocabularies in which what
+// is unknown must be seen.
+func (r *Reader) Attrs() iter.Seq2[string, string] {
+	return func(yield func(local, value string) bool) {
+		for name, value := range r.attrs(r.top()) {
+			if name != "xmlns" && !strings.Contains(name, ":") && !yield(name, decoded(value, true)) {
+				return
+			}
+		}
+	}
+}
+
 // AttrNS returns an attribute with a namespace, "" if absent.
 func (r *Reader) AttrNS(space, local string) string {
 	if space == "" {

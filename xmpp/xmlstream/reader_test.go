@@ -99,6 +99,35 @@ func TestReaderLookupAttr(t *testing.T) {
 	}
 }
 
+// Declarations and attributes with a namespace are none of the element's own.
+func TestReaderAttrs(t *testing.T) {
+	r := NewReader(`<a xmlns='x' b='' c:d='1' xmlns:c='y' e="2&lt;" xml:lang='en'><f g='1'/></a>`, "")
+	list := func() (got []string) {
+		for local, value := range r.Attrs() {
+			got = append(got, local+"="+value)
+		}
+		return got
+	}
+	if got := list(); !slices.Equal(got, []string{"b=", "e=2<"}) {
+		t.Errorf("%q", got)
+	}
+	for local := range r.Attrs() {
+		if local != "b" {
+			t.Errorf("goes on to %s", local)
+		}
+		break
+	}
+	for range r.Children() {
+		if got := list(); !slices.Equal(got, []string{"g=1"}) {
+			t.Errorf("%q", got)
+		}
+	}
+	r.Fail(ErrMalformed)
+	if got := list(); got != nil {
+		t.Errorf("after an error: %q", got)
+	}
+}
+
 func TestReaderText(t *testing.T) {
 	for in, want := range map[string]string{
 		"<a/>": "", "<a></a>": "", "<a>x</a>": "x", "<a>&lt;&#x1F339;</a>": "<🌹",
