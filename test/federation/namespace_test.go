@@ -102,7 +102,8 @@ func TestNamespaces(t *testing.T) {
 	l.until(recoveryTime, func() bool { return len(l.open()) == 0 })
 	t.Logf("%d messages written in %.1f s, all accounted for after %.1f s", len(l.letters), written.Seconds(), time.Since(begun).Seconds())
 	for _, s := range b.servers {
-		t.Logf("%s: TCP sent %d segments again", s.domain, s.within.resent(t))
+		found := strings.Count(s.log(), "at="+net.JoinHostPort(movedAddress, ""))
+		t.Logf("%s: TCP sent %d segments again; %d connections with who had moved", s.domain, s.within.resent(t), found)
 	}
 	t.Logf("the wire carried %d packets, lost %d, and %d came to a cut", w.carried.Load(), w.lost.Load(), w.cut.Load())
 	if w.lost.Load() == 0 || w.cut.Load() == 0 {

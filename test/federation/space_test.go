@@ -74,6 +74,9 @@ func (w *wire) newSpace(t *testing.T, address string) *space {
 		if err == nil {
 			s.tun, err = openTUN()
 		}
+		if err == nil {
+			err = boundWaits()
+		}
 		ready <- err
 		for task := range s.tasks {
 			task()
@@ -96,6 +99,19 @@ func (w *wire) newSpace(t *testing.T, address string) *space {
 		both.Wait()
 	})
 	return s
+}
+
+// longestWait is milliseconds after which TCP tries again at the latest. By default that is doubled up to two minutes,
+// and whether a segment is lost just after a partition would decide how long the test takes.
+const longestWait = "4000"
+
+// boundWaits sets it in the namespace of the calling thread, where the kernel can (Linux 6.15).
+func boundWaits() error {
+	const file = "/proc/sys/net/ipv4/tcp_rto_max_ms"
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return os.WriteFile(file, []byte(longestWait), 0)
 }
 
 // openTUN makes the interface in the namespace of the calling thread.
