@@ -61,6 +61,7 @@ type server struct {
 	hostMu  sync.Mutex
 	host    string // its own address
 	folder  string
+	within  *space // nil is the test's own
 	process *process
 }
 
@@ -117,9 +118,9 @@ func (b *bed) start() {
 
 func (s *server) start() {
 	s.bed.t.Helper()
-	s.process = run(s.bed.t, s.name, s.folder, s.command(s.bed.t, s), func() error {
+	s.process = run(s.bed.t, s.name, s.folder, s.within.enter(s.command(s.bed.t, s)), func() error {
 		for _, port := range []int{clientPort, serverPort} {
-			conn, err := net.Dial("tcp", s.at(port))
+			conn, err := s.within.dial(context.Background(), s.at(port))
 			if err != nil {
 				return err
 			}

@@ -305,11 +305,12 @@ func register(t *testing.T, s *server, name string) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(s.bed.known.cert)
-	conn, err := tls.Dial("tcp", s.at(clientTLSPort), &tls.Config{ServerName: s.domain, RootCAs: roots})
+	raw, err := s.within.dial(t.Context(), s.at(clientTLSPort))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer raw.Close()
+	conn := tls.Client(raw, &tls.Config{ServerName: s.domain, RootCAs: roots})
 	if err := conn.SetDeadline(time.Now().Add(startTime)); err != nil {
 		t.Fatal(err)
 	}

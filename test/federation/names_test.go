@@ -5,8 +5,8 @@
 package federation
 
 import (
+	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +24,7 @@ type names struct {
 	folder  string
 	records map[string][]string // by domain: lines of dnsmasq's configuration
 	hosts   map[string]string   // name to address; read again when it changes
+	within  *space              // nil is the test's own
 	process *process
 }
 
@@ -54,8 +55,8 @@ func (n *names) start() {
 	file := filepath.Join(n.folder, "dnsmasq.conf")
 	write(n.t, file, []byte(conf))
 	n.writeHosts()
-	n.process = run(n.t, "dnsmasq", n.folder, exec.Command("dnsmasq", "--conf-file="+file, "--user="+userName()), func() error {
-		conn, err := net.Dial("tcp", n.address())
+	n.process = run(n.t, "dnsmasq", n.folder, n.within.enter(exec.Command("dnsmasq", "--conf-file="+file, "--user="+userName())), func() error {
+		conn, err := n.within.dial(context.Background(), n.address())
 		if err == nil {
 			err = conn.Close()
 		}
