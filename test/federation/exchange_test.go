@@ -60,7 +60,7 @@ func exchanges() (all []exchange) {
 // TestExchanges plays the scripts between two servers.
 func TestExchanges(t *testing.T) {
 	allowed := readAllowed(t)
-	scripts := load(t, "scripts/*.txt")
+	scripts, first := load(t, "scripts/*.txt"), load(t, "scripts-first/*.txt")[0]
 	ours := load(t, "../conformance/scripts/domains-[^p]*.txt")
 	for _, x := range exchanges() {
 		t.Run(x.a.name+"-"+x.b.name+"-"+x.proof.name, func(t *testing.T) {
@@ -70,6 +70,14 @@ func TestExchanges(t *testing.T) {
 			two := b.add(x.b, "mantua.example", x.proof.b)
 			b.names.server("dead.example", loopback()) // nobody listens there
 			b.start()
+			// The first of each direction goes alone. When we call Prosody with bidi and EXTERNAL while something waits there
+			// for us, Prosody sends that between <success/> and the header of the new stream, which is no stream: it
+			// is lost with the connection.
+			for _, server := range []*conformance.Server{pair(one, two), pair(two, one)} {
+				if dialogue, err := first.Play(server, conformance.Transports()[0]); err != nil {
+					t.Fatalf("%v\n%s", err, strings.Join(dialogue, "\n"))
+				}
+			}
 			t.Cleanup(func() { // when all scripts have been played
 				for _, s := range b.servers {
 					s.judgeProof(x.proof, x.a.name == x.b.name)
