@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,7 +236,17 @@ func TestJudging(t *testing.T) {
 	for _, c := range []struct{ dials, at, streams int }{{1000, maxJudging, 1}, {6, 6, 2}} {
 		w := newWorld(t)
 		m := w.town("montague.example", setup{preferred: true, limits: func(l *Limits) { l.Dials = c.dials }})
-		w.listen(capulet) // whose server never says a word
+		l, calls := w.listen(capulet), new(atomic.Int64) // whose server never says a word
+		go func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer nc.Close() //nolint:errcheck // it is read by nobody
+				calls.Add(1)
+			}
+		}()
 		var r *raw
 		for range c.streams {
 			r = m.secured(capulet, montague, "")
@@ -250,6 +261,9 @@ func TestJudging(t *testing.T) {
 		r.hears("<resource-constraint")
 		if n := m.count("questions_full_total"); n != 1 {
 			t.Errorf("%v keys were refused", n)
+		}
+		if n := calls.Load(); n != 1 {
+			t.Errorf("for %d keys it is called %d times", c.at, n)
 		}
 	}
 }
