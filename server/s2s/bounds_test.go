@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,36 +56,12 @@ func TestExternalRefused(t *testing.T) {
 	w := newWorld(t)
 	a := w.town("capulet.example", setup{})
 	l := w.listen(montague)
-	pair, err := tls.LoadX509KeyPair(w.pair(montague))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const refusal = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure></stream:stream>"
-	answer := func(features string) *raw {
-		c, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		_ = c.SetDeadline(time.Now().Add(patience))
-		r := &raw{t: t, conn: c}
-		open := strings.Replace(header(montague, capulet), "<stream:stream", "<stream:stream id='x'", 1)
-		r.hears("version=")
-		r.say(open + "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>")
-		r.hears("<starttls")
-		r.say("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-		r.conn, r.text = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}}), "" //nolint:gosec // it is loopback
-		r.hears("version=")
-		r.say(open + "<stream:features>" + features + "</stream:features>")
-		return r
-	}
 	a.send("juliet@"+montague, "first")
-	const mechanisms = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
-	r := answer(mechanisms + dialback.FeatureXML)
+	r := w.greets(l, offersExternal+dialback.FeatureXML)
 	r.hears("mechanism='EXTERNAL'")
-	r.say(refusal)
+	r.say("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure></stream:stream>")
 	// Though it is offered again.
-	r = answer(mechanisms + dialback.FeatureXML)
+	r = w.greets(l, offersExternal+dialback.FeatureXML)
 	r.hears("</db:result>")
 	if strings.Contains(r.all, "EXTERNAL") {
 		t.Error("the login that was refused is tried again")
@@ -93,6 +70,51 @@ func TestExternalRefused(t *testing.T) {
 	r.hears("id='first'")
 	a.logs("login by certificate refused, trying dialback", "peer="+montague)
 	a.logs("server verified", "direction=out", "by=dialback", "peer="+montague)
+}
+
+// A server of both directions may have something to say before the new stream that follows EXTERNAL.
+func TestEarly(t *testing.T) {
+	w := newWorld(t)
+	a := w.town("capulet.example", setup{})
+	l := w.listen(montague)
+	a.send("juliet@"+montague, "first")
+	r := w.greets(l, "<bidi xmlns='urn:xmpp:features:bidi'/>"+offersExternal)
+	r.hears("mechanism='EXTERNAL'")
+	r.say("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>" + message("romeo@"+montague, "juliet@"+capulet) +
+		identified(montague, capulet) + "<stream:features/>")
+	a.gets("id='forged'")
+	r.hears("id='first'")
+}
+
+const offersExternal = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
+
+// identified is the header of who has accepted the stream.
+func identified(from, to string) string {
+	return strings.Replace(header(from, to), "<stream:stream", "<stream:stream id='x'", 1)
+}
+
+// greets accepts a call to montague, begins TLS, and offers features over it.
+func (w *world) greets(l net.Listener, features string) *raw {
+	w.t.Helper()
+	pair, err := tls.LoadX509KeyPair(w.pair(montague))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	r := &raw{t: w.t, conn: c}
+	r.hears("version=")
+	r.say(identified(montague, capulet) + "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>")
+	r.hears("<starttls")
+	r.say("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	r.conn, r.text = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}}), "" //nolint:gosec // it is loopback
+	r.hears("version=")
+	r.say(identified(montague, capulet) + "<stream:features>" + features + "</stream:features>")
+	return r
 }
 
 // listen is where a domain's server should be: the test accepts, or does not.
@@ -214,7 +236,17 @@ func TestJudging(t *testing.T) {
 	for _, c := range []struct{ dials, at, streams int }{{1000, maxJudging, 1}, {6, 6, 2}} {
 		w := newWorld(t)
 		m := w.town("montague.example", setup{preferred: true, limits: func(l *Limits) { l.Dials = c.dials }})
-		w.listen(capulet) // whose server never says a word
+		l, calls := w.listen(capulet), new(atomic.Int64) // whose server never says a word
+		go func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer nc.Close() //nolint:errcheck // it is read by nobody
+				calls.Add(1)
+			}
+		}()
 		var r *raw
 		for range c.streams {
 			r = m.secured(capulet, montague, "")
@@ -229,6 +261,9 @@ func TestJudging(t *testing.T) {
 		r.hears("<resource-constraint")
 		if n := m.count("questions_full_total"); n != 1 {
 			t.Errorf("%v keys were refused", n)
+		}
+		if n := calls.Load(); n != 1 {
+			t.Errorf("for %d keys it is called %d times", c.at, n)
 		}
 	}
 }

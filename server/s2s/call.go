@@ -126,7 +126,8 @@ func outageOf(err error) outage {
 }
 
 // reach returns a connection of ours to the server of pair.To whose negotiation is over: one that there is, if
-// it fits, or a new one. With login set we want to send on it.
+// it fits, or a new one. With login set we want to send on it; those who only want to ask wait for one and the same,
+// or the keys of a stranger could have many made to a third.
 func (s *Service) reach(ctx context.Context, pair store.Route, login bool) (*conn, error) {
 	if !s.policy.Load().allows(pair.To.Domain()) {
 		return nil, &outageError{"policy", true, errors.New("the policy does not allow it")}
@@ -138,8 +139,37 @@ func (s *Service) reach(ctx context.Context, pair store.Route, login bool) (*con
 			return c, nil
 		}
 	}
+	if login {
+		s.mu.Unlock()
+		return s.connect(ctx, pair)
+	}
+	x, begun := s.reaching[pair]
+	if !begun {
+		x = &reaching{over: make(chan struct{})}
+		s.reaching[pair] = x
+	}
 	s.mu.Unlock()
-	return s.connect(ctx, pair)
+	if begun {
+		select {
+		case <-x.over:
+			return x.c, x.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	x.c, x.err = s.connect(ctx, pair)
+	s.mu.Lock()
+	delete(s.reaching, pair)
+	s.mu.Unlock()
+	close(x.over)
+	return x.c, x.err
+}
+
+// reaching is a connection to ask on that is being made.
+type reaching struct {
+	over chan struct{}
+	c    *conn
+	err  error
 }
 
 // connect tries one place after another.

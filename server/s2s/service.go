@@ -115,6 +115,7 @@ type Service struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	calls    map[jid.JID][]*conn // those of them that we have made, by the other's domain
+	reaching map[store.Route]*reaching
 	over     bool
 	listened []net.Listener
 	accepts  sync.WaitGroup
@@ -122,7 +123,7 @@ type Service struct {
 
 // New makes a Service. It is not attached to its server, and listens nowhere, before Start.
 func New(c Config) (*Service, error) {
-	s := &Service{Config: c, conns: make(map[*conn]struct{}), calls: make(map[jid.JID][]*conn)}
+	s := &Service{Config: c, conns: make(map[*conn]struct{}), calls: make(map[jid.JID][]*conn), reaching: make(map[store.Route]*reaching)}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.starttls = c.TLS.Servers()
 	s.incidents = incidents{log: c.Log}

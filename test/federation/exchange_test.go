@@ -70,9 +70,8 @@ func TestExchanges(t *testing.T) {
 			two := b.add(x.b, "mantua.example", x.proof.b)
 			b.names.server("dead.example", loopback()) // nobody listens there
 			b.start()
-			// The first of each direction goes alone. When we call Prosody with bidi and EXTERNAL while something waits there
-			// for us, Prosody sends that between <success/> and the header of the new stream, which is no stream: it
-			// is lost with the connection.
+			// The first of each direction goes alone, so that what is judged then does not depend on who was first. When we call
+			// Prosody with bidi and EXTERNAL while something waits there for us, it sends that before the new stream.
 			for _, server := range []*conformance.Server{pair(one, two), pair(two, one)} {
 				if dialogue, err := first.Play(server, conformance.Transports()[0]); err != nil {
 					t.Fatalf("%v\n%s", err, strings.Join(dialogue, "\n"))

@@ -23,7 +23,9 @@ type InitiatingServer struct {
 	step     step
 	refused  *SASLError
 	logged   bool
-	bidi     bool // asked for
+	bidi     bool   // asked for
+	turning  bool   // logged in, and the header of the new stream has not begun
+	early    []byte // stanzas that came before it
 }
 
 // NewInitiatingServer returns one for a connection made at now, from a domain of ours to another. With
@@ -83,6 +85,10 @@ func (s *InitiatingServer) Next() Event {
 			s.end(ErrInjected)
 			break
 		}
+		if s.turning && !s.turned() {
+			s.parser.Keep()
+			return Event{}
+		}
 		found, err := s.next()
 		if err != nil {
 			s.fail(err)
@@ -126,6 +132,8 @@ func (s *InitiatingServer) element(e *xmlstream.Element) Event {
 	switch space, local := string(e.Space), string(e.Local); {
 	case space == NS && local == "error":
 		s.fail(readError(e.Raw))
+	case s.turning:
+		s.hold(e)
 	case s.step == atChoice || s.state == Bound:
 		return Event{Kind: Element, Element: e}
 	case s.closing:
@@ -170,6 +178,7 @@ func (s *InitiatingServer) features(e *xmlstream.Element) Event {
 		return Event{}
 	}
 	s.step = atChoice
+	s.release()
 	return Event{Kind: Features, Element: e}
 }
 
@@ -194,7 +203,11 @@ func (s *InitiatingServer) proceed(e *xmlstream.Element) Event {
 func (s *InitiatingServer) sasl(e *xmlstream.Element) Event {
 	switch string(e.Local) {
 	case "success":
-		s.restart()
+		if s.turning = s.bidi; s.turning {
+			s.opened = false
+		} else {
+			s.restart()
+		}
 		s.state, s.logged = Authenticated, true
 		s.open()
 		return Event{Kind: Login, JID: s.from}

@@ -91,6 +91,21 @@ func (p *Parser) Buffered() int {
 	return n
 }
 
+// Rest returns the input behind the last event that is not consumed yet, borrowed; nil within an element.
+func (p *Parser) Rest() []byte {
+	if p.inside {
+		return nil
+	}
+	return p.data[p.pos:]
+}
+
+// Unread has b, which must begin where an element may, read before the rest of the input. It is for after an
+// EventElement, and b is copied.
+func (p *Parser) Unread(b []byte) {
+	p.base += int64(p.pos - len(b))
+	p.data, p.pos = append(bytes.Clone(b), p.data[p.pos:]...), 0
+}
+
 // Started reports whether the parser is inside an incomplete element or header.
 func (p *Parser) Started() bool { return p.inside }
 
