@@ -124,7 +124,7 @@ func TestRestored(t *testing.T) {
 		}
 		for name, want := range c.version {
 			r, err := s.Roster(t.Context(), jid.MustParse(name+"@capulet.example"))
-			if err != nil || r.Version != want || r.Removed != want || len(r.Items) != min(int(want), 1) {
+			if err != nil || r.Version != want || r.Removed != want || len(r.Items) != int(min(want, 1)) {
 				t.Errorf("%s: roster of %s %+v, %v; want version %d", c.name, name, r, err, want)
 			}
 		}

@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/bench"
@@ -103,7 +102,6 @@ func (w *world) serveNames(ctx context.Context, b *bed, dir string, sink int) er
 	defer log.Close() // the process has its own
 	w.cmd = exec.CommandContext(ctx, "dnsmasq", args...)
 	w.cmd.Stdout, w.cmd.Stderr = log, log
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := w.cmd.Start(); err != nil {
 		w.cmd = nil
 		return fmt.Errorf("needs Debian's dnsmasq-base: %w", err)
