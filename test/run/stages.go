@@ -37,7 +37,7 @@ func stages() []stage {
 		{name: "storm", in: test, run: goTest("./test/storm", "-count=1"), needs: all(linux), limit: 5 * time.Minute},
 		{name: "interop", in: test, run: goTest("./test/interop", "-count=1"),
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy", "biboumi", "ngircd", "prosody", "ejabberd"),
-				program("node", "nodejs"), program("npm", "npm"), program("chromium", "chromium"), program("nginx", "nginx-light")),
+				program("node", "nodejs"), program("npm", "npm"), program("mvn", "maven"), program("javac", "default-jdk-headless"), program("chromium", "chromium"), program("nginx", "nginx-light")),
 			limit: 12 * time.Minute},
 		{name: "federation", in: test, run: goTest("./test/federation", "-count=1"),
 			needs: all(linux, debian("prosody", "lua-unbound", "ejabberd", "dnsmasq-base", "iproute2", "util-linux")), limit: 7 * time.Minute},
