@@ -51,6 +51,7 @@ var topics = []topic{
 	rooms,
 	pubsub,
 	private,
+	things,
 }
 
 // Run runs the whole suite.
