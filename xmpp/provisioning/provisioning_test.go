@@ -8,6 +8,7 @@ import (
 	"github.com/stonechat-im/stonechat/internal/xmpptest"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/provisioning"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 )
 
 var (
@@ -41,15 +42,15 @@ func TestCodec(t *testing.T) {
 		{File: "xep0324-3.2.4-friend", Want: &provisioning.Friend{JID: romeo}},
 		{File: "xep0324-3.1.5-canread", Want: &provisioning.CanRead{JID: meter,
 			Tokens: provisioning.Tokens{Service: "s1 s2", Device: "d1", User: "u1"},
-			Scope:  provisioning.Scope{Categories: provisioning.Momentary}}},
+			Scope:  provisioning.Scope{Categories: sensordata.Momentary}}},
 		{File: "xep0324-3.3.1-refused", Want: &provisioning.CanReadResponse{JID: meter}},
 		{File: "xep0324-3.3.2-canread", Want: &provisioning.CanRead{JID: meter, Scope: provisioning.Scope{
 			Nodes: append(nodes("Room2"), provisioning.Node{ID: "Room3", Source: "House", Cache: "Cellar"}),
-			Names: []string{"Warmth"}, Categories: provisioning.Peak | provisioning.Historical}}},
+			Names: []string{"Warmth"}, Categories: sensordata.Peak | sensordata.Historical}}},
 		{File: "xep0324-3.3.2-nodes", Want: &provisioning.CanReadResponse{JID: meter, Grant: allowed(provisioning.Scope{
-			Nodes: nodes("Room2"), Categories: provisioning.All})}},
+			Nodes: nodes("Room2"), Categories: sensordata.All})}},
 		{File: "xep0324-3.3.3-fields", Want: &provisioning.CanReadResponse{JID: meter, Grant: allowed(provisioning.Scope{
-			Names: []string{"Warmth", "Damp"}, Categories: provisioning.Momentary | provisioning.HistoricalHour})}},
+			Names: []string{"Warmth", "Damp"}, Categories: sensordata.Momentary | sensordata.HistoricalHour})}},
 		{File: "xep0324-3.4.2-cancontrol", Want: &provisioning.CanControl{JID: meter,
 			Tokens: provisioning.Tokens{Service: "s1", User: "u1"},
 			Scope:  provisioning.Scope{Nodes: nodes("Out1", "Out2"), Names: []string{"On"}}}},

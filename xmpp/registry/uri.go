@@ -20,6 +20,7 @@ const (
 	prefixXEP  = "IoTDisco;" // XEP-0347 §3.9
 	schemeLink = "iotdisco:"
 	schemeXMPP = "xmpp:"
+	wordClaim  = "claim " // before a code that is said to a registry
 )
 
 // URI is what the code on a thing says: what its owner claims it by or, where the key is missing, what it
@@ -30,7 +31,7 @@ type URI struct {
 }
 
 // ParseURI reads a code in any of its forms: IoTDisco;SN:1;#V:1.2;KEY:2, the link iotdisco:SN=1;#V=1.2;KEY=2
-// of later generations, and either in the body of an xmpp: link to the registry. The error is a *stanza.Error.
+// of later generations, and the xmpp: link of Chat, with either of them in it. The error is a *stanza.Error.
 func ParseURI(s string) (URI, error) {
 	s = strings.TrimSpace(s)
 	if len(s) > MaxURI {
@@ -153,13 +154,13 @@ func (u URI) Link() string {
 }
 
 // Chat is the code as a link that every XMPP client on a phone opens: a message to the registry with the
-// code in it, for a person to send. Without a registry it is "". XEP-0147 §8
+// words of a claim in it, for a person to send. It is "" without a registry, or without a key. XEP-0147 §8
 func (u URI) Chat() string {
-	if u.Registry == (jid.JID{}) {
+	if _, ok := u.Claim(); !ok || u.Registry == (jid.JID{}) {
 		return ""
 	}
-	code := URI{Tags: u.Tags}.String()
-	return schemeXMPP + percentEncode(u.Registry.String(), "@/") + "?message;body=" + percentEncode(code, "")
+	words := wordClaim + URI{Tags: u.Tags}.String()
+	return schemeXMPP + percentEncode(u.Registry.String(), "@/") + "?message;body=" + percentEncode(words, "")
 }
 
 func (u URI) pairs(separator byte) []string {
@@ -200,6 +201,10 @@ func parseChat(s string) (URI, error) {
 		}
 		if body, err = percentDecode(body); err != nil {
 			return URI{}, err
+		}
+		body = strings.TrimSpace(body)
+		if code, ok := cutFold(body, wordClaim); ok {
+			body = strings.TrimSpace(code)
 		}
 		u, err := parseTags(body)
 		if err == nil && u.Registry == (jid.JID{}) {
