@@ -66,6 +66,7 @@ type Store interface {
 	Pubsub
 	Privates
 	Things
+	Consents
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

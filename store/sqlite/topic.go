@@ -41,6 +41,7 @@ var topics = []topic{
 	pubsub,
 	private,
 	things,
+	consent,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

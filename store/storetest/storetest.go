@@ -52,6 +52,7 @@ var topics = []topic{
 	pubsub,
 	private,
 	things,
+	consent,
 }
 
 // Run runs the whole suite.
