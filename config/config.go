@@ -153,6 +153,8 @@ type Federation struct {
 	FenceStanzas Limit `yaml:"fence_stanzas" default:"32" live:"yes"`
 	// After so long it is asked in any case.
 	FenceAfter Duration `yaml:"fence_after" default:"50ms" live:"yes"`
+	// How long another server may leave unconfirmed what it is sent; then its connection is dropped. What may go again goes on the next one, requests come back. 0: for ever.
+	ConfirmWithin Duration `yaml:"confirm_within" default:"2m" live:"yes"`
 	// Whether TLSA records that DNSSEC secures stand in for authorities (DANE, RFC 7673), whatever `certificates` says. The DNS server must validate: `resolver`, or one on this machine.
 	DANE bool `yaml:"dane" default:"false"`
 	// The DNS server to ask, an address or address:port. Empty: the system's.

@@ -71,7 +71,7 @@ func policy(c *config.Config) s2s.Policy {
 	f := c.Federation
 	p := s2s.Policy{
 		Required: f.Certificates == "required", Allow: f.Allow, Block: f.Block,
-		Idle: f.Idle.D(), GiveUp: f.GiveUp.D(), FenceStanzas: int(f.FenceStanzas), FenceAfter: f.FenceAfter.D(),
+		Idle: f.Idle.D(), GiveUp: f.GiveUp.D(), FenceStanzas: int(f.FenceStanzas), FenceAfter: f.FenceAfter.D(), Confirm: f.ConfirmWithin.D(),
 		Domains: make(map[string]s2s.Peer, len(f.Domains)),
 	}
 	for domain, x := range f.Domains {

@@ -340,6 +340,9 @@ func (c *conn) leave(err error) {
 	}
 	c.over = true
 	s := c.service
+	if why := c.out.failure(); why != nil {
+		err = why
+	}
 	s.door.leave(c)
 	s.forget(c)
 	if !c.paced.IsZero() {
@@ -383,6 +386,11 @@ func (s *Service) forget(c *conn) {
 func (c *conn) end(e *stream.Error) {
 	c.in.Lock()
 	defer c.in.Unlock()
+	c.finish(e)
+}
+
+// finish is end. The caller holds in.
+func (c *conn) finish(e *stream.Error) {
 	if c.over || c.machine.State() == stream.Closed {
 		return
 	}
@@ -421,14 +429,10 @@ func (c *conn) judge() {
 
 // retire closes the stream if nothing came or went since that time.
 func (c *conn) retire(since time.Time) {
-	used, idle := c.out.unused()
-	if !idle || used.After(since) {
-		return
-	}
 	c.in.Lock()
-	idle = c.heard.Before(since) && c.judging == 0 && len(c.questions) == 0 && c.machine.State() == stream.Bound
-	c.in.Unlock()
-	if idle {
-		c.end(nil)
+	defer c.in.Unlock()
+	idle := c.heard.Before(since) && c.judging == 0 && len(c.questions) == 0 && c.machine.State() == stream.Bound
+	if idle && c.out.rest(since) {
+		c.finish(nil)
 	}
 }

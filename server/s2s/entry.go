@@ -27,6 +27,9 @@ const (
 // answers reports whether somebody is told where the stanza cannot be sent.
 func (k kind) answers() bool { return k >= answered }
 
+// counts reports whether somebody waits for the confirmation.
+func (k kind) counts() bool { return k.followed() || k.answers() }
+
 // followed reports whether it is known of every connection that it was confirmed.
 func (k kind) followed() bool { return k == kept || k == request || k == reply }
 
@@ -35,7 +38,7 @@ func kindOf(s *stanza.Stanza, survives func(*stanza.Stanza) bool) kind {
 	switch {
 	case s.Kind == stanza.IQ && s.Type.IsRequest():
 		return request
-	case s.Kind == stanza.IQ && s.First() >= 0: // pongs are not followed: two servers would fence each other's for ever
+	case s.Kind == stanza.IQ && (s.First() >= 0 || !pongs(s)):
 		return reply
 	case s.Kind == stanza.IQ, s.Type == stanza.TypeError:
 		return loose
@@ -64,6 +67,11 @@ func kindOf(s *stanza.Stanza, survives func(*stanza.Stanza) bool) kind {
 		return answered
 	}
 	return loose
+}
+
+// pongs reports whether s, an empty result, may answer a fence: two servers would fence each other's answers for ever.
+func pongs(s *stanza.Stanza) bool {
+	return s.From.IsDomain() && s.From.IsBare() && s.To.IsDomain() && s.To.IsBare()
 }
 
 // rowState says whether an entry is on the disk.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/ping"
+	"github.com/stonechat-im/stonechat/xmpp/sm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -16,17 +17,19 @@ type fence struct {
 	o     *out
 	r     *route // whose domains it is between
 	at    time.Time
-	until uint64 // window.next when it was sent; 0: not sent
+	wait  time.Duration
+	sent  bool
+	until uint64 // window.next when it was sent
 }
 
-// askFence asks for a fence, unless one is asked for. The caller holds no lock.
-func (o *out) askFence(t *server.Turn) {
+// askFence asks for a fence, unless one is asked for or none is needed: with a route, one is needed in any case. The caller
+// holds no lock.
+func (o *out) askFence(t *server.Turn, r *route) {
 	o.mu.Lock()
-	if o.over || o.managed || o.fence != nil || o.unfenced == 0 {
+	if o.over || o.managed || o.fence != nil || o.unfenced == 0 && r == nil {
 		o.mu.Unlock()
 		return
 	}
-	var r *route
 	for _, e := range o.window.all() {
 		if e != nil {
 			r = e.r
@@ -37,7 +40,7 @@ func (o *out) askFence(t *server.Turn) {
 		o.mu.Unlock()
 		return
 	}
-	f := &fence{o: o, r: r, at: t.Now}
+	f := &fence{o: o, r: r, at: t.Now, wait: o.rs.limits.Load().Confirm}
 	o.fence, o.unfenced = f, 0
 	o.mu.Unlock()
 
@@ -46,7 +49,7 @@ func (o *out) askFence(t *server.Turn) {
 	r.mu.Lock()
 	r.ping, r.fence = iq, f
 	r.mu.Unlock()
-	o.rs.Server.Ask(t, iq, confirmWait, f.answered) // by way of route.put
+	o.rs.Server.Ask(t, iq, f.wait, f.answered) // by way of route.put
 	r.mu.Lock()
 	if r.ping == iq {
 		r.ping, r.fence = nil, nil
@@ -71,7 +74,7 @@ func (o *out) sendFence(t *server.Turn, s *stanza.Stanza, f *fence) bool {
 	if o.over || o.fence != f {
 		return false
 	}
-	f.until = o.window.next()
+	f.sent, f.until = true, o.window.next()
 	o.scratch = s.Append(o.scratch[:0], "")
 	o.write(t, o.scratch)
 	return true
@@ -86,18 +89,21 @@ func (f *fence) answered(t *server.Turn, answer *stanza.Stanza) {
 		return
 	}
 	o.fence = nil
-	if answer == nil && f.until > 0 && t.Now.Sub(f.at) >= confirmWait/2 {
+	if answer == nil && f.sent && t.Now.Sub(f.at) >= f.wait/2 {
 		o.mu.Unlock()
 		o.rs.metrics.stalled.Inc()
 		o.fail(errSilent)
 		return
+	}
+	if answer != nil || !f.sent {
+		o.doubted = time.Time{}
 	}
 	var gone []*entry
 	if answer != nil && f.until > o.window.base {
 		gone = o.window.pop(int(f.until-o.window.base), nil)
 		o.unsure = 0
 	}
-	if answer == nil || f.until == 0 {
+	if answer == nil || !f.sent {
 		o.refence(t.Now.Add(time.Second)) // it could not be asked
 	} else if o.unfenced > 0 {
 		o.refence(t.Now.Add(o.rs.limits.Load().FenceAfter))
@@ -106,6 +112,27 @@ func (f *fence) answered(t *server.Turn, answer *stanza.Stanza) {
 	for _, e := range gone {
 		e.confirmed(t)
 	}
+}
+
+// doubtWait is how long a connection has to show that it works when its peer has come on another.
+const doubtWait = 10 * time.Second
+
+// doubt has the peer asked whether it is still there, for r: a connection whose end was lost on its way looks like one that works.
+func (o *out) doubt(t *server.Turn, r *route) {
+	o.mu.Lock()
+	if o.over || !o.doubted.IsZero() {
+		o.mu.Unlock()
+		return
+	}
+	o.doubted = t.Now.Add(min(doubtWait, o.rs.limits.Load().Confirm))
+	o.rs.sweeper.arm(o, o.doubted)
+	if o.managed {
+		o.conn.Queue([]byte(sm.RequestXML))
+		o.conn.Flush()
+	}
+	o.mu.Unlock()
+	o.rs.metrics.doubted.Inc()
+	o.askFence(t, r)
 }
 
 // refence has a fence asked for, where anything in the window needs one. The caller holds mu.

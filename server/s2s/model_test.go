@@ -25,6 +25,7 @@ type model struct {
 	r      *rand.Rand
 	caller *caller
 	lines  map[string]*line // by route
+	spares map[string]*line // offered, while there is another
 	sent   map[string][]*fate
 	all    map[string]*fate // by id
 	own    []*fate          // the caller's, in order
@@ -44,7 +45,7 @@ func ways() []string { return []string{"d to x", "d to y", "p.d to x", "p.d to y
 
 func newModel(d *depot, seed uint64) *model {
 	return &model{
-		depot: d, r: rand.New(rand.NewPCG(seed, 1)), caller: d.caller(), lines: map[string]*line{},
+		depot: d, r: rand.New(rand.NewPCG(seed, 1)), caller: d.caller(), lines: map[string]*line{}, spares: map[string]*line{},
 		sent: map[string][]*fate{}, all: map[string]*fate{}, broken: map[string]bool{},
 	}
 }
@@ -98,15 +99,47 @@ func (m *model) answerDial(certain bool) {
 		}
 		l := m.line(m.r.IntN(2) == 0)
 		m.note("%s is connected, managed %v", domain, l.managed)
-		m.lines[domain] = l
+		if m.lines[domain] == nil {
+			m.lines[domain] = l
+		} else {
+			m.spares[domain] = l
+		}
 		r.open(&l.o)
 		m.settle()
+	}
+}
+
+// offers has another server come itself, on a connection of both directions.
+func (m *model) offers() {
+	domain := ways()[m.r.IntN(4)]
+	from, to, _ := strings.Cut(domain, " to ")
+	r := m.get(routeKey(from, to))
+	if r == nil {
+		return
+	}
+	l := m.line(m.r.IntN(2) == 0)
+	m.note("%s comes itself, managed %v", domain, l.managed)
+	r.offer(&l.o)
+	m.settle()
+	if m.lines[domain] == nil {
+		m.lines[domain] = l
+		return
+	}
+	m.spares[domain] = l
+	if m.r.IntN(2) == 0 {
+		m.note("%s doubts the older connection", domain)
+		r.doubt(&l.o)
 	}
 }
 
 // each calls f with every connection, in an order that a seed gives again.
 func (m *model) each(f func(domain string, l *line)) {
 	for _, domain := range ways() {
+		if l := m.lines[domain]; l != nil && l.isAborted() {
+			m.note("%s: the connection was dropped", domain)
+			m.broken[domain] = true
+			m.replace(domain)
+		}
 		if l := m.lines[domain]; l != nil {
 			f(domain, l)
 		}
@@ -153,8 +186,17 @@ func (m *model) breaks(domain string, l *line) {
 	}
 	m.note("the connection to %s breaks", domain)
 	m.broken[domain] = true
-	delete(m.lines, domain)
+	m.replace(domain)
 	l.breaks()
+}
+
+// replace makes the spare connection the one that is used, if there is one.
+func (m *model) replace(domain string) {
+	delete(m.lines, domain)
+	if spare := m.spares[domain]; spare != nil {
+		m.lines[domain] = spare
+		delete(m.spares, domain)
+	}
 }
 
 // ends stops the table, and begins anew.
@@ -167,7 +209,7 @@ func (m *model) ends(kill bool) {
 	for _, domain := range ways() {
 		m.broken[domain] = true
 	}
-	m.lines = map[string]*line{}
+	m.lines, m.spares = map[string]*line{}, map[string]*line{}
 	m.note("ends, killed %v", kill)
 	if !kill {
 		m.restart()
@@ -185,7 +227,11 @@ func (m *model) ends(kill bool) {
 }
 
 func (m *model) step() {
-	switch m.r.IntN(14) {
+	switch m.r.IntN(15) {
+	case 14:
+		if m.r.IntN(3) == 0 {
+			m.offers()
+		}
 	case 0, 1, 2, 3, 4:
 		m.put()
 	case 5, 6:
@@ -200,6 +246,9 @@ func (m *model) step() {
 		}
 	case 11, 12:
 		some := time.Duration(m.r.IntN(300)) * time.Millisecond
+		if m.r.IntN(8) == 0 {
+			some = time.Duration(m.r.IntN(15)) * time.Second
+		}
 		m.note("%v pass", some)
 		m.pass(some)
 	case 13:

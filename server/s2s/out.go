@@ -28,6 +28,7 @@ type out struct {
 	mu       sync.Mutex
 	conn     drive.Conn
 	over     bool
+	failed   error
 	dirty    bool // some turn will flush
 	routes   []*route
 	window   window
@@ -39,6 +40,7 @@ type out struct {
 	used     time.Time
 	stored   uint64 // slots before this one are stored, or need not be
 
+	doubted  time.Time // when the connection is dropped, unless the peer confirms anything before; zero: it is trusted
 	fence    *fence
 	fenceAt  time.Time // when the next is due, where anything is unfenced
 	unfenced int       // slots behind the last fence that need one
@@ -80,7 +82,7 @@ func (o *out) counting(enabled []byte) {
 		o.conn.Queue(enabled)
 		o.conn.Flush()
 	}
-	o.managed, o.before, o.fence, o.unfenced = true, o.window.len(), nil, 0
+	o.managed, o.before, o.fence, o.unfenced, o.doubted = true, o.window.len(), nil, 0, time.Time{}
 	o.asks = o.before > 0
 }
 
@@ -97,7 +99,7 @@ func (o *out) acked(t *server.Turn, h uint32) error {
 	}
 	// Whoever acks has read what was sent before the counting began.
 	gone := o.window.pop(o.before+int(n), nil)
-	o.h, o.before = h, 0
+	o.h, o.before, o.doubted = h, 0, time.Time{}
 	o.mu.Unlock()
 	for _, e := range gone {
 		e.confirmed(t)
@@ -113,6 +115,23 @@ func (o *out) stop(err error) {
 		o.mu.Unlock()
 		return
 	}
+	o.leave()
+}
+
+// rest is stop for a connection that has carried nothing out since that time, all of which is confirmed. It reports whether
+// it is one.
+func (o *out) rest(since time.Time) bool {
+	o.mu.Lock()
+	if o.over || o.window.len() > 0 || o.used.After(since) {
+		o.mu.Unlock()
+		return false
+	}
+	o.leave()
+	return true
+}
+
+// leave makes an end of it. The caller holds mu, which is given back.
+func (o *out) leave() {
 	o.over, o.fence = true, nil
 	if !o.managed {
 		o.rs.metrics.unconfirmed.Add(float64(o.unsure))
@@ -122,17 +141,16 @@ func (o *out) stop(err error) {
 	o.rs.sweeper.disarm(o)
 	sw := o.rs.newSweep()
 	for _, r := range routes {
-		r.mu.Lock()
-		if r.out == o {
-			r.lose(sw, o)
-		}
-		r.mu.Unlock()
+		r.without(sw, o)
 	}
 	sw.end()
 }
 
 // fail drops the connection.
 func (o *out) fail(err error) {
+	o.mu.Lock()
+	o.failed = err
+	o.mu.Unlock()
 	o.conn.Abort()
 	o.stop(err)
 }
@@ -144,11 +162,7 @@ func (o *out) forget(key store.Route) {
 		return
 	}
 	sw := o.rs.newSweep()
-	r.mu.Lock()
-	if r.out == o {
-		r.lose(sw, o)
-	}
-	r.mu.Unlock()
+	r.without(sw, o)
 	sw.end()
 }
 
@@ -157,6 +171,13 @@ func (o *out) unused() (since time.Time, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.used, o.window.len() == 0
+}
+
+// failure is why the connection was dropped from here, or nil.
+func (o *out) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
 }
 
 func (o *out) ended() bool {
@@ -263,18 +284,16 @@ func (o *out) write(t *server.Turn, b []byte) {
 // requestFence is how long a request may be without a fence: most are answered before, which is as good.
 const requestFence = time.Second
 
-// confirmWait is how long a peer may take to confirm anything. One that does not is taken for dead.
-const confirmWait = 2 * time.Minute
-
 // follow puts e into the window. The caller holds mu.
 func (o *out) follow(t *server.Turn, e *entry) {
 	e.sent = t.Now
 	o.window.push(e)
 	l := o.rs.limits.Load()
 	switch {
-	case o.managed:
-		o.asks = o.asks || e.kind.followed() || e.kind.answers()
-	default:
+	case o.managed && e.kind.counts():
+		o.asks = true
+		o.rs.sweeper.arm(o, t.Now.Add(l.Confirm))
+	case !o.managed:
 		wait := l.FenceAfter
 		if e.kind != kept {
 			wait = requestFence
@@ -316,7 +335,7 @@ func (o *out) Flush(t *server.Turn) {
 		o.rs.metrics.stalled.Inc()
 		o.fail(errStalled)
 	case fence:
-		o.askFence(t)
+		o.askFence(t, nil)
 	}
 }
 
@@ -336,14 +355,14 @@ func (o *out) look(sw *sweep) {
 		return
 	}
 	all := o.window.all()
-	dead := false
+	dead := !o.doubted.IsZero() && !sw.now.Before(o.doubted)
 	for i, e := range all {
 		switch {
-		case e == nil || e.kind != kept:
+		case e == nil || !e.kind.counts():
 			continue
-		case sw.now.Sub(e.sent) >= confirmWait:
+		case sw.now.Sub(e.sent) >= l.Confirm:
 			dead = true
-		case o.window.base+uint64(i) < o.stored:
+		case e.kind != kept || o.window.base+uint64(i) < o.stored:
 			continue
 		case sw.now.Sub(e.at) >= l.SpoolAfter:
 			late = append(late, e)
@@ -355,7 +374,10 @@ func (o *out) look(sw *sweep) {
 		break
 	}
 	if len(all) > 0 {
-		arm(sw.now.Add(confirmWait / 4))
+		arm(sw.now.Add(l.Confirm / 4))
+	}
+	if !o.doubted.IsZero() {
+		arm(o.doubted)
 	}
 	fence := o.unfenced > 0 && o.fence == nil && !o.managed
 	if fence && sw.now.Before(o.fenceAt) {
@@ -374,7 +396,7 @@ func (o *out) look(sw *sweep) {
 		e.r.mu.Unlock()
 	}
 	if fence {
-		o.askFence(sw.t)
+		o.askFence(sw.t, nil)
 	}
 	if !due.IsZero() {
 		o.rs.sweeper.arm(o, due)

@@ -72,6 +72,9 @@ func (c *conn) admit(pair store.Route, how string) bool {
 	}
 	s.metrics.verified.WithLabelValues("in", how).Inc()
 	s.Log.Info("server verified", "direction", "in", "by", how, "peer", pair.To.String(), "to", pair.From.String(), "at", c.Remote().String())
+	if r := s.routes.get(pair); r != nil {
+		r.doubt(&c.out)
+	}
 	c.openBidi()
 	return true
 }
@@ -87,7 +90,7 @@ func (c *conn) openBidi() {
 		}
 		c.sends[pair] = true
 		if r := c.service.routes.make(pair); r != nil {
-			r.open(&c.out)
+			r.offer(&c.out)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type Policy struct {
 	GiveUp       time.Duration
 	FenceStanzas int
 	FenceAfter   time.Duration
+	Confirm      time.Duration // 0 or less: for ever
 	Domains      map[string]Peer
 }
 

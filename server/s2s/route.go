@@ -29,6 +29,7 @@ type route struct {
 	mu      sync.Mutex
 	retired bool // forgotten: nothing is put here any more
 	out     *out // nil: there is no connection
+	spare   *out // another one, should that break; it may be over
 	flying  int  // entries in the window of out
 	head    []*entry
 	cold    cold
@@ -107,27 +108,50 @@ func (r *route) idle() bool {
 	return r.out == nil && r.dial == notDialing && r.empty() && len(r.gone) == 0 && len(r.again) == 0 && !r.working
 }
 
-// open says that r's pair is verified on o's connection, which may carry the route from now on. Where the
-// route has a way out that works, nothing happens. o.begin was called before. The caller holds no lock that
-// a Turn could want.
+// open says that a dial of r has succeeded: its pair is verified on o's connection, which may carry the route from now on.
+// o.begin was called before. The caller holds no lock that a Turn could want.
 func (r *route) open(o *out) {
 	sw := r.rs.newSweep()
 	defer sw.end()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dialed()
-	if r.out != nil && r.out.ended() {
-		r.lose(sw, r.out)
-	}
-	if r.out != nil || r.retired || r.rs.closed.Load() {
-		return
-	}
-	if !o.join(r) {
+	if !r.admit(sw, o) {
 		r.tries++
 		r.nextTry = sw.now.Add(backoff(r.tries))
 		r.connect(sw.now)
-		return
 	}
+}
+
+// offer says the same of a connection that the other server has made, in both directions. A dial goes on.
+func (r *route) offer(o *out) {
+	sw := r.rs.newSweep()
+	defer sw.end()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.admit(sw, o)
+}
+
+// admit has o's connection carry the route, or stand by where another does. It reports false where it is over. The caller holds
+// mu.
+func (r *route) admit(sw *sweep, o *out) bool {
+	if r.out != nil && r.out != o && r.out.ended() {
+		r.lose(sw, r.out)
+	}
+	switch {
+	case r.out == o || r.retired || r.rs.closed.Load():
+	case !o.join(r):
+		return false
+	case r.out != nil:
+		r.spare = o
+	default:
+		r.use(sw, o)
+	}
+	return true
+}
+
+// use sends all that waits by o, which r has joined. The caller holds mu.
+func (r *route) use(sw *sweep, o *out) {
 	r.out, r.opened, r.proved, r.outage, r.used = o, sw.now, false, nil, sw.now
 	r.head = r.send(sw.t, r.head)
 	if r.cold.any() {
@@ -213,6 +237,32 @@ func (r *route) failed(why outage) {
 	r.settle(sw.now)
 }
 
+// without has r go on without o.
+func (r *route) without(sw *sweep, o *out) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.spare == o {
+		r.spare = nil
+	}
+	if r.out == o {
+		r.lose(sw, o)
+	}
+}
+
+// doubt has the connection that carries r asked whether it works, unless it is newer: there the other server has proved its name just
+// now, as one does that has lost the older.
+func (r *route) doubt(newer *out) {
+	r.mu.Lock()
+	o := r.out
+	r.mu.Unlock()
+	if o == nil || o == newer {
+		return
+	}
+	sw := r.rs.newSweep()
+	o.doubt(sw.t, r)
+	sw.end()
+}
+
 // lose takes back what o has not confirmed. The caller holds mu.
 func (r *route) lose(sw *sweep, o *out) {
 	back, managed := o.takeBack(r)
@@ -221,6 +271,8 @@ func (r *route) lose(sw *sweep, o *out) {
 		r.flying--
 		switch {
 		case e.done:
+		case e.kind != kept && sw.now.Sub(e.at) >= requestWait:
+			r.end(sw, e, timeout("the other server was silent"))
 		case e.kind == kept && e.sends < maxSends, (e.kind == reply || e.kind != kept && managed) && e.sends < 2:
 			again = append(again, e)
 		default:
@@ -241,6 +293,12 @@ func (r *route) lose(sw *sweep, o *out) {
 		r.nextTry = sw.now.Add(backoff(r.tries))
 	}
 	r.drops(sw)
+	if spare := r.spare; spare != nil && !r.rs.closed.Load() && spare.join(r) {
+		r.spare = nil
+		r.use(sw, spare)
+		return
+	}
+	r.spare = nil
 	r.connect(sw.now)
 	r.settle(sw.now)
 }

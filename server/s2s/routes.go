@@ -43,6 +43,7 @@ type routeLimits struct {
 	Idle         time.Duration // federation.idle
 	FenceStanzas int           // federation.fence_stanzas
 	FenceAfter   time.Duration // federation.fence_after
+	Confirm      time.Duration // federation.confirm_within
 }
 
 // defaultRouteLimits are those of a server without configuration.
@@ -50,7 +51,7 @@ func defaultRouteLimits() routeLimits {
 	return routeLimits{
 		Routes: 10_000, QueueBytes: 4 << 20, SpoolStanzas: 10_000, Dials: 100,
 		SpoolAfter: 100 * time.Millisecond, GiveUp: 15 * time.Minute, Idle: 10 * time.Minute,
-		FenceStanzas: 32, FenceAfter: 50 * time.Millisecond,
+		FenceStanzas: 32, FenceAfter: 50 * time.Millisecond, Confirm: 2 * time.Minute,
 	}
 }
 
@@ -58,7 +59,7 @@ func defaultRouteLimits() routeLimits {
 type dialer interface {
 	// dial begins to connect r and returns at once. Exactly one of r.open and r.failed follows, from any
 	// goroutine, perhaps before dial returns; until then dial is not called again for r. It must be bounded
-	// in time. Where r has got a way out meanwhile (bidi), the dial may be ended by either.
+	// in time.
 	dial(r *route)
 }
 
@@ -69,6 +70,9 @@ func (l routeLimits) filled() *routeLimits {
 		if *p <= 0 {
 			*p = none
 		}
+	}
+	if l.Confirm <= 0 {
+		l.Confirm = 1 << 62 // for ever
 	}
 	return &l
 }

@@ -174,7 +174,7 @@ func (s *Service) Set(p Policy, l Limits) {
 func (l *Limits) ofRoutes(p *Policy) routeLimits {
 	return routeLimits{
 		Routes: l.Routes, QueueBytes: l.QueueBytes, SpoolStanzas: l.SpoolStanzas, Dials: orHuge(l.Dials), SpoolAfter: l.SpoolAfter,
-		GiveUp: p.GiveUp, Idle: p.Idle, FenceStanzas: p.FenceStanzas, FenceAfter: p.FenceAfter,
+		GiveUp: p.GiveUp, Idle: p.Idle, FenceStanzas: p.FenceStanzas, FenceAfter: p.FenceAfter, Confirm: p.Confirm,
 	}
 }
 

@@ -65,7 +65,7 @@ func (e *entry) written(t *server.Turn, err error) {
 
 // pageOut lets go of what waits longest in memory and is on the disk, where memory is short. The caller holds mu.
 func (r *route) pageOut() {
-	if r.mem <= r.rs.limits.Load().QueueBytes/2 || len(r.head) > 0 || r.out != nil {
+	if r.mem <= r.rs.limits.Load().QueueBytes/2 || r.out != nil {
 		return
 	}
 	n := 0

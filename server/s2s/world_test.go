@@ -213,7 +213,7 @@ func (w *world) town(domain string, x setup) *town {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(w.cert)
-	p := Policy{Required: !x.preferred, Idle: time.Minute, GiveUp: time.Minute, FenceStanzas: 32, FenceAfter: 50 * time.Millisecond}
+	p := Policy{Required: !x.preferred, Idle: time.Minute, GiveUp: time.Minute, FenceStanzas: 32, FenceAfter: 50 * time.Millisecond, Confirm: time.Minute}
 	l := DefaultLimits()
 	if x.policy != nil {
 		x.policy(&p)

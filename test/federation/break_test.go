@@ -19,13 +19,15 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // How to read this file: a person sends numbered messages to another on another server, while one of the two servers is
-// killed, as by a power cut, and comes back, perhaps at another address. account counts what became of each message.
+// killed, as by a power cut, and comes back, perhaps at another address. account counts what became of each message, and
+// whether our server knew better of what is lost.
 
 // breakage is one row: who is killed, and what may be lost.
 type breakage struct {
@@ -60,6 +62,7 @@ func TestBreak(t *testing.T) {
 			far := b.add(x.far, "mantua.example", setting{})
 			b.start()
 			romeo, juliet := newPerson(t, near, "romeo"), newPerson(t, far, "juliet")
+			juliet.awaits(near)
 			victim := far
 			if x.killNear {
 				victim = near
@@ -103,12 +106,29 @@ type person struct {
 	sent     int
 	arrived  []int        // numbers, as they came
 	returned map[int]bool // numbers that came back with an error
+	server   jid.JID      // of who sends
+	again    map[int]bool // numbers that it says it has sent late
+}
+
+// awaits says from whom p expects messages.
+func (p *person) awaits(s *server) { p.server = jid.MustParse(s.domain) }
+
+// late reports whether the sender's server says that m is late: it was sent again, or waited.
+func (p *person) late(m *stanza.Stanza) bool {
+	for i := range m.Len() {
+		space, _, _ := m.Child(i)
+		d := new(delay.Delay)
+		if string(space) == delay.NS && d.DecodeXML(xmlstream.NewReader(m.Bytes(i), stanza.NSClient)) == nil && d.From == p.server {
+			return true
+		}
+	}
+	return false
 }
 
 func newPerson(t *testing.T, s *server, name string) *person {
 	t.Helper()
 	register(t, s, name)
-	p := &person{jid: jid.MustParse(name + "@" + s.domain), changed: make(chan struct{}), returned: map[int]bool{}}
+	p := &person{jid: jid.MustParse(name + "@" + s.domain), changed: make(chan struct{}), returned: map[int]bool{}, again: map[int]bool{}}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.bed.known.cert)
 	var err error
@@ -122,7 +142,11 @@ func newPerson(t *testing.T, s *server, name string) *person {
 	}
 	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
 		if n, err := strconv.Atoi(string(m.ID)); err == nil {
-			p.change(func() { p.arrived = append(p.arrived, n) })
+			late := p.late(m)
+			p.change(func() {
+				p.arrived = append(p.arrived, n)
+				p.again[n] = p.again[n] || late
+			})
 		}
 	})
 	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) {
@@ -289,6 +313,20 @@ func account(t *testing.T, x breakage, romeo, juliet *person, flying map[int]boo
 	}
 	if len(late) > 0 {
 		t.Errorf("lost, though not under way when the server was killed: %v", late)
+	}
+	// Our server sends again, in order, all that the other has not confirmed: what is lost before that, the other had.
+	if x.near.name == "stonechat" && !x.killNear {
+		first := traffic
+		for n, again := range juliet.again {
+			if again {
+				first = min(first, n)
+			}
+		}
+		ours := slices.DeleteFunc(slices.Clone(lost), func(n int) bool { return n < first })
+		t.Logf("%s had confirmed all up to %d, and %d of those are lost; the others came again", x.far.name, first-1, len(lost)-len(ours))
+		if len(ours) > 0 {
+			t.Errorf("lost, and the other server had not confirmed them: %v", ours)
+		}
 	}
 	if x.ordered && disorder > 0 {
 		t.Errorf("%d came before an earlier one: %v", disorder, juliet.arrived)

@@ -32,7 +32,7 @@ const (
 	letterPace   = 140 * time.Millisecond // from each to each
 	partition    = 10 * time.Second
 	settleTime   = 2 * time.Second // after which nothing is on its way that was sent before a link broke
-	moveTime     = 2 * time.Second // from the end of the server to that of its address: the kernel closes its connections
+	ackTime      = 9 * time.Second // in which an ack comes, where TCP sends twice again what was lost (longestWait)
 	dnsLag       = 3 * time.Second // for which DNS names an address where nobody is
 	recoveryTime = time.Minute     // TCP doubles its waits while nothing comes through: by the loss of one more segment too
 	firstLetters = 10              // from each to each, before anything breaks
@@ -83,13 +83,17 @@ func TestNamespaces(t *testing.T) {
 	mantua.within.silent.Store(false)
 	l.recover(t, mantua)
 
+	// Nobody hears of its end: the others find out when it has come back, and proved its name.
+	wait(settleTime)
+	padua.within.silent.Store(true)
+	killed := time.Now()
 	padua.stop()
-	wait(moveTime)
 	w.move(t, padua.within, padua.host, movedAddress)
 	padua.hostMu.Lock()
 	padua.host = movedAddress
 	padua.hostMu.Unlock()
 	padua.configure(t, padua)
+	padua.within.silent.Store(false)
 	padua.start()
 	wait(dnsLag)
 	b.names.move(padua.domain, movedAddress)
@@ -109,7 +113,7 @@ func TestNamespaces(t *testing.T) {
 	if w.lost.Load() == 0 || w.cut.Load() == 0 {
 		t.Error("the wire has not been as bad as it should")
 	}
-	l.judge(t, padua.domain)
+	l.judge(t, padua.domain, killed)
 }
 
 // wait lets time pass in which a network is broken.
@@ -248,8 +252,9 @@ func (l *ledger) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// judge says what is wrong. A server that was killed may not have said what it had taken: that is sent again, once.
-func (l *ledger) judge(t *testing.T, killed string) {
+// judge says what is wrong. A server that was killed may not have said what it had taken, and may not have written down what the
+// others had: that is sent again, once. It is what came last before.
+func (l *ledger) judge(t *testing.T, killed string, at time.Time) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -257,7 +262,7 @@ func (l *ledger) judge(t *testing.T, killed string) {
 		t.Errorf("%d are lost: %v", len(open), open[:min(len(open), 20)])
 	}
 	var late []time.Duration
-	twice, returned := 0, 0
+	twice, returned, again := 0, 0, map[[2]string][]int{}
 	for x, f := range l.letters {
 		if f.returned {
 			returned++
@@ -271,6 +276,21 @@ func (l *ledger) judge(t *testing.T, killed string) {
 		twice++
 		if f.times > 2 || f.returned || x.from != killed && x.to != killed {
 			t.Errorf("%v came %d times, returned: %v", x, f.times, f.returned)
+			continue
+		}
+		way := [2]string{x.from, x.to}
+		again[way] = append(again[way], x.n)
+		if before := at.Sub(f.came); before > ackTime {
+			t.Errorf("%v came twice, though %v had passed since when the server was killed", x, before)
+		}
+	}
+	for way, numbers := range again {
+		slices.Sort(numbers)
+		first, last := numbers[0], numbers[len(numbers)-1]
+		t.Logf("%s to %s: %d to %d came twice, the first of them %.2f s before the server was killed", way[0], way[1], first, last,
+			at.Sub(l.letters[letter{way[0], way[1], first}].came).Seconds())
+		if last-first != len(numbers)-1 {
+			t.Errorf("%s to %s: those that came twice are not what was sent last: %v", way[0], way[1], numbers)
 		}
 	}
 	for pair, numbers := range l.arrived {
