@@ -53,12 +53,12 @@ func (m *Module) sender(q *server.Query, n registry.Node) (store.ThingName, erro
 	if name.JID.Domain() != m.domain(q) || name.JID.IsDomain() || m.guest(name.JID) {
 		return name, stanza.NotAllowed.Err("things with accounts of " + m.domain(q) + " are registered here")
 	}
-	return name, n.Check()
+	return name, nil
 }
 
 // target is the thing that an owner speaks of.
-func target(j jid.JID, n registry.Node) (store.ThingName, error) {
-	return store.ThingName{JID: j.Bare(), ThingNode: store.ThingNode(n)}, n.Check()
+func target(j jid.JID, n registry.Node) store.ThingName {
+	return store.ThingName{JID: j.Bare(), ThingNode: store.ThingNode(n)}
 }
 
 // takeRegister handles §3.6 to §3.8.
@@ -91,21 +91,14 @@ func (m *Module) takeUpdate(_ *server.Turn, q *server.Query) (stanza.Payload, er
 	}
 	ctx, who := context.Background(), q.From.Bare()
 	if j := ask.JID.Bare(); !j.IsZero() && j != who {
-		name, err := target(j, ask.Node)
-		if err != nil {
-			return nil, err
-		}
-		return nil, m.change(ctx, who, name, func(x *store.Thing) error {
+		return nil, m.change(ctx, who, target(j, ask.Node), func(x *store.Thing) error {
 			if x.Removed {
 				return errNotYours()
 			}
 			return m.update(x, ask.Tags, true)
 		})
 	}
-	name, err := target(who, ask.Node)
-	if err != nil {
-		return nil, err
-	}
+	name := target(who, ask.Node)
 	x, err := m.store.Thing(ctx, name)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -155,10 +148,7 @@ func (m *Module) takeRemove(_ *server.Turn, q *server.Query) (stanza.Payload, er
 	if err != nil {
 		return nil, err
 	}
-	name, err := target(ask.JID, ask.Node)
-	if err != nil {
-		return nil, err
-	}
+	name := target(ask.JID, ask.Node)
 	err = m.change(context.Background(), q.From.Bare(), name, func(x *store.Thing) error {
 		if x.Removed {
 			return errNotYours()
@@ -178,9 +168,6 @@ func (m *Module) takeDisown(_ *server.Turn, q *server.Query) (stanza.Payload, er
 	if err != nil {
 		return nil, err
 	}
-	name, err := target(ask.JID, ask.Node)
-	if err != nil {
-		return nil, err
-	}
+	name := target(ask.JID, ask.Node)
 	return nil, m.disown(context.Background(), q.From.Bare(), name)
 }
