@@ -73,6 +73,7 @@ type Server struct {
 	fanout    workers // slices of outboxes
 	questions questions
 	aftermath aftermath
+	deriving  chan struct{} // holds one for each password whose keys are being made
 
 	// Written by New alone.
 	table                   table
@@ -102,6 +103,7 @@ func New(c Config, modules []Module) (*Server, error) {
 		modules:  modules,
 		workers:  workers{make(chan struct{}, maxWorkers)},
 		fanout:   workers{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))},
+		deriving: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	s.SetLimits(c.Limits)
 	if len(s.domains) == 0 {

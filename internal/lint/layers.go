@@ -70,6 +70,9 @@ var neighbours = []struct{ from, to, why string }{
 	{"xmpp/sensordata", "xmpp/senml", "measurements are said in both ways"},
 	{"xmpp/control", "xmpp/senml", "numbers keep their digits in one way"},
 	{"xmpp/control", "xmpp/sensordata", "nodes and tokens are the same in both"},
+	{"xmpp/provisioning", "xmpp/sensordata", "nodes, tokens and categories are the same in both"},
+	{"xmpp/registry", "xmpp/sensordata", "nodes are the same in both"},
+	{"xmpp/concentrator", "xmpp/sensordata", "nodes and tokens are the same in both"},
 	{"xmpp/caps", "xmpp/disco", "what is hashed is an answer of service discovery"},
 	{"xmpp/stream", "xmpp/sasl", "a stream negotiates its login"},
 	{"client/...", "internal/drive/...", "the client's bytes go through a driver"},
@@ -88,6 +91,7 @@ var neighbours = []struct{ from, to, why string }{
 var testNeighbours = []struct{ from, to, why string }{
 	{"server/...", "store/sqlite", "tests of the core run on a real store"},
 	{"module/...", "store/sqlite", "tests of modules run on a real store"},
+	{"xmpp/provisioning", "xmpp/control", "commands are reduced by what is granted"},
 	{"gateway/...", "store/sqlite", "tests of gateways run on a real store"},
 }
 

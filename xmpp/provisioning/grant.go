@@ -2,64 +2,36 @@
 
 package provisioning
 
-// How to read this file: Category is what kinds of value there are; Scope is a part of what a thing has; Grant
-// is the part that somebody may have.
+// How to read this file: Scope is a part of what a thing has, and Meet what two of them share; Grant is the part
+// that somebody may have; both say themselves to people.
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
-// Category is a set of what kinds of value a field has, in the order of sensordata.Category. XEP-0323 §5.6
-type Category uint16
-
-// The categories.
-const (
-	Momentary        Category = 1 << iota // measured now
-	Peak                                  // a maximum or minimum of a period
-	Status                                // how something is
-	Computed                              // instead of measured
-	Identity                              // serial numbers, names, places
-	HistoricalSecond                      // stored at a full second, and so on
-	HistoricalMinute
-	HistoricalHour
-	HistoricalDay
-	HistoricalWeek
-	HistoricalMonth
-	HistoricalQuarter
-	HistoricalYear
-	HistoricalOther // stored at any other time
-
-	Historical = HistoricalSecond | HistoricalMinute | HistoricalHour | HistoricalDay | HistoricalWeek | HistoricalMonth |
-		HistoricalQuarter | HistoricalYear | HistoricalOther
-	All = Momentary | Peak | Status | Computed | Identity | Historical
-)
-
-// String names the categories of the set.
-func (c Category) String() string { return strings.Join(c.words(), ", ") }
-
-// words are the shortest list of names that says the set.
-func (c Category) words() (words []string) {
-	switch c & All {
+// namesOf is the shortest list of names that says a set of categories.
+func (w *words) namesOf(c Category) (list []string) {
+	switch c & sensordata.All {
 	case 0:
 		return nil
-	case All:
-		return []string{xep.all}
+	case sensordata.All:
+		return []string{w.all}
 	}
-	for i, w := range xep.categories {
-		switch bit := Category(1 << i); {
-		case c&Historical == Historical && bit&Historical != 0:
-			if bit == HistoricalSecond {
-				words = append(words, xep.historical)
-			}
-		case c&bit != 0:
-			words = append(words, w)
+	whole := c&sensordata.Historical == sensordata.Historical
+	for i, name := range w.categories {
+		if bit := Category(1 << i); c&bit != 0 && !(whole && bit&sensordata.Historical != 0) {
+			list = append(list, name)
 		}
 	}
-	return words
+	if whole {
+		list = append(list, w.historical)
+	}
+	return list
 }
 
 // Scope is a part of what a thing has: some of its nodes, of them some fields or parameters, of these some
@@ -77,12 +49,15 @@ func (s *Scope) Check() error {
 		return stanza.PolicyViolation.Err(fmt.Sprintf("more than %d nodes are named", MaxNodes))
 	case len(s.Names) > MaxNames:
 		return stanza.PolicyViolation.Err(fmt.Sprintf("more than %d names are given", MaxNames))
-	case s.Categories&^All != 0:
+	case s.Categories&^sensordata.All != 0:
 		return stanza.BadRequest.Err("there are no such categories")
 	}
 	for _, n := range s.Nodes {
-		if err := n.Check(); err != nil {
-			return err
+		switch {
+		case n.ID == "":
+			return stanza.BadRequest.Err("a node has an id")
+		case len(n.ID) > MaxNode || len(n.Source) > MaxNode || len(n.Cache) > MaxNode:
+			return stanza.PolicyViolation.Err(fmt.Sprintf("a part of a node's name has more than %d bytes", MaxNode))
 		}
 	}
 	for _, name := range s.Names {
@@ -99,21 +74,16 @@ func (s *Scope) Check() error {
 // Has reports whether a field or parameter of a node is in the scope; the zero Node is the thing itself. A
 // field of several categories is there if one of them is, as with readouts; 0 asks whether it is with any.
 func (s *Scope) Has(n Node, name string, c Category) bool {
-	return (len(s.Nodes) == 0 || slices.ContainsFunc(s.Nodes, func(of Node) bool { return of.covers(n) })) &&
+	return (len(s.Nodes) == 0 || slices.ContainsFunc(s.Nodes, n.Is)) &&
 		(len(s.Names) == 0 || slices.Contains(s.Names, name)) &&
 		(s.Categories == 0 || c == 0 || c&s.Categories != 0)
 }
 
-// covers reports whether a node that is named means another one, which is named as closely or closer.
-func (n Node) covers(other Node) bool {
-	return n.ID == other.ID && (n.Source == "" || n.Source == other.Source) && (n.Cache == "" || n.Cache == other.Cache)
-}
-
-// meet returns the node that both names mean, if there is one.
-func (n Node) meet(other Node) (Node, bool) {
-	source, ok1 := narrower(n.Source, other.Source)
-	cache, ok2 := narrower(n.Cache, other.Cache)
-	return Node{ID: n.ID, Source: source, Cache: cache}, n.ID == other.ID && ok1 && ok2
+// meetNodes returns the node that both names mean, if there is one.
+func meetNodes(a, b Node) (Node, bool) {
+	source, ok1 := narrower(a.Source, b.Source)
+	cache, ok2 := narrower(a.Cache, b.Cache)
+	return Node{ID: a.ID, Source: source, Cache: cache}, a.ID == b.ID && ok1 && ok2
 }
 
 func narrower(a, b string) (string, bool) {
@@ -128,7 +98,7 @@ func narrower(a, b string) (string, bool) {
 
 // Meet returns what is in both scopes; ok is false when that is nothing.
 func (s *Scope) Meet(other *Scope) (both Scope, ok bool) {
-	if both.Nodes, ok = meet(s.Nodes, other.Nodes, Node.meet); !ok {
+	if both.Nodes, ok = meet(s.Nodes, other.Nodes, meetNodes); !ok {
 		return Scope{}, false
 	}
 	same := func(a, b string) (string, bool) { return a, a == b }
@@ -151,6 +121,8 @@ func (s *Scope) Meet(other *Scope) (both Scope, ok bool) {
 // meet returns what is in both lists, of which an empty one leaves nothing out, in the order of the first.
 func meet[T comparable](a, b []T, one func(x, y T) (T, bool)) (both []T, ok bool) {
 	switch {
+	case len(a)+len(b) == 0:
+		return nil, true
 	case len(a) == 0:
 		return slices.Clone(b), true
 	case len(b) == 0:
@@ -166,6 +138,19 @@ func meet[T comparable](a, b []T, one func(x, y T) (T, bool)) (both []T, ok bool
 		}
 	}
 	return both, len(both) > 0
+}
+
+// Limit is the scope as who answers a readout needs it: see sensordata.Reduce. For control, its nodes and names
+// are those of a control.Limit.
+func (s *Scope) Limit() sensordata.Limit {
+	l := sensordata.Limit{Categories: s.Categories}
+	if len(s.Nodes) > 0 {
+		l.Nodes = s.Nodes
+	}
+	if len(s.Names) > 0 {
+		l.Names = s.Names
+	}
+	return l
 }
 
 // Grant is what somebody may read, or control: nothing, or a scope. The zero Grant is nothing.
@@ -220,21 +205,21 @@ func (s *Scope) String() string {
 	} else {
 		parts = append(parts, "everything")
 	}
-	if c := s.Categories & All; c != 0 && c != All {
-		parts = append(parts, "("+c.String()+")")
+	if c := s.Categories & sensordata.All; c != 0 && c != sensordata.All {
+		parts = append(parts, "("+strings.Join(xep.namesOf(c), ", ")+")")
 	}
 	if len(s.Nodes) > 0 {
 		names := make([]string, len(s.Nodes))
 		for i, n := range s.Nodes {
-			names[i] = n.String()
+			names[i] = nodeText(n)
 		}
 		parts = append(parts, "of "+strings.Join(names, ", "))
 	}
 	return strings.Join(parts, " ")
 }
 
-// String says the node for people: its ID, and before it, with slashes between, what else is said of it.
-func (n Node) String() string {
+// nodeText says a node for people: its ID, and before it, with slashes between, what else is said of it.
+func nodeText(n Node) string {
 	s := n.ID
 	if n.Cache != "" {
 		s = n.Cache + "/" + s

@@ -14,10 +14,8 @@ package provisioning
 // is narrowed and looked at; xml.go writes and reads.
 
 import (
-	"fmt"
-
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 )
 
 // NS qualifies all elements and is the feature that announces a provisioning server. XEP-0324 §4
@@ -34,31 +32,15 @@ const (
 	MaxChallenge   = 4096  // bytes of a challenge, and of what is answered
 )
 
-// Node says which of the things behind an address is meant; the zero Node is the address itself. Of many
-// things with one ID, Source and Cache say which; where they do not, all of them are meant. XEP-0324 §5.5
-type Node struct {
-	ID     string // nodeId
-	Source string // sourceId: the data source that has it
-	Cache  string // cacheType: what kind of node, where the source has several of one ID
-}
-
-// IsZero reports whether no node is named.
-func (n Node) IsZero() bool { return n == Node{} }
-
-// Check tells what is wrong with a node in a list, as a *stanza.Error.
-func (n Node) Check() error {
-	switch {
-	case n.ID == "":
-		return stanza.BadRequest.Err("a node has an id")
-	case len(n.ID) > MaxNode || len(n.Source) > MaxNode || len(n.Cache) > MaxNode:
-		return stanza.PolicyViolation.Err(fmt.Sprintf("a part of a node's name has more than %d bytes", MaxNode))
-	}
-	return nil
-}
+// Node says which of the things behind an address is meant; the zero Node is the address itself.
+type Node = sensordata.Node
 
 // Tokens are what whoever asks has been given by provisioning servers; several of one kind, of several servers,
 // stand with spaces between them. XEP-0324 §3.1.5, §5.6
-type Tokens struct{ Service, Device, User string }
+type Tokens = sensordata.Tokens
+
+// Category is a set of what kinds of value a field has. XEP-0323 §5.6
+type Category = sensordata.Category
 
 // IsFriend asks whether a thing may be friends with somebody. It implements stanza.Payload. XEP-0324 §3.2.1
 type IsFriend struct{ JID jid.JID }
@@ -86,6 +68,11 @@ type CanRead struct {
 	Scope  Scope   // what he asked for; its names are of fields
 }
 
+// Answer is the answer of who has this grant for who asks.
+func (p *CanRead) Answer(g *Grant) *CanReadResponse {
+	return &CanReadResponse{JID: p.JID, Grant: g.Limit(&p.Scope)}
+}
+
 // CanReadResponse is the answer. It implements stanza.Payload. XEP-0324 §3.3
 type CanReadResponse struct {
 	JID   jid.JID
@@ -97,6 +84,15 @@ type CanControl struct {
 	JID    jid.JID // who sets; his resource does not count
 	Tokens Tokens  // that came with what he wants
 	Scope  Scope   // what he wants; its names are of parameters, and it has no categories
+}
+
+// Answer is the answer of who has this grant for who asks. Where no nodes are named the thing itself is to be
+// controlled, which is none of the nodes that a grant names. XEP-0325 §3.1
+func (p *CanControl) Answer(g *Grant) *CanControlResponse {
+	if len(p.Scope.Nodes) == 0 && len(g.Scope.Nodes) > 0 {
+		return &CanControlResponse{JID: p.JID}
+	}
+	return &CanControlResponse{JID: p.JID, Grant: g.Limit(&p.Scope)}
 }
 
 // CanControlResponse is the answer. It implements stanza.Payload. XEP-0324 §3.4

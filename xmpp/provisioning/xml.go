@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
@@ -114,7 +115,7 @@ func (w *words) readTokens(r *xmlstream.Reader) Tokens {
 // appendScope ends an element whose start tag dst ends with, without its '>'.
 func (w *words) appendScope(dst []byte, local, names string, s *Scope) []byte {
 	if names != parameter {
-		for _, c := range s.Categories.words() {
+		for _, c := range w.namesOf(s.Categories) {
 			dst = appendTrue(dst, c)
 		}
 	}
@@ -158,10 +159,10 @@ func (w *words) readScope(r *xmlstream.Reader, names string) (s Scope) {
 
 func (w *words) readCategories(r *xmlstream.Reader) (c Category) {
 	if readBool(r, w.all) {
-		c = All
+		c = sensordata.All
 	}
 	if readBool(r, w.historical) {
-		c |= Historical
+		c |= sensordata.Historical
 	}
 	for i, local := range w.categories {
 		if readBool(r, local) {

@@ -14,10 +14,8 @@ package registry
 // are known by; xml.go writes and reads; search.go has the operators and what they match; uri.go the codes.
 
 import (
-	"fmt"
-
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 )
 
 // NS qualifies all elements and is the feature that announces a registry. XEP-0347 §4
@@ -33,27 +31,8 @@ const (
 	MaxThings    = 1024 // of one answer
 )
 
-// Node says which of the things behind an address is meant; the zero Node is the address itself. Of many
-// things with one ID, Source and Cache say which. XEP-0347 §3.8
-type Node struct {
-	ID     string // nodeId
-	Source string // sourceId: the data source that has it
-	Cache  string // cacheType: what kind of node, where the source has several of one ID
-}
-
-// IsZero reports whether no node is named.
-func (n Node) IsZero() bool { return n == Node{} }
-
-// Check tells what is wrong with a node, as a *stanza.Error.
-func (n Node) Check() error {
-	switch {
-	case n.ID == "" && !n.IsZero():
-		return stanza.BadRequest.Err("a node has an id")
-	case len(n.ID) > MaxNode || len(n.Source) > MaxNode || len(n.Cache) > MaxNode:
-		return stanza.PolicyViolation.Err(fmt.Sprintf("a part of a node's name has more than %d bytes", MaxNode))
-	}
-	return nil
-}
+// Node says which of the things behind an address is meant; the zero Node is the address itself. XEP-0347 §3.8
+type Node = sensordata.Node
 
 // Register tells the registry what a thing is, before it has an owner. It implements stanza.Payload.
 // XEP-0347 §3.6 to §3.8

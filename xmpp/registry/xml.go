@@ -39,8 +39,11 @@ func (w *words) appendNode(dst []byte, n Node) []byte {
 
 func (w *words) readNode(r *xmlstream.Reader) Node {
 	n := Node{ID: r.Attr(w.node), Source: r.Attr(w.source), Cache: r.Attr(w.cache)}
-	if err := n.Check(); err != nil {
-		r.Fail(err)
+	switch {
+	case n.ID == "" && !n.IsZero():
+		r.Fail(stanza.BadRequest.Err("a node has an id"))
+	case len(n.ID) > MaxNode || len(n.Source) > MaxNode || len(n.Cache) > MaxNode:
+		r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("a part of a node's name has more than %d bytes", MaxNode)))
 	}
 	return n
 }
