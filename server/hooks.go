@@ -28,7 +28,8 @@ const (
 func (p Phase) String() string { return [phases]string{"guard", "rewrite", "handle", "observe"}[p] }
 
 // Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
-// further hook of that phase runs; those of Observe do.
+// further hook of that phase runs; those of Observe do. A hook of an earlier phase that returns it has
+// taken the stanza away: no other hook sees it, and who has sent it is told nothing.
 //
 //lint:ignore ST1012 it is a verdict, as io.EOF is
 var Handled = errors.New("server: handled")
@@ -175,7 +176,9 @@ func (t *table) runSent(turn *Turn, s *stanza.Stanza) (handled bool, err error) 
 			}
 			switch {
 			case err == nil:
-			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+			case err == Handled && p < Handle: //nolint:errorlint // a verdict is never wrapped
+				return true, nil
+			case err == Handled && p == Handle: //nolint:errorlint // likewise
 				handled = true
 			case p == Observe:
 				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
@@ -200,7 +203,9 @@ func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool
 			}
 			switch {
 			case err == nil:
-			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+			case err == Handled && p < Handle: //nolint:errorlint // a verdict is never wrapped
+				return true, nil
+			case err == Handled && p == Handle: //nolint:errorlint // likewise
 				handled = true
 			case p == Observe:
 				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/carbons"
 	leading "github.com/stonechat-im/stonechat/module/commands"
+	"github.com/stonechat-im/stonechat/module/consent"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/delegation"
 	"github.com/stonechat-im/stonechat/module/disco"
@@ -70,6 +71,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 	if w.on(privileged) {
 		ros.Manage(privileged)
 	}
+
+	// whose things are, and who may do what with them: before all that they are to be kept from
+	owned := registry.New(settings[registry.Config](&w, "registry"), friends{ros}, leader)
+	agreed := consent.New(settings[consent.Config](&w, "consent"), owned, owned, ros, pre)
+	w.addOn(agreed, "registry", "roster", "presence")
 	w.add(ros, pre)
 
 	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
@@ -111,6 +117,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
+	agreed.Learning(can)
 
 	if w.on(com) {
 		dis.Commands(com)
@@ -129,6 +136,10 @@ func modules(c *config.Config) ([]server.Module, error) {
 	personal.Over(nodes)
 	if w.addOn(personal, "pubsub") {
 		nodes.Hear(personal)
+		if w.on(agreed) && w.on(owned) {
+			nodes.Let(agreed)
+			agreed.Publishing(nodes)
+		}
 	}
 
 	// what accounts keep here for their devices
@@ -143,7 +154,6 @@ func modules(c *config.Config) ([]server.Module, error) {
 	}
 
 	// things: which there are, and whose
-	owned := registry.New(settings[registry.Config](&w, "registry"), friends{ros}, leader)
 	if w.addOn(owned, "roster", "presence") {
 		pre.Trust(owned.Speaks)
 	}

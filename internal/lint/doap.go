@@ -47,7 +47,7 @@ var spoken = map[string]string{
 	"0432": "things and clients speak it, past the server",
 	"0323": "things and who reads them speak it, past the server",
 	"0325": "things and who controls them speak it, past the server",
-	"0324": "things and clients speak it, past the server",
+	"0324": "in the answers of the service of things",
 	"0326": "things and clients speak it, past the server",
 	"0347": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",
