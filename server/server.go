@@ -246,6 +246,12 @@ func (s *Server) Lookup(account jid.JID) (u *User, release func(), ok bool) {
 	return nil, nil, false
 }
 
+// Hold is Lookup for any account, which is put in use; User.Exists need not be known.
+func (s *Server) Hold(account jid.JID) (u *User, release func()) {
+	u = s.users.acquire(account.Bare())
+	return u, func() { s.users.release(u) }
+}
+
 // Bind makes a session on st, which is logged in as account. resource is what the client asked
 // for, "" where the server chooses (RFC 6120 §7). A session of the same resource ends with
 // conflict (§7.7.2.2). It may wait for the store; the stream must be paused. The error is a

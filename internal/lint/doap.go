@@ -44,6 +44,7 @@ var spoken = map[string]string{
 	"0323": "things and who reads them speak it, past the server",
 	"0325": "things and who controls them speak it, past the server",
 	"0324": "things and clients speak it, past the server",
+	"0326": "things and clients speak it, past the server",
 	"0347": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",
 	"0356": "in what a component is told and asks",

@@ -91,6 +91,7 @@ var neighbours = []struct{ from, to, why string }{
 var testNeighbours = []struct{ from, to, why string }{
 	{"server/...", "store/sqlite", "tests of the core run on a real store"},
 	{"module/...", "store/sqlite", "tests of modules run on a real store"},
+	{"xmpp/provisioning", "xmpp/control", "commands are reduced by what is granted"},
 	{"gateway/...", "store/sqlite", "tests of gateways run on a real store"},
 }
 

@@ -2,7 +2,8 @@
 
 package provisioning
 
-// How to read this file: Scope is a part of what a thing has; Grant is the part that somebody may have.
+// How to read this file: Scope is a part of what a thing has, and Meet what two of them share; Grant is the part
+// that somebody may have; both say themselves to people.
 
 import (
 	"fmt"

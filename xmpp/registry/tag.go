@@ -55,8 +55,10 @@ type Tag struct {
 	Number  float64 // if it is Numeric; finite
 }
 
-// Str makes a tag that is text.
-func Str(name, value string) Tag { return Tag{Name: FoldName(name), Text: value} }
+// Str makes a tag that is text. White space around it is left out: who types a code does not see it.
+func Str(name, value string) Tag {
+	return Tag{Name: FoldName(name), Text: strings.TrimSpace(value)}
+}
 
 // Num makes a tag that is a number.
 func Num(name string, value float64) Tag {
@@ -107,6 +109,8 @@ func (t Tag) Check() error {
 		return stanza.PolicyViolation.Err(fmt.Sprintf("a tag's value has more than %d characters", MaxTagValue))
 	case !validText(t.Text):
 		return stanza.BadRequest.Err("a tag's value has characters that cannot be said")
+	case t.Text != strings.TrimSpace(t.Text):
+		return stanza.BadRequest.Err("a tag's value has white space around it")
 	}
 	return nil
 }
