@@ -54,6 +54,7 @@ var spoken = map[string]string{
 	"0356": "in what a component is told and asks",
 	"0421": "in the answers of rooms and of their service",
 	"0440": "a stream feature",
+	"0445": "a stream feature",
 }
 
 // ParseDoap reads doap.xml (XEP-0453).
