@@ -179,6 +179,55 @@ func TestOutboxTogether(t *testing.T) {
 	})
 }
 
+// teller answers what it takes, and tells somebody else of it at the end of the turn.
+type teller struct {
+	to  jid.JID
+	out Outbox
+}
+
+func (*teller) Present() bool { return true }
+
+func (e *teller) Take(t *Turn, s *stanza.Stanza) error {
+	s = s.Retain()
+	t.Later(e)
+	e.out.Add(t, 1, func(int) *stanza.Stanza {
+		told := *s
+		told.From, told.To = s.To, e.to
+		return &told
+	})
+	answer := *s
+	answer.From, answer.To = s.To, s.From
+	t.Origin.Send(t, &answer)
+	return nil
+}
+
+func (e *teller) Flush(t *Turn) { e.out.Run(t) }
+
+// Whoever has read an answer, and then writes to one who is told of what was done, comes behind that.
+func TestOutboxBeforeAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a, c := b.online("a/1"), b.online("b/1")
+		if _, err := b.Attach("node.d", &teller{to: c.se.JID}); err != nil {
+			t.Fatal(err)
+		}
+		c.got()
+		left := 0
+		a.st.leaving = func() {
+			left++
+			c.st.mu.Lock()
+			defer c.st.mu.Unlock()
+			if len(c.st.queue)+len(c.st.out) == 0 {
+				t.Error("the answer leaves first")
+			}
+		}
+		a.send("<message to='node.d' type='headline'/>")
+		if left == 0 || len(a.got()) == 0 {
+			t.Error("no answer")
+		}
+	})
+}
+
 // The error of a receiver that has gone comes back to the place in the same call.
 func TestOutboxRefusal(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

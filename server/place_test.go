@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ type spot struct {
 	absent bool
 	err    error
 	hold   bool // the receipt of what it takes
-	flush  int
+	flush  atomic.Int32
 
 	mu    sync.Mutex
 	took  []string
@@ -43,7 +44,7 @@ func (p *spot) Take(t *Turn, s *stanza.Stanza) error {
 	return nil
 }
 
-func (p *spot) Flush(*Turn) { p.flush++ }
+func (p *spot) Flush(*Turn) { p.flush.Add(1) }
 
 func (p *spot) got() (all []string) {
 	p.mu.Lock()
@@ -88,7 +89,7 @@ func TestPlaces(t *testing.T) {
 			"<presence to='sms.d'/>" + chat("other.sms.d", "6"))
 		p.gets(t, "id='2'", "from='a@d/1' to='x@sms.d' id='3'", "to='x@sms.d/y'", "id='5'", "<presence from='a@d/1' to='sms.d'/>")
 		a.gets("remote-server-not-found")
-		if p.flush == 0 {
+		if p.flush.Load() == 0 {
 			t.Error("the place was not flushed")
 		}
 		p.err = stanza.RemoteServerTimeout.Err("")

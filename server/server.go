@@ -73,6 +73,7 @@ type Server struct {
 	fanout    workers // slices of outboxes
 	questions questions
 	aftermath aftermath
+	deriving  chan struct{} // holds one for each password whose keys are being made
 
 	// Written by New alone.
 	table                   table
@@ -102,6 +103,7 @@ func New(c Config, modules []Module) (*Server, error) {
 		modules:  modules,
 		workers:  workers{make(chan struct{}, maxWorkers)},
 		fanout:   workers{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))},
+		deriving: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	s.SetLimits(c.Limits)
 	if len(s.domains) == 0 {
@@ -241,6 +243,12 @@ func (s *Server) Lookup(account jid.JID) (u *User, release func(), ok bool) {
 		return u, func() { s.users.release(u) }, true
 	}
 	return nil, nil, false
+}
+
+// Hold is Lookup for any account, which is put in use; User.Exists need not be known.
+func (s *Server) Hold(account jid.JID) (u *User, release func()) {
+	u = s.users.acquire(account.Bare())
+	return u, func() { s.users.release(u) }
 }
 
 // Bind makes a session on st, which is logged in as account. resource is what the client asked

@@ -25,7 +25,8 @@ type fakeStream struct {
 	ended   *stream.Error
 	over    bool
 	aborted bool
-	dead    bool // refuses to be adopted
+	dead    bool   // refuses to be adopted
+	leaving func() // called before what is queued leaves
 }
 
 func (s *fakeStream) bound() *Session {
@@ -43,6 +44,9 @@ func (s *fakeStream) Queue(b []byte) {
 }
 
 func (s *fakeStream) Flush() {
+	if s.leaving != nil {
+		s.leaving()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flushes++

@@ -82,18 +82,18 @@ func (t *Turn) Flush() {
 			x.follow()
 		}
 		t.commits = t.commits[:0]
+		for i := 0; i < len(t.later); i++ { // first, so that an answer does not leave before what it told others is queued
+			f := t.later[i]
+			t.later[i] = nil
+			f.Flush(t)
+		}
+		t.later = t.later[:0]
 		for i := 0; i < len(t.dirty); i++ { // flushing one may owe another its ack
 			se := t.dirty[i]
 			t.dirty[i] = nil
 			se.out.flush(t)
 		}
 		t.dirty = t.dirty[:0]
-		for i := 0; i < len(t.later); i++ {
-			f := t.later[i]
-			t.later[i] = nil
-			f.Flush(t)
-		}
-		t.later = t.later[:0]
 		for i := 0; i < len(t.doomed); i++ { // ending a session may doom another
 			se := t.doomed[i]
 			t.doomed[i] = nil

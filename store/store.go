@@ -65,6 +65,8 @@ type Store interface {
 	Rooms
 	Pubsub
 	Privates
+	Things
+	Consents
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/stonechat-im/stonechat/config"
@@ -27,6 +28,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/privilege"
 	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
+	"github.com/stonechat-im/stonechat/module/registry"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sessions"
 	"github.com/stonechat-im/stonechat/module/sm"
@@ -140,6 +142,12 @@ func modules(c *config.Config) ([]server.Module, error) {
 		nodes.OnRemove(books.Removed)
 	}
 
+	// things: which there are, and whose
+	owned := registry.New(settings[registry.Config](&w, "registry"), friends{ros}, leader)
+	if w.addOn(owned, "roster", "presence") {
+		pre.Trust(owned.Speaks)
+	}
+
 	// small things
 	w.add(ping.New())
 	w.add(version.New(buildVersion(), com))
@@ -212,6 +220,18 @@ type ownNodes struct{ *pubsub.Module }
 // Publish publishes an item of the owner's; the node is made as configure says where it is missing.
 func (n ownNodes) Publish(t *server.Turn, owner jid.JID, node string, item store.Item, configure func(*vocabulary.Config)) *store.Pending {
 	return n.Module.Publish(t, owner, node, item, pubsub.Options{Configure: configure})
+}
+
+// friends are rosters for modules that make friends of others.
+type friends struct{ *roster.Module }
+
+// Relate makes things friends of their owners, or ends that.
+func (f friends) Relate(ctx context.Context, relations []registry.Relation, ops ...store.Op) (*store.Pending, error) {
+	all := make([]roster.Relation, len(relations))
+	for i, r := range relations {
+		all[i] = roster.Relation{A: r.Thing, B: r.Other, Friends: r.Friends, Name: r.Name}
+	}
+	return f.Module.Relate(ctx, all, ops...)
 }
 
 // settings are a module's own keys.

@@ -28,7 +28,7 @@ var layers = []layer{
 		"addresses and bytes of XML stand alone, so that anyone can use them"},
 	{1, "words", []string{"xmpp/*"},
 		"the protocol is shared by clients, things and servers: it knows none of them and does no I/O"},
-	{2, "talk", []string{"internal/drive/...", "internal/tlsconfig", "internal/locate", "internal/dane", "internal/dns", "internal/fifo", "internal/bench/...", "client/...", "thing/...", "component/..."},
+	{2, "talk", []string{"internal/drive/...", "internal/tlsconfig", "internal/locate", "internal/dane", "internal/dns", "internal/fifo", "internal/qr", "internal/bench/...", "client/...", "thing/...", "component/..."},
 		"a device links the SDK: never the server, the store or a database"},
 	{3, "contracts", []string{"store", "cluster", "config", "internal/metrics"},
 		"contracts are what engines and the core agree on; they import neither"},
@@ -66,6 +66,13 @@ var neighbours = []struct{ from, to, why string }{
 	{"xmpp/*", "xmpp/datetime", "time stamps are written in one way"},
 	{"xmpp/*", "xmpp/forward", "forwarded stanzas are part of many payloads"},
 	{"xmpp/senml", "xmpp/jsonmsg", "a pack in JSON is the payload of a message"},
+	{"xmpp/*", "xmpp/xsd", "values of XML Schema's types are part of many payloads"},
+	{"xmpp/sensordata", "xmpp/senml", "measurements are said in both ways"},
+	{"xmpp/control", "xmpp/senml", "numbers keep their digits in one way"},
+	{"xmpp/control", "xmpp/sensordata", "nodes and tokens are the same in both"},
+	{"xmpp/provisioning", "xmpp/sensordata", "nodes, tokens and categories are the same in both"},
+	{"xmpp/registry", "xmpp/sensordata", "nodes are the same in both"},
+	{"xmpp/concentrator", "xmpp/sensordata", "nodes and tokens are the same in both"},
 	{"xmpp/caps", "xmpp/disco", "what is hashed is an answer of service discovery"},
 	{"xmpp/stream", "xmpp/sasl", "a stream negotiates its login"},
 	{"client/...", "internal/drive/...", "the client's bytes go through a driver"},
@@ -74,6 +81,7 @@ var neighbours = []struct{ from, to, why string }{
 	{"internal/dns", "internal/dane", "TLSA records are what certificates are checked by"},
 	{"component/...", "internal/drive/...", "the component's bytes go through a driver"},
 	{"thing/...", "client/...", "a thing is a client with habits"},
+	{"thing/...", "internal/qr", "a thing shows what its owner claims it by"},
 	{"server/*", "server", "sessions come in through the core's door"},
 	{"server/*", "server/httpd", "what comes over HTTP begins as a request"},
 	{"test/...", "test/...", "the black-box tests share what starts and drives a server"},
@@ -83,6 +91,7 @@ var neighbours = []struct{ from, to, why string }{
 var testNeighbours = []struct{ from, to, why string }{
 	{"server/...", "store/sqlite", "tests of the core run on a real store"},
 	{"module/...", "store/sqlite", "tests of modules run on a real store"},
+	{"xmpp/provisioning", "xmpp/control", "commands are reduced by what is granted"},
 	{"gateway/...", "store/sqlite", "tests of gateways run on a real store"},
 }
 

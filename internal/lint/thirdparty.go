@@ -30,12 +30,14 @@ var thirdParty = []confined{
 	{"github.com/pion", []string{"call/..."}, "media"},
 	{"github.com/coder/websocket", []string{"server/websocket"}, "RFC 7395"},
 	{"github.com/miekg/dns", []string{"internal/dns/..."}, "messages of DNS: what net.Resolver does not tell (TTL, DNSSEC, TLSA)"},
+	{"github.com/boombuler/barcode", []string{"internal/qr"}, "the modules of a QR code; what is drawn with them is ours"},
 	{"github.com/prometheus/client_golang", []string{"internal/metrics"}, "parts count with internal/metrics and know nothing of Prometheus"},
 }
 
 // testOnly are modules that tests anywhere may import and nothing else.
 var testOnly = []confined{
 	{"github.com/google/go-cmp", nil, "differences of values"},
+	{"github.com/makiuchi-d/gozxing", nil, "reads the QR codes that we draw"},
 	{"github.com/rogpeppe/go-internal", nil, "scripts of commands (testscript)"},
 	{"github.com/xdg-go/scram", nil, "an oracle for SCRAM"},
 	{"go.uber.org/goleak", nil, "goroutines that outlive their owner"},

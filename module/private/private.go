@@ -183,7 +183,8 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 		return nil, err
 	}
 	p.OnDone(func(error) { turn.Unlock() })
-	return q.After(t, p, func(*server.Turn) (stanza.Payload, error) { return nil, nil })
+	// Behind what its keepers tell of it.
+	return q.Following(t, p, func(*server.Turn) (stanza.Payload, error) { return nil, nil })
 }
 
 // says reports whether an element has an attribute or anything in it.

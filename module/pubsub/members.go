@@ -291,14 +291,9 @@ func (m *Module) decide(t *server.Turn, at, from jid.JID, f *form.Form) {
 
 // runAfter sends what a node has to send when p is done, where nobody waits for an answer.
 func (m *Module) runAfter(n *node, p *store.Pending) {
-	p.OnDone(func(err error) {
-		if err != nil {
-			return
+	m.server.After(p, func(t *server.Turn, err error) {
+		if err == nil {
+			t.Later(running{n})
 		}
-		go func() { // off the store's goroutine
-			t := m.server.NewTurn()
-			n.out.Run(t)
-			t.End()
-		}()
 	})
 }

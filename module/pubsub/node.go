@@ -401,7 +401,8 @@ func (n *node) settle(ctx context.Context) error {
 	return p.Wait(ctx)
 }
 
-// running sends what a node's outbox has at the end of a turn, behind the answer to whoever caused it.
+// running sends what a node's outbox has at the end of a turn: all that came in it together. The answer to whoever caused it is
+// queued before and leaves after: what he writes to one of those who are told, once he has read it, comes behind what he published.
 type running struct{ n *node }
 
 // Flush implements server.Flusher.

@@ -172,7 +172,7 @@ func (n *node) standingOf(bare jid.JID) standing {
 	return n.standing(bare)
 }
 
-// after answers with p when a change is stored; what the node has to send goes out behind the answer.
+// after answers with p when a change is stored; what the node has to send is queued before the answer leaves (running).
 func (r *request) after(n *node, commit *store.Pending, p stanza.Payload) (stanza.Payload, error) {
 	return r.q.Following(r.t, commit, func(t *server.Turn) (stanza.Payload, error) {
 		t.Later(running{n})

@@ -40,6 +40,8 @@ var topics = []topic{
 	rooms,
 	pubsub,
 	private,
+	things,
+	consent,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

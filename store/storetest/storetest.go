@@ -51,6 +51,8 @@ var topics = []topic{
 	rooms,
 	pubsub,
 	private,
+	things,
+	consent,
 }
 
 // Run runs the whole suite.

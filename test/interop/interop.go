@@ -14,14 +14,16 @@
 //
 //   - on a terminal (terminal_test.go): profanity. They are typed at, and their screens read.
 //   - on a string (agent_test.go): libraries, under a small program in clients/ that reads one command
-//     a line from its standard input, and tells what happens on its standard output: slixmpp, and
-//     @xmpp/client over TCP and over WebSocket (xmppjs_test.go, node_test.go).
+//     a line from its standard input, and tells what happens on its standard output: slixmpp,
+//     @xmpp/client over TCP and over WebSocket (xmppjs_test.go, node_test.go), and Smack (smack_test.go).
 //   - a page (converse_test.go): Converse in a browser without a screen, which finds the server by its
 //     host-meta. It plays shorter stories; docs/images/converse.png and converse-room.png are what
 //     -artifacts kept of them.
 //
 // social_test.go is another story, of rooms, archives, nodes and several devices, which slixmpp and the
 // library stanza play with each other.
+//
+// things_test.go has slixmpp and Smack read and set things, and be some.
 //
 // gateways_test.go has gateways that others wrote: biboumi in front of ngircd, and slidge in front of a network that
 // clients/slidge_echo.py makes up.

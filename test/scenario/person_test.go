@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
+)
+
+// person is somebody at a client, who writes and reads. Its methods fail the test where nothing comes in time.
+type person struct {
+	t      *testing.T
+	own    jid.JID // bare
+	client *client.Client
+
+	mu      sync.Mutex
+	heard   []heard
+	changed chan struct{} // closed, and made again, for each
+}
+
+// heard is a message or a presence that came.
+type heard struct {
+	from jid.JID
+	text string // of a presence its type
+	at   time.Time
+	used bool
+}
+
+// person logs one in who has an account already, until the test ends.
+func (s *server) person(own string) *person {
+	s.t.Helper()
+	c := client.Config{Account: jid.MustParse(own), Password: password, Address: s.address}
+	if err := c.Trust(s.authority()); err != nil {
+		s.t.Fatal(err)
+	}
+	p := &person{t: s.t, own: c.Account, changed: make(chan struct{})}
+	var err error
+	if p.client, err = client.New(c); err != nil {
+		s.t.Fatal(err)
+	}
+	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, stanza.BodyOf(m)) })
+	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
+		p.hear(m.From, "presence "+m.Type.String())
+	})
+	if err := p.client.Connect(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := p.client.Announce(s.t.Context(), client.Availability{}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = p.client.Close() })
+	return p
+}
+
+func (p *person) hear(from jid.JID, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = append(p.heard, heard{from: from.Clone(), text: text, at: time.Now()})
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// say sends a chat message.
+func (p *person) say(to, text string) {
+	p.t.Helper()
+	if err := p.client.Send(p.t.Context(), stanza.Text(stanza.Chat, jid.MustParse(to), text)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// hears waits for a message of somebody, by his bare address, that nobody has waited for before, and returns its submatches
+// and when it came.
+func (p *person) hears(from, pattern string) ([]string, time.Time) {
+	p.t.Helper()
+	m, at, err := p.await(from, pattern, patience)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return m, at
+}
+
+func (p *person) await(from, pattern string, within time.Duration) ([]string, time.Time, error) {
+	re := regexp.MustCompile(pattern)
+	deadline := time.After(within)
+	for {
+		p.mu.Lock()
+		for i := range p.heard {
+			h := &p.heard[i]
+			if m := re.FindStringSubmatch(h.text); !h.used && h.from.Bare().String() == from && m != nil {
+				h.used = true
+				p.mu.Unlock()
+				return m, h.at, nil
+			}
+		}
+		changed := p.changed
+		p.mu.Unlock()
+		select {
+		case <-changed:
+		case <-deadline:
+			return nil, time.Time{}, fmt.Errorf("%s does not hear %q from %s; it has heard:\n%s", p.own, pattern, from, p.transcript())
+		}
+	}
+}
+
+func (p *person) transcript() (s string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range p.heard {
+		s += fmt.Sprintf("%s %s: %s\n", h.at.Format("15:04:05.000"), h.from, h.text)
+	}
+	return s
+}
+
+// asks sends a chat message and returns what the answer has, and how long it took.
+func (p *person) asks(to, text, pattern string) ([]string, time.Duration) {
+	p.t.Helper()
+	began := time.Now()
+	p.say(to, text)
+	m, at := p.hears(to, pattern)
+	return m, at.Sub(began)
+}
