@@ -139,7 +139,8 @@ func (m *Module) pass(ctx context.Context, x *store.Thing, old, next jid.JID, op
 			ops = append(ops, f(x.JID, x.ThingNode, old, next)...)
 		}
 	}
-	return m.contacts.Relate(ctx, relations, ops...)
+	p, err := m.contacts.Relate(ctx, relations, ops...)
+	return m.telling(x.JID, p), err
 }
 
 // ownsMore reports whether somebody owns another thing of x's account, whose friend he stays.
@@ -272,7 +273,7 @@ func (m *Module) change(ctx context.Context, who jid.JID, name store.ThingName, 
 	if err := f(&x); err != nil {
 		return err
 	}
-	return notYours(m.store.Commit(store.SetThing{Thing: x}).Wait(ctx))
+	return notYours(m.telling(name.JID, m.store.Commit(store.SetThing{Thing: x})).Wait(ctx))
 }
 
 // notYours is what is said of a commit that found another owner.

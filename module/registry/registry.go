@@ -110,6 +110,7 @@ type Module struct {
 	chat     *chat.Table
 	commands []adhoc.Command
 	owners   []func(thing jid.JID, node store.ThingNode, old, new jid.JID) []store.Op
+	changes  []func(thing jid.JID)
 	hosts    map[string]jid.JID // the service's address, by the domain it is of
 
 	known   known
