@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -253,6 +254,8 @@ type Stream interface {
 	Secure() bool
 	// Address is the peer's, for logs and limits.
 	Address() string
+	// Notes are what modules note of a peer before its login, each under a key of its own; nil after it.
+	Notes() *sync.Map
 	// Adopt makes an authenticated stream without session the connection of se, which is
 	// being resumed (XEP-0198 §5), and reports whether it lives: if not, Session.Lost will not
 	// be called for it.

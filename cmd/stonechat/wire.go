@@ -33,6 +33,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sessions"
 	"github.com/stonechat-im/stonechat/module/sm"
+	"github.com/stonechat-im/stonechat/module/tokens"
 	"github.com/stonechat-im/stonechat/module/version"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
@@ -162,11 +163,16 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(ping.New())
 	w.add(version.New(buildVersion(), com))
 	w.add(entitytime.New())
-	w.add(register.New(register.Config{
+	reg := register.New(register.Config{
 		Open:      c.Registration == "open",
 		PerHour:   int(c.Limits.RegistrationsPerHour),
 		Plaintext: c.AllowPlaintext,
-	}))
+	})
+	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, nil)
+	if w.addOn(invitations, reg.Name()) {
+		reg.Invite(invitations)
+	}
+	w.add(reg)
 
 	// commands of the server and of accounts, when all above have added theirs
 	w.addOn(sessions.New(com), com.Name())
