@@ -47,13 +47,14 @@ var spoken = map[string]string{
 	"0432": "things and clients speak it, past the server",
 	"0323": "things and who reads them speak it, past the server",
 	"0325": "things and who controls them speak it, past the server",
-	"0324": "things and clients speak it, past the server",
+	"0324": "in the answers of the service of things",
 	"0326": "things and clients speak it, past the server",
 	"0347": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",
 	"0356": "in what a component is told and asks",
 	"0421": "in the answers of rooms and of their service",
 	"0440": "a stream feature",
+	"0445": "a stream feature",
 }
 
 // ParseDoap reads doap.xml (XEP-0453).

@@ -11,6 +11,9 @@
 //	DELETE /accounts/JID
 //	POST   /accounts/import[?dry=1]        a line of JSON (Entry) for each account to be made; the
 //	                                       answer has one (Outcome) for each as soon as it is kept
+//	GET    /tokens?after=ID                a page of tokens by which things register
+//	POST   /tokens {"uses":…,…}            makes one (Token), and tells it this once
+//	DELETE /tokens/ID                      revokes it
 //	GET    /domains                        those that the server serves, the default one first
 //	GET    /trace?jid=JID&passed=1         what happens to the stanzas of an account, a line of
 //	                                       JSON each (TraceLine), until the caller hangs up
@@ -19,7 +22,7 @@
 // is too long for one) it is a port of 127.0.0.1, which the file admin.json in the data folder
 // names, together with the token that each request has to bear.
 //
-// How to read this package: admin.go is what is answered, import.go many accounts in one request,
+// How to read this package: admin.go is what is answered, tokens.go tokens, import.go many accounts in one request,
 // trace.go what is answered without end, door.go the way in, on both sides.
 package admin
 
@@ -104,6 +107,9 @@ func (a *Service) routes() http.Handler {
 	mux.HandleFunc("PUT /accounts/{jid}", a.password)
 	mux.HandleFunc("DELETE /accounts/{jid}", a.remove)
 	mux.HandleFunc("GET /domains", a.domains)
+	mux.HandleFunc("GET /tokens", a.listTokens)
+	mux.HandleFunc("POST /tokens", a.addToken)
+	mux.HandleFunc("DELETE /tokens/{id}", a.revokeToken)
 	mux.HandleFunc("GET /trace", a.trace)
 	all := http.NewServeMux()
 	all.HandleFunc("POST /accounts/import", a.bring)
