@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,31 +15,86 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
-// CreateAccount makes an account. It takes some milliseconds of computing, and waits for the
-// commit. The error is or wraps store.ErrExists, or a *stanza.Error for a password that cannot be.
+// NewAccount is an account to be made.
+type NewAccount struct {
+	JID      jid.JID
+	Password string // "": none, it logs in by a certificate alone
+	Random   bool   // the password was made at random, of 128 bits or more: its keys are made more quickly
+	// Commit commits the operation that makes the account, with what belongs to that. It may wait. nil: the
+	// operation alone.
+	Commit func(ctx context.Context, create store.Op) (*store.Pending, error)
+}
+
+// CreateAccount is Create with a password that somebody has chosen.
 func (s *Server) CreateAccount(ctx context.Context, account jid.JID, password string) error {
-	keys, err := sasl.DeriveKeys(password, sasl.DefaultIterations, rand.Reader)
-	if err != nil {
-		return fmt.Errorf("server: password of %s: %w", account, err)
+	if password == "" {
+		return fmt.Errorf("%w: of %s: it is empty", ErrPassword, account)
 	}
-	return s.changeAccount(ctx, account, store.CreateAccount{Account: store.Account{
-		JID: account, Keys: keys, Created: time.Now(),
-	}}, nil)
+	return s.Create(ctx, NewAccount{JID: account, Password: password})
+}
+
+// Create makes an account. It takes some milliseconds of computing, and waits for the commit. The
+// error is or wraps store.ErrExists, ErrPassword for a password that cannot be, or what Commit has
+// failed with.
+func (s *Server) Create(ctx context.Context, n NewAccount) error {
+	a := store.Account{JID: n.JID, Created: time.Now()}
+	if n.Password != "" {
+		iterations := sasl.DefaultIterations
+		if n.Random {
+			iterations = sasl.MinIterations
+		}
+		var err error
+		if a.Keys, err = s.derive(n.JID, n.Password, iterations); err != nil {
+			return err
+		}
+	}
+	commit := n.Commit
+	if commit == nil {
+		commit = s.alone
+	}
+	return s.changeAccount(ctx, n.JID, accountChange{op: store.CreateAccount{Account: a}, commit: commit})
+}
+
+// alone commits an operation by itself.
+func (s *Server) alone(_ context.Context, op store.Op) (*store.Pending, error) {
+	return s.store.Commit(op), nil
+}
+
+// accountChange is something that is done to an account.
+type accountChange struct {
+	op     store.Op
+	commit func(context.Context, store.Op) (*store.Pending, error)
+	then   func(*User) // when it is committed; may be nil
+}
+
+// ErrPassword is that a password is empty, or has something in it that RFC 8265 does not allow.
+var ErrPassword = errors.New("server: the password cannot be one")
+
+// derive makes the keys of a password when a processor is free for it: thousands at a time must not
+// be begun together.
+func (s *Server) derive(account jid.JID, password string, iterations int) ([]sasl.Key, error) {
+	s.deriving <- struct{}{}
+	defer func() { <-s.deriving }()
+	keys, err := sasl.DeriveKeys(password, iterations, rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("%w: of %s: %w", ErrPassword, account, err)
+	}
+	return keys, nil
 }
 
 // SetPassword changes it. Sessions go on.
 func (s *Server) SetPassword(ctx context.Context, account jid.JID, password string) error {
-	keys, err := sasl.DeriveKeys(password, sasl.DefaultIterations, rand.Reader)
+	keys, err := s.derive(account, password, sasl.DefaultIterations)
 	if err != nil {
-		return fmt.Errorf("server: password of %s: %w", account, err)
+		return err
 	}
-	return s.changeAccount(ctx, account, store.SetKeys{User: account, Keys: keys}, nil)
+	return s.changeAccount(ctx, account, accountChange{op: store.SetKeys{User: account, Keys: keys}, commit: s.alone})
 }
 
 // DeleteAccount removes the account and all that belongs to it, ends its sessions, and tells the
 // modules. first, unless nil, runs when it is removed and its sessions still live.
 func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(*Turn)) error {
-	return s.changeAccount(ctx, account, store.DeleteAccount{User: account}, func(u *User) {
+	return s.changeAccount(ctx, account, accountChange{store.DeleteAccount{User: account}, s.alone, func(u *User) {
 		u.deleted.Store(true)
 		t := s.NewTurn()
 		defer t.End()
@@ -52,30 +108,34 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 			f(t, u)
 		}
 		s.users.drop(u)
-	})
+	}})
 }
 
-// changeAccount commits op, runs then, and forgets what was known of the account.
-func (s *Server) changeAccount(ctx context.Context, account jid.JID, op store.Op, then func(*User)) error {
+// changeAccount changes an account, and forgets what was known of it.
+func (s *Server) changeAccount(ctx context.Context, account jid.JID, c accountChange) error {
 	u := s.users.acquire(account)
 	defer s.users.release(u)
 	if u.Guest() {
 		why := store.ErrNotFound
-		if _, creates := op.(store.CreateAccount); creates {
+		if _, creates := c.op.(store.CreateAccount); creates {
 			why = store.ErrExists // or two would share one name
 		}
 		return fmt.Errorf("server: account %s: %w", account, why)
 	}
-	if then != nil {
+	if c.then != nil {
 		if err := u.load(ctx); err != nil { // read before it is gone: modules still need it
 			return err
 		}
 	}
-	if err := s.store.Commit(op).Wait(ctx); err != nil {
+	p, err := c.commit(ctx, c.op)
+	if err == nil {
+		err = p.Wait(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("server: account %s: %w", account, err)
 	}
-	if then != nil {
-		then(u)
+	if c.then != nil {
+		c.then(u)
 	}
 	u.ready.Lock()
 	u.known = false

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/seldom"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -73,6 +74,7 @@ type Server struct {
 	fanout    workers // slices of outboxes
 	questions questions
 	aftermath aftermath
+	deriving  chan struct{} // holds one for each password whose keys are being made
 
 	// Written by New alone.
 	table                   table
@@ -84,7 +86,7 @@ type Server struct {
 	userSlots, sessionSlots int
 	turnSlots               int
 
-	complaints complaints
+	complaints seldom.Log
 	running    sync.WaitGroup
 	stop       context.CancelFunc
 }
@@ -102,6 +104,7 @@ func New(c Config, modules []Module) (*Server, error) {
 		modules:  modules,
 		workers:  workers{make(chan struct{}, maxWorkers)},
 		fanout:   workers{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))},
+		deriving: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	s.SetLimits(c.Limits)
 	if len(s.domains) == 0 {
@@ -243,6 +246,12 @@ func (s *Server) Lookup(account jid.JID) (u *User, release func(), ok bool) {
 	return nil, nil, false
 }
 
+// Hold is Lookup for any account, which is put in use; User.Exists need not be known.
+func (s *Server) Hold(account jid.JID) (u *User, release func()) {
+	u = s.users.acquire(account.Bare())
+	return u, func() { s.users.release(u) }
+}
+
 // Bind makes a session on st, which is logged in as account. resource is what the client asked
 // for, "" where the server chooses (RFC 6120 §7). A session of the same resource ends with
 // conflict (§7.7.2.2). It may wait for the store; the stream must be paused. The error is a
@@ -332,31 +341,5 @@ func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, e
 	return more, err
 }
 
-// complaints keeps a failing disk or a hostile peer from filling the log.
-type complaints struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-	held map[string]int
-}
-
-// complain logs msg, at most once a second for each msg, with the number left out since.
-func (s *Server) complain(msg string, args ...any) {
-	c := &s.complaints
-	c.mu.Lock()
-	if c.last == nil {
-		c.last, c.held = make(map[string]time.Time), make(map[string]int)
-	}
-	now := time.Now()
-	if now.Sub(c.last[msg]) < time.Second {
-		c.held[msg]++
-		c.mu.Unlock()
-		return
-	}
-	n := c.held[msg]
-	c.last[msg], c.held[msg] = now, 0
-	c.mu.Unlock()
-	if n > 0 {
-		args = append(args, "more", n)
-	}
-	s.log.Error(msg, args...)
-}
+// complain logs msg, at most once a second for each msg.
+func (s *Server) complain(msg string, args ...any) { s.complaints.Error(s.log, msg, args...) }

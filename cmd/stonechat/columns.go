@@ -50,9 +50,9 @@ func list[T any](l *listing, columns []column[T], after func(x T) string, page f
 			return json.NewEncoder(os.Stdout).Encode(x)
 		}
 	} else {
-		begin = func() { row(table, shown, func(c column[T]) string { return strings.ToUpper(c.name) }) }
+		begin = func() { cells(table, shown, func(c column[T]) string { return strings.ToUpper(c.name) }) }
 		write = func(x T) error {
-			row(table, shown, func(c column[T]) string { return c.text(x) })
+			cells(table, shown, func(c column[T]) string { return c.text(x) })
 			return nil
 		}
 	}
@@ -80,13 +80,13 @@ func list[T any](l *listing, columns []column[T], after func(x T) string, page f
 	}
 }
 
-// row writes a line of cells.
-func row[T any](w io.Writer, columns []column[T], cell func(c column[T]) string) {
-	cells := make([]string, len(columns))
+// cells writes a line.
+func cells[T any](w io.Writer, columns []column[T], cell func(c column[T]) string) {
+	texts := make([]string, len(columns))
 	for i, c := range columns {
-		cells[i] = printable(cell(c))
+		texts[i] = printable(cell(c))
 	}
-	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // Flush tells
+	_, _ = fmt.Fprintln(w, strings.Join(texts, "\t")) // Flush tells
 }
 
 // printable is text on one line of a terminal: people name rooms as they like.

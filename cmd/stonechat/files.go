@@ -93,13 +93,26 @@ func newProgress(what string) *progress {
 	return &progress{what: what, begun: time.Now(), quiet: !term.IsTerminal(int(os.Stderr.Fd()))}
 }
 
+// tell tells of bytes, count of other things.
 func (p *progress) tell(done, all int64) {
+	if all > 0 && p.due() {
+		fmt.Fprintf(os.Stderr, "\r%s: %d %% of %s ", p.what, done*100/all, bytesText(all))
+	}
+}
+
+func (p *progress) count(done, all int) {
+	if p.due() {
+		fmt.Fprintf(os.Stderr, "\r%s: %d of %d ", p.what, done, all)
+	}
+}
+
+func (p *progress) due() bool {
 	now := time.Now()
-	if p.quiet || all == 0 || now.Sub(p.begun) < time.Second || now.Sub(p.told) < time.Second/5 {
-		return
+	if p.quiet || now.Sub(p.begun) < time.Second || now.Sub(p.told) < time.Second/5 {
+		return false
 	}
 	p.told, p.shown = now, true
-	fmt.Fprintf(os.Stderr, "\r%s: %d %% of %s ", p.what, done*100/all, bytesText(all))
+	return true
 }
 
 func (p *progress) end() {

@@ -27,7 +27,7 @@ type commands struct {
 	Restore Restore `cmd:"" help:"Put a backup back."`
 	Send    Send    `cmd:"" help:"Send messages."`
 	Listen  Listen  `cmd:"" help:"Print what arrives."`
-	Thing   Thing   `cmd:"" help:"Be a device, from the command line."`
+	Thing   Thing   `cmd:"" help:"Administer the things of a running server, or be one, from the command line."`
 	Bench   Bench   `cmd:"" help:"Load any XMPP or MQTT server, and print what that cost it."`
 
 	Completion Completion `cmd:"" help:"Print what makes a shell complete these commands."`

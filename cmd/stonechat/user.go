@@ -27,6 +27,7 @@ import (
 type User struct {
 	Add    UserAdd    `cmd:"" help:"Make an account."`
 	Del    UserDel    `cmd:"" help:"Delete an account and all that belongs to it."`
+	Import UserImport `cmd:"" help:"Make the accounts of a CSV file."`
 	List   UserList   `cmd:"" help:"List the accounts."`
 	Passwd UserPasswd `cmd:"" help:"Change the password of an account."`
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/stonechat-im/stonechat/config"
@@ -11,6 +12,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/carbons"
 	leading "github.com/stonechat-im/stonechat/module/commands"
+	"github.com/stonechat-im/stonechat/module/consent"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/delegation"
 	"github.com/stonechat-im/stonechat/module/disco"
@@ -27,9 +29,11 @@ import (
 	"github.com/stonechat-im/stonechat/module/privilege"
 	"github.com/stonechat-im/stonechat/module/pubsub"
 	"github.com/stonechat-im/stonechat/module/register"
+	"github.com/stonechat-im/stonechat/module/registry"
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sessions"
 	"github.com/stonechat-im/stonechat/module/sm"
+	"github.com/stonechat-im/stonechat/module/tokens"
 	"github.com/stonechat-im/stonechat/module/version"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
@@ -68,6 +72,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 	if w.on(privileged) {
 		ros.Manage(privileged)
 	}
+
+	// whose things are, and who may do what with them: before all that they are to be kept from
+	owned := registry.New(settings[registry.Config](&w, "registry"), friends{ros}, leader)
+	agreed := consent.New(settings[consent.Config](&w, "consent"), owned, owned, ros, pre)
+	w.addOn(agreed, "registry", "roster", "presence")
 	w.add(ros, pre)
 
 	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
@@ -109,6 +118,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
+	agreed.Learning(can)
 
 	if w.on(com) {
 		dis.Commands(com)
@@ -127,6 +137,10 @@ func modules(c *config.Config) ([]server.Module, error) {
 	personal.Over(nodes)
 	if w.addOn(personal, "pubsub") {
 		nodes.Hear(personal)
+		if w.on(agreed) && w.on(owned) {
+			nodes.Let(agreed)
+			agreed.Publishing(nodes)
+		}
 	}
 
 	// what accounts keep here for their devices
@@ -140,15 +154,25 @@ func modules(c *config.Config) ([]server.Module, error) {
 		nodes.OnRemove(books.Removed)
 	}
 
+	// things: which there are, and whose
+	if w.addOn(owned, "roster", "presence") {
+		pre.Trust(owned.Speaks)
+	}
+
 	// small things
 	w.add(ping.New())
 	w.add(version.New(buildVersion(), com))
 	w.add(entitytime.New())
-	w.add(register.New(register.Config{
+	reg := register.New(register.Config{
 		Open:      c.Registration == "open",
 		PerHour:   int(c.Limits.RegistrationsPerHour),
 		Plaintext: c.AllowPlaintext,
-	}))
+	})
+	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, nil)
+	if w.addOn(invitations, reg.Name()) {
+		reg.Invite(invitations)
+	}
+	w.add(reg)
 
 	// commands of the server and of accounts, when all above have added theirs
 	w.addOn(sessions.New(com), com.Name())
@@ -212,6 +236,18 @@ type ownNodes struct{ *pubsub.Module }
 // Publish publishes an item of the owner's; the node is made as configure says where it is missing.
 func (n ownNodes) Publish(t *server.Turn, owner jid.JID, node string, item store.Item, configure func(*vocabulary.Config)) *store.Pending {
 	return n.Module.Publish(t, owner, node, item, pubsub.Options{Configure: configure})
+}
+
+// friends are rosters for modules that make friends of others.
+type friends struct{ *roster.Module }
+
+// Relate makes things friends of their owners, or ends that.
+func (f friends) Relate(ctx context.Context, relations []registry.Relation, ops ...store.Op) (*store.Pending, error) {
+	all := make([]roster.Relation, len(relations))
+	for i, r := range relations {
+		all[i] = roster.Relation{A: r.Thing, B: r.Other, Friends: r.Friends, Name: r.Name}
+	}
+	return f.Module.Relate(ctx, all, ops...)
 }
 
 // settings are a module's own keys.

@@ -115,6 +115,7 @@ type Module struct {
 	config    atomic.Pointer[Config]
 	audience  Audience      // nil: accounts have no nodes
 	archive   Archive       // nil: none
+	others    Readers       // nil: access models alone decide
 	leader    *adhoc.Leader // nil: there are no commands
 	commands  []adhoc.Command
 	server    *server.Server
@@ -148,6 +149,9 @@ func (m *Module) Hear(a Audience) { m.audience = a }
 
 // Keep sets where archives are, before Init.
 func (m *Module) Keep(a Archive) { m.archive = a }
+
+// Let sets who decides about nodes of some accounts, before Init.
+func (m *Module) Let(r Readers) { m.others = r }
 
 // OnPublish has f called, before Init, for each item that was published, on goroutines that must not wait.
 func (m *Module) OnPublish(f func(t *server.Turn, owner jid.JID, node string, item store.Item)) {

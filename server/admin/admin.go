@@ -9,6 +9,12 @@
 //	POST   /accounts {"jid":…,"password":…}
 //	PUT    /accounts/JID {"password":…}
 //	DELETE /accounts/JID
+//	POST   /accounts/import[?dry=1]        a line of JSON (Entry) for each account to be made; the
+//	                                       answer has one (Outcome) for each as soon as it is kept
+//	GET    /tokens?after=ID                a page of tokens by which things register
+//	POST   /tokens {"uses":…,…}            makes one (Token), and tells it this once
+//	DELETE /tokens/ID                      revokes it
+//	GET    /domains                        those that the server serves, the default one first
 //	GET    /rooms?service=S&after=NAME&find=TEXT&ownerless=1   a page of rooms
 //	GET    /rooms/JID                      all of one
 //	DELETE /rooms/JID?reason=TEXT&alternate=JID
@@ -28,16 +34,19 @@
 // is too long for one) it is a port of 127.0.0.1, which the file admin.json in the data folder
 // names, together with the token that each request has to bear.
 //
-// How to read this package: admin.go is what is answered, rooms.go and nodes.go for the modules that have such, trace.go what is
-// answered without end, door.go the way in, on both sides.
+// How to read this package: admin.go is what is answered, tokens.go tokens, rooms.go and nodes.go for the modules that have such,
+// import.go many accounts in one request, trace.go what is answered without end, door.go the way in, on both sides.
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -60,7 +69,7 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// maxBody is more than any request is long, in bytes.
+// maxBody is more than any request is long, in bytes, but for an import, whose lines are bounded.
 const maxBody = 64 << 10
 
 // Service answers the operator.
@@ -70,6 +79,8 @@ type Service struct {
 	http   http.Server
 	door   *door
 	ended  chan struct{}
+
+	checking chan struct{} // holds one for each password that is being compared
 
 	closing chan struct{} // closed when answers without end must end
 	hangUp  func()        // closes it
@@ -82,7 +93,8 @@ func Listen(s *server.Server, st store.Store, data string, modules ...server.Mod
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	a := &Service{server: s, store: st, door: d, ended: make(chan struct{}), closing: make(chan struct{})}
+	a := &Service{server: s, store: st, door: d, ended: make(chan struct{}), closing: make(chan struct{}),
+		checking: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	a.hangUp = sync.OnceFunc(func() { close(a.closing) })
 	a.http.Handler = d.guard(a.routes(modules))
 	a.http.ReadTimeout = 10 * time.Second
@@ -107,6 +119,10 @@ func (a *Service) routes(modules []server.Module) http.Handler {
 	mux.HandleFunc("POST /accounts", a.add)
 	mux.HandleFunc("PUT /accounts/{jid}", a.password)
 	mux.HandleFunc("DELETE /accounts/{jid}", a.remove)
+	mux.HandleFunc("GET /domains", a.domains)
+	mux.HandleFunc("GET /tokens", a.listTokens)
+	mux.HandleFunc("POST /tokens", a.addToken)
+	mux.HandleFunc("DELETE /tokens/{id}", a.revokeToken)
 	mux.HandleFunc("GET /trace", a.trace)
 	for _, m := range modules {
 		if rooms, ok := m.(Rooms); ok {
@@ -116,7 +132,14 @@ func (a *Service) routes(modules []server.Module) http.Handler {
 			a.nodeRoutes(mux, nodes)
 		}
 	}
-	return http.MaxBytesHandler(mux, maxBody)
+	all := http.NewServeMux()
+	all.HandleFunc("POST /accounts/import", a.bring)
+	all.Handle("/", http.MaxBytesHandler(mux, maxBody))
+	return all
+}
+
+func (a *Service) domains(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, a.server.Domains())
 }
 
 func (a *Service) list(w http.ResponseWriter, r *http.Request) {
@@ -193,10 +216,19 @@ func (a *Service) account(s string) (jid.JID, error) {
 	return j, nil
 }
 
-func read(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(r.Body)
+// strict reads JSON that has no keys which into has not.
+func strict(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	return d.Decode(into)
+}
+
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	b, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = strict(b, into)
+	}
+	if err != nil {
 		answer(w, http.StatusBadRequest, Failure{"the request is not the JSON it should be: " + err.Error()})
 		return false
 	}
@@ -213,7 +245,7 @@ func fail(w http.ResponseWriter, account jid.JID, err error) {
 		code, text = http.StatusNotFound, "there is no account "+account.String()
 	case errors.Is(err, server.ErrTracers):
 		code = http.StatusServiceUnavailable
-	case errors.Is(err, errAccount):
+	case errors.Is(err, errAccount), errors.Is(err, server.ErrPassword):
 		code = http.StatusBadRequest
 	}
 	answer(w, code, Failure{text})

@@ -12,6 +12,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read this file: how a row becomes a thing, what finds one, lists by a filter, and the search, whose terms are all
+// of one form.
+
 const thingColumns = `SELECT t.id, a.local, a.domain, t.node, t.source, t.cache, ifnull(o.jid, ''), t.registered, t.claimed,
 	t.public, t.removed, t.label, t.key, t.offer, ifnull(f.jid, ''), t.offer_until, t.notice
 	FROM thing t JOIN account a ON a.id = t.account LEFT JOIN address o ON o.id = t.owner LEFT JOIN address f ON f.id = t.offer_to `

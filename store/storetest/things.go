@@ -16,6 +16,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
+// How to read this file: the topic, a thing to try with, then a test for each part of a thing's life, for lists, for the
+// search and for what is refused.
+
 var things = topic{
 	name: "things",
 	test: testThings,

@@ -9,8 +9,9 @@
 // XEP-0325 (partial, 0.5.1): the vocabulary, for things and who controls them
 package control
 
-// How to read this package: this file has the elements; parameter.go what a parameter is; error.go how a thing refuses; xml.go the
-// grammar, and its words.
+// How to read this package: this file has the elements; parameter.go what a parameter is; describe.go what can be set, as a form
+// and by what a command says; convert.go what fields of sensor data and values of SenML are as parameters; error.go how a thing
+// refuses; xml.go the grammar, and its words.
 
 import (
 	"slices"

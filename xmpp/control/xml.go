@@ -17,8 +17,8 @@ import (
 type dialect struct {
 	space                                 string
 	set, setResponse, getForm, paramError string
-	node, parameter                       string // elements within
-	name, value, variable                 string
+	node, parameter, err                  string // elements within
+	name, value, variable, responseCode   string
 	serviceToken, deviceToken, userToken  string
 	nodeID, sourceID, cacheType           string
 	types                                 [typesEnd]string
@@ -28,8 +28,8 @@ type dialect struct {
 var xep = dialect{
 	space: NS,
 	set:   "set", setResponse: "setResponse", getForm: "getForm", paramError: "paramError",
-	node: "node", parameter: "parameter",
-	name: "name", value: "value", variable: "var",
+	node: "node", parameter: "parameter", err: "error",
+	name: "name", value: "value", variable: "var", responseCode: "responseCode",
 	serviceToken: "serviceToken", deviceToken: "deviceToken", userToken: "userToken",
 	nodeID: "nodeId", sourceID: "sourceId", cacheType: "cacheType",
 	types: [typesEnd]string{
@@ -144,11 +144,7 @@ func (d *dialect) appendSetResponse(dst []byte, s *SetResponse) []byte {
 	if len(s.Nodes) == 0 && len(s.Names) == 0 {
 		return append(dst, "/>"...)
 	}
-	dst = d.appendNodes(append(dst, '>'), s.Nodes)
-	for _, name := range s.Names {
-		dst = append(append(dst, '<'), d.parameter...)
-		dst = append(appendRequired(dst, d.name, name), "/>"...)
-	}
+	dst = d.appendNames(d.appendNodes(append(dst, '>'), s.Nodes), s.Names)
 	return d.shut(dst, d.setResponse)
 }
 
@@ -159,8 +155,7 @@ func (d *dialect) readSetResponse(r *xmlstream.Reader, s *SetResponse) error {
 		case d.element(d.node):
 			s.Nodes = d.readNode(r, s.Nodes)
 		case d.element(d.parameter):
-			s.Names = append(s.Names, named(r, d.name))
-			bounded(r, len(s.Names), MaxParameters, "parameters")
+			s.Names = d.readName(r, s.Names)
 		}
 	}
 	return r.Err()
@@ -222,6 +217,19 @@ func (d *dialect) appendNodes(dst []byte, nodes []Node) []byte {
 		dst = append(xmlstream.AppendAttr(dst, d.cacheType, n.Cache), "/>"...)
 	}
 	return dst
+}
+
+func (d *dialect) appendNames(dst []byte, names []string) []byte {
+	for _, name := range names {
+		dst = append(append(dst, '<'), d.parameter...)
+		dst = append(appendRequired(dst, d.name, name), "/>"...)
+	}
+	return dst
+}
+
+func (d *dialect) readName(r *xmlstream.Reader, names []string) []string {
+	bounded(r, len(names)+1, MaxParameters, "parameters")
+	return append(names, named(r, d.name))
 }
 
 func (d *dialect) readNode(r *xmlstream.Reader, nodes []Node) []Node {

@@ -55,8 +55,10 @@ type Tag struct {
 	Number  float64 // if it is Numeric; finite
 }
 
-// Str makes a tag that is text.
-func Str(name, value string) Tag { return Tag{Name: FoldName(name), Text: value} }
+// Str makes a tag that is text. White space around it is left out: who types a code does not see it.
+func Str(name, value string) Tag {
+	return Tag{Name: FoldName(name), Text: strings.TrimSpace(value)}
+}
 
 // Num makes a tag that is a number.
 func Num(name string, value float64) Tag {
@@ -73,7 +75,14 @@ func (t Tag) Value() string {
 
 // FoldName gives a tag's name the form in which names are compared: they mean the same in upper and lower
 // case. XEP-0347 §5.2
-func FoldName(name string) string { return strings.ToUpper(strings.ToLower(name)) }
+func FoldName(name string) string {
+	for i := range len(name) {
+		if c := name[i]; c >= utf8.RuneSelf || c >= 'a' && c <= 'z' {
+			return strings.ToUpper(strings.ToLower(name)) // some letters have two small forms, some two capitals
+		}
+	}
+	return name
+}
 
 // checkName tells what is wrong with a tag's name.
 //
@@ -107,6 +116,8 @@ func (t Tag) Check() error {
 		return stanza.PolicyViolation.Err(fmt.Sprintf("a tag's value has more than %d characters", MaxTagValue))
 	case !validText(t.Text):
 		return stanza.BadRequest.Err("a tag's value has characters that cannot be said")
+	case t.Text != strings.TrimSpace(t.Text):
+		return stanza.BadRequest.Err("a tag's value has white space around it")
 	}
 	return nil
 }
@@ -146,9 +157,14 @@ func errTags() error {
 
 // Get returns the tag of a name, in any case of letters.
 func (t Tags) Get(name string) (Tag, bool) {
-	name = FoldName(name)
-	if i := slices.IndexFunc(t, func(tag Tag) bool { return tag.Name == name }); i >= 0 {
-		return t[i], true
+	return t.find(FoldName(name))
+}
+
+func (t Tags) find(name string) (Tag, bool) {
+	for i := range t {
+		if t[i].Name == name {
+			return t[i], true
+		}
 	}
 	return Tag{}, false
 }

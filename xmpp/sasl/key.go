@@ -36,7 +36,8 @@ const (
 	DefaultIterations = 10_000
 
 	// MinIterations is the least that is accepted, as a client and for new
-	// keys. RFC 5802 §5.1, RFC 7677 §4.
+	// keys. RFC 5802 §5.1, RFC 7677 §4. It does for a password that was made
+	// at random of 128 bits or more, which nobody can guess at any speed.
 	MinIterations = 4096
 
 	// MaxIterations is the most, so that a server can't keep a client busy.
@@ -144,6 +145,33 @@ func DeriveKeys(password string, iterations int, random io.Reader) ([]Key, error
 	return keys, nil
 }
 
+// CheckPassword says what is wrong with a password, whoever it is for: nil where DeriveKeys makes
+// keys of it.
+func CheckPassword(password string) error {
+	_, err := preparePassword(password)
+	return err
+}
+
+// Matches reports whether keys, of one account, are those of password. It takes about a millisecond
+// of computing. Without keys nothing matches; a damaged key is an error.
+func Matches(keys []Key, password string) (bool, error) {
+	prepared, err := preparePassword(password)
+	if err != nil || len(keys) == 0 {
+		return false, err
+	}
+	k := &keys[0]
+	for i := range keys {
+		if keys[i].Hash == SHA1 { // the quickest; all are of one password
+			k = &keys[i]
+		}
+	}
+	f, ok := familyOf(k.Hash)
+	if !ok || !k.wellFormed() {
+		return false, fmt.Errorf("sasl: the key for %q is damaged", k.Hash)
+	}
+	return f.check(k, prepared)
+}
+
 // preparePassword applies the OpaqueString profile, which RFC 8265 puts in
 // the place of SASLprep. The error does not repeat the password.
 func preparePassword(password string) (string, error) {
@@ -188,6 +216,18 @@ func strongest(keys []Key) *Key {
 		}
 	}
 	return nil
+}
+
+// falseIterations is the count of an unknown account, the same for every hash:
+// steady, and one of those that accounts have, so that it tells of nobody
+// whether he is one.
+func falseIterations(secret []byte, address string) int {
+	mac := hmac.New(sha512.New, secret)
+	io.WriteString(mac, "iterations\x00"+address)
+	if mac.Sum(make([]byte, 0, sha512.Size))[0]&1 == 0 {
+		return MinIterations
+	}
+	return DefaultIterations
 }
 
 // falseKey makes the steady key that stands in for an unknown account. Its

@@ -38,8 +38,9 @@
 // by the same code as against a real key, can't match because nobody knows a
 // preimage of it, and ends in the same not-authorized. What remains visible is
 // not in this package: whether the caller's store takes longer for one of
-// them, and an account whose iteration count or hashes are not those that
-// [DeriveKeys] gives with ServerConfig.Iterations (brought from elsewhere).
+// them, and an account whose hashes are not those of [DeriveKeys], or whose
+// iteration count is neither DefaultIterations nor MinIterations (brought from
+// elsewhere).
 //
 // # How to read it
 //

@@ -33,8 +33,9 @@ type ServerConfig struct {
 	// bytes, the same for the life of the server's data, told to nobody.
 	Secret []byte
 
-	// Iterations is the count that new accounts get and unknown ones pretend
-	// to have. 0 means DefaultIterations.
+	// Iterations is the count that unknown accounts pretend to have. 0 means
+	// DefaultIterations or MinIterations, by their names: those that exist
+	// have either.
 	Iterations int
 
 	// Plain allows PLAIN. Set it only on a connection that is encrypted.
@@ -148,9 +149,6 @@ type Server struct {
 func NewServer(mechanism string, c ServerConfig) (*Server, error) {
 	if len(c.Secret) < minSecret {
 		return nil, fmt.Errorf("sasl: the secret for unknown accounts has %d bytes, needs %d", len(c.Secret), minSecret)
-	}
-	if c.Iterations == 0 {
-		c.Iterations = DefaultIterations
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
@@ -294,7 +292,11 @@ func (s *Server) lookup() Outcome {
 			return s.fail(InvalidAuthzid, "")
 		}
 	}
-	s.standIn = s.family.falseKey(s.c.Secret, address, s.c.Iterations)
+	iterations := s.c.Iterations
+	if iterations == 0 {
+		iterations = falseIterations(s.c.Secret, address)
+	}
+	s.standIn = s.family.falseKey(s.c.Secret, address, iterations)
 	s.state = atKeys
 	return Outcome{Kind: Lookup, Username: s.first.name, Authzid: s.first.authzid}
 }

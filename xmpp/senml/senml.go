@@ -11,7 +11,7 @@
 package senml
 
 // How to read this package: this file has the model and what is checked of it; value.go, number.go,
-// time.go and unit.go its parts; row.go resolves and folds bases; json.go and xml.go are the forms.
+// time.go and unit.go its parts, spelling.go how people write units; row.go resolves and folds bases; json.go and xml.go are the forms.
 
 import (
 	"fmt"

@@ -8,8 +8,8 @@ import "github.com/stonechat-im/stonechat/xmpp/xmlstream"
 type dialect struct {
 	space string
 
-	request, accepted, started, fields, done, failure, cancel, cancelled string
-	node, field, timestamp, err                                          string // elements within
+	request, accepted, started, fields, done, failure, cancel, cancelled, rejected string
+	node, field, timestamp, err                                                    string // elements within
 
 	seq string
 	// seqText says that a sequence number is any text, and no xs:int.
@@ -36,7 +36,7 @@ type dialect struct {
 var xep = dialect{
 	space:   NS,
 	request: "req", accepted: "accepted", started: "started", fields: "fields", done: "done", failure: "failure",
-	cancel: "cancel", cancelled: "cancelled",
+	cancel: "cancel", cancelled: "cancelled", rejected: "rejected",
 	node: "node", field: "field", timestamp: "timestamp", err: "error",
 	seq: "seqnr", queued: "queued", final: "done",
 	all: "all", historical: "historical", from: "from", to: "to", when: "when",

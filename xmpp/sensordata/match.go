@@ -68,15 +68,21 @@ type Limit struct {
 	Categories Category // 0 is all
 }
 
-// Allows reports whether a field of a node is within the limit.
+// Allows reports whether a field of a node is within the limit. All its categories must be: who may read how something is, may not
+// therefore read how it was. Of stored values one of the periods that they are of is enough.
 func (l *Limit) Allows(n Node, f *Field) bool {
-	c := f.Categories & All
+	return (l.Nodes == nil || slices.ContainsFunc(l.Nodes, n.Is)) && (l.Names == nil || slices.Contains(l.Names, f.Name)) &&
+		l.allows(f.Categories&All)
+}
+
+func (l *Limit) allows(c Category) bool {
+	if l.Categories == 0 {
+		return true
+	}
 	if c == 0 {
 		c = Momentary
 	}
-	return (l.Nodes == nil || slices.ContainsFunc(l.Nodes, n.Is)) &&
-		(l.Names == nil || slices.Contains(l.Names, f.Name)) &&
-		(l.Categories == 0 || l.Categories&c == c)
+	return c&^Historical&^l.Categories == 0 && (c&Historical == 0 || periods(c)&l.Categories != 0)
 }
 
 // Reduce makes of the request one that asks for no more than the limit has: what both have, or what the limit has where the

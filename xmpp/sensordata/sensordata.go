@@ -108,12 +108,20 @@ type NodeError struct {
 // Done ends a readout. It implements stanza.Payload.
 type Done struct{ Seq string }
 
-// Cancel ends a readout that has been accepted (IQ of type get; COMPAT(slixmpp, 2013): or set). It implements stanza.Payload.
-// XEP-0323 §3.7
+// Cancel ends a readout that has been accepted. IQ of type get. It implements stanza.Payload. XEP-0323 §3.7
 type Cancel struct{ Seq string }
 
 // Cancelled answers Cancel. It implements stanza.Payload.
 type Cancelled struct{ Seq string }
+
+// Rejection says in an IQ of type error, next to the error, that a request or its cancelling is refused. Version 0.3 of the
+// specification has taken it away. It implements stanza.Payload.
+//
+// COMPAT(slixmpp, 2013): it writes that alone, without an error, and waits for it in vain where there is an error alone.
+type Rejection struct {
+	Seq  string
+	Text string // for people
+}
 
 // Rejected makes the stanza error by which a request is refused: of the conditions that XEP-0323 §3.3 has, with the types that it
 // gives them, so that the type of forbidden is cancel.

@@ -158,6 +158,26 @@ func (c *Cancelled) DecodeXML(r *xmlstream.Reader) error {
 }
 
 // XMLName implements stanza.Payload.
+func (*Rejection) XMLName() xmlstream.Name { return xep.element(xep.rejected) }
+
+// AppendXML implements stanza.Payload.
+func (e *Rejection) AppendXML(dst []byte) []byte {
+	dst = append(xep.open(dst, xep.rejected, e.Seq), '>')
+	return xep.shut(xmlstream.AppendText(dst, xep.err, e.Text), xep.rejected)
+}
+
+// DecodeXML implements stanza.Payload.
+func (e *Rejection) DecodeXML(r *xmlstream.Reader) error {
+	*e = Rejection{Seq: xep.readSeq(r)}
+	for n := range r.Children() {
+		if n == xep.element(xep.err) {
+			e.Text = r.Text()
+		}
+	}
+	return r.Err()
+}
+
+// XMLName implements stanza.Payload.
 func (*Fields) XMLName() xmlstream.Name { return xep.element(xep.fields) }
 
 // AppendXML implements stanza.Payload.

@@ -25,9 +25,9 @@ type moment struct {
 	zoned  bool      // the offset is known
 }
 
-// At is a point in time in UTC, to the nanosecond; none for the zero time and outside of the years 1 to 9999.
+// At is a point in time in UTC, to the nanosecond; none for the zero time and outside of the years 2 to 9999.
 func At(t time.Time) DateTime {
-	if t = t.UTC().Round(0); t.IsZero() || t.Year() < 1 || t.Year() > 9999 {
+	if t = t.UTC().Round(0); t.IsZero() || t.Year() < 2 || t.Year() > 9999 {
 		return DateTime{}
 	}
 	return DateTime{moment{wall: t, zoned: true}}
@@ -35,7 +35,7 @@ func At(t time.Time) DateTime {
 
 // On is the day of a time in that time's zone, without an offset.
 func On(t time.Time) Date {
-	if t.IsZero() || t.Year() < 1 || t.Year() > 9999 {
+	if t.IsZero() || t.Year() < 2 || t.Year() > 9999 {
 		return Date{}
 	}
 	return Date{moment{wall: time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)}}
@@ -221,7 +221,7 @@ func (c *cutter) date() moment {
 		c.wrong = true
 		return moment{}
 	}
-	year := c.number(4, 1, 9999)
+	year := c.number(4, 2, 9999)
 	c.need('-')
 	month := c.number(2, 1, 12)
 	c.need('-')

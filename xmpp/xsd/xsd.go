@@ -4,7 +4,7 @@
 // dates, times of day, and how long something lasts.
 //
 // Texts keep what was written but for white space around it, so that no digit is lost; the types DateTime, Date, Time and
-// Duration have what it means. Two things are bounded: years are 1 to 9999, and durations what a time.Duration holds, beside
+// Duration have what it means. Two things are bounded: years are 2 to 9999, and durations what a time.Duration holds, beside
 // their months.
 //
 // How to read this package: xsd.go has the types and what all share; datetime.go dates and times; duration.go how long.
