@@ -90,7 +90,7 @@ func (v *life) other(e *element) bool {
 
 // keepers is THE list of what TestKillState changes.
 func keepers() []*keeper {
-	return []*keeper{roomKeeper(), roomTalker(), writer(), nodeKeeper(), bookmarker()}
+	return []*keeper{roomKeeper(), roomTalker(), writer(), nodeKeeper(), bookmarker(), guardian()}
 }
 
 func TestKillState(t *testing.T) {
