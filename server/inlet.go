@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/bucket"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 

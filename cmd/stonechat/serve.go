@@ -172,7 +172,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.admin, err = admin.Listen(in.server, in.store, thingsOf(in.modules), c.Data); err != nil {
+	if in.admin, err = admin.Listen(in.server, in.store, c.Data, in.modules...); err != nil {
 		for _, l := range ls {
 			err = errors.Join(err, l.Close())
 		}
@@ -205,16 +205,6 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	in.watch.ready.Store(true)
 	return in, nil
-}
-
-// thingsOf is the module that knows of things, nil for none.
-func thingsOf(mods []server.Module) admin.Things {
-	for _, m := range mods {
-		if x, ok := m.(admin.Things); ok {
-			return x
-		}
-	}
-	return nil
 }
 
 // bind listens at every address of the configuration, or at none.

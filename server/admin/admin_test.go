@@ -37,7 +37,7 @@ func run(t *testing.T, data string) (store.Store, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := admin.Listen(s, st, nil, data)
+	a, err := admin.Listen(s, st, data)
 	if err != nil {
 		t.Fatal(err)
 	}
