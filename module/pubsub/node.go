@@ -184,12 +184,20 @@ func (m *Module) load(ctx context.Context, n *node) error {
 	if loaded {
 		return m.reload(ctx, n)
 	}
-	state, err := m.store.Node(ctx, n.name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+	var state store.NodeState
+	missing := false
+	for again := true; again; {
+		deletions := m.deletions.Load()
+		var err error
+		if state, err = m.store.Node(ctx, n.name); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		missing = err != nil
+		n.mu.Lock()
+		if again = m.deletions.Load() != deletions; again {
+			n.mu.Unlock()
+		}
 	}
-	missing := err != nil
-	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.loaded = true
 	if missing {
