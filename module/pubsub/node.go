@@ -49,6 +49,7 @@ type node struct {
 	special       bool            // some of list have options, by which it depends whether they are told
 	heard         []*subscription // those of list that were told last where that depends; replaced whole
 	items         int             // at least so many are kept, when what is pending is done
+	kept          []string        // their ids, the oldest first; nil: not known
 	last          *store.Item
 	moment        uint64         // of its publication, since the node was loaded
 	stale         bool           // last is to be read again
@@ -242,6 +243,7 @@ func (m *Module) reload(ctx context.Context, n *node) error {
 // take fills the fields. n.mu is held.
 func (n *node) take(state *store.NodeState) error {
 	n.created, n.creator, n.moved, n.items, n.last = state.Created, state.Creator, state.Moved, state.Items, state.Last
+	n.kept = nil
 	if n.moved != "" {
 		return nil
 	}

@@ -178,6 +178,11 @@ func (*Module) Name() string { return "pubsub" }
 func (m *Module) Reload(next server.Module) {
 	m.config.Store(next.(*Module).config.Load())
 	m.nodes.trim()
+	for _, n := range m.nodes.all() { // as many as were kept may not be kept any more
+		n.mu.Lock()
+		n.kept = nil
+		n.mu.Unlock()
+	}
 }
 
 // Init implements server.Module.
