@@ -37,7 +37,7 @@
 // client.go: the client's life. config.go: what a program may choose. The way of a connection:
 // resolve.go, dial.go, race.go, login.go, link.go. outbox.go: what is sent and not acknowledged. inbox.go:
 // what arrived and is not handled. handle.go, iq.go, presence.go, roster.go, carbons.go,
-// sleep.go: what programs use.
+// sleep.go, register.go: what programs use.
 package client
 
 import (
@@ -82,6 +82,8 @@ type Client struct {
 	keys   sasl.KeyCache
 	pinned string // the weakest mechanism of the next login
 	resume resumption
+
+	newcomer *newcomer // it registers, and nothing else; nil for every other
 }
 
 // New makes a client that is not connected yet. It fails if the configuration cannot work.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/internal/locate"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
@@ -84,7 +85,8 @@ func (c *Client) connect(ctx context.Context, t locate.Target, tried []netip.Add
 func knowsUs(err error) bool {
 	var login *stream.SASLError
 	var bind *stream.BindError
-	return errors.As(err, &login) || errors.As(err, &bind) || errors.Is(err, sasl.ErrDowngrade) || isFinal(err)
+	var refused *stanza.Error // of a registration
+	return errors.As(err, &login) || errors.As(err, &bind) || errors.As(err, &refused) || errors.Is(err, ErrNoRegistration) || errors.Is(err, sasl.ErrDowngrade) || isFinal(err)
 }
 
 // isRedirect reports whether the server wants us at another address. RFC 6120 §4.9.3.19

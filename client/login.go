@@ -38,6 +38,7 @@ func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*link, 
 			Pinned: c.pinned, AllowPlain: c.config.AllowPlain, Cache: &c.keys,
 		},
 		WithoutTLS: c.config.WithoutTLS,
+		HoldLogin:  c.newcomer != nil,
 	})
 	if direct {
 		if err := l.secure(ctx, true); err != nil {
@@ -87,6 +88,9 @@ func (l *link) negotiate(ctx context.Context) error {
 			}
 			c.pinned = l.mechanism
 		case stream.Features:
+			if c.newcomer != nil {
+				return l.register(e.Element)
+			}
 			r := xmlstream.NewReader(e.Element.Raw, stream.NS)
 			for n := range r.Children() {
 				l.managed = l.managed || n == (xmlstream.Name{Space: sm.NS, Local: "sm"})
@@ -174,6 +178,7 @@ func (l *link) bound(full jid.JID) error {
 	c.calls.renew(&c.out)
 	c.in.push(arrival{run: c.table.ready})
 	for _, s := range early {
+		c.table.glance(s)
 		c.in.push(arrival{stanza: s})
 	}
 	return nil

@@ -50,7 +50,7 @@ type Config struct {
 	HTTP   HTTP   `yaml:"http"`
 
 	// Who may make an account over XMPP: nobody (closed), who was invited (invite), anyone (open).
-	Registration string `yaml:"registration" default:"closed" oneof:"closed open" later:"invite" live:"yes"`
+	Registration string `yaml:"registration" default:"closed" oneof:"closed invite open" live:"yes"`
 	// Domains, some of `domains`, where clients may log in without an account (SASL ANONYMOUS, XEP-0175). Such a guest has a random name for as long as it is connected, keeps nothing, and talks to nobody at other servers.
 	Anonymous []string `yaml:"anonymous" default:"[]"`
 	// Lets clients log in without TLS. For test beds only.

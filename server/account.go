@@ -18,9 +18,11 @@ import (
 // NewAccount is an account to be made.
 type NewAccount struct {
 	JID      jid.JID
-	Password string     // "": none, it logs in by a certificate alone
-	Random   bool       // the password was made at random, of 128 bits or more: its keys are made more quickly
-	With     []store.Op // what belongs to it: committed with it, or it is not made
+	Password string // "": none, it logs in by a certificate alone
+	Random   bool   // the password was made at random, of 128 bits or more: its keys are made more quickly
+	// Commit commits the operation that makes the account, with what belongs to that. It may wait. nil: the
+	// operation alone.
+	Commit func(ctx context.Context, create store.Op) (*store.Pending, error)
 }
 
 // CreateAccount is Create with a password that somebody has chosen.
@@ -32,8 +34,8 @@ func (s *Server) CreateAccount(ctx context.Context, account jid.JID, password st
 }
 
 // Create makes an account. It takes some milliseconds of computing, and waits for the commit. The
-// error is or wraps store.ErrExists, ErrPassword for a password that cannot be, or what an operation
-// of With has failed with.
+// error is or wraps store.ErrExists, ErrPassword for a password that cannot be, or what Commit has
+// failed with.
 func (s *Server) Create(ctx context.Context, n NewAccount) error {
 	a := store.Account{JID: n.JID, Created: time.Now()}
 	if n.Password != "" {
@@ -46,7 +48,23 @@ func (s *Server) Create(ctx context.Context, n NewAccount) error {
 			return err
 		}
 	}
-	return s.changeAccount(ctx, n.JID, append([]store.Op{store.CreateAccount{Account: a}}, n.With...), nil)
+	commit := n.Commit
+	if commit == nil {
+		commit = s.alone
+	}
+	return s.changeAccount(ctx, n.JID, accountChange{op: store.CreateAccount{Account: a}, commit: commit})
+}
+
+// alone commits an operation by itself.
+func (s *Server) alone(_ context.Context, op store.Op) (*store.Pending, error) {
+	return s.store.Commit(op), nil
+}
+
+// accountChange is something that is done to an account.
+type accountChange struct {
+	op     store.Op
+	commit func(context.Context, store.Op) (*store.Pending, error)
+	then   func(*User) // when it is committed; may be nil
 }
 
 // ErrPassword is that a password is empty, or has something in it that RFC 8265 does not allow.
@@ -70,13 +88,13 @@ func (s *Server) SetPassword(ctx context.Context, account jid.JID, password stri
 	if err != nil {
 		return err
 	}
-	return s.changeAccount(ctx, account, []store.Op{store.SetKeys{User: account, Keys: keys}}, nil)
+	return s.changeAccount(ctx, account, accountChange{op: store.SetKeys{User: account, Keys: keys}, commit: s.alone})
 }
 
 // DeleteAccount removes the account and all that belongs to it, ends its sessions, and tells the
 // modules. first, unless nil, runs when it is removed and its sessions still live.
 func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(*Turn)) error {
-	return s.changeAccount(ctx, account, []store.Op{store.DeleteAccount{User: account}}, func(u *User) {
+	return s.changeAccount(ctx, account, accountChange{store.DeleteAccount{User: account}, s.alone, func(u *User) {
 		u.deleted.Store(true)
 		t := s.NewTurn()
 		defer t.End()
@@ -90,30 +108,34 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 			f(t, u)
 		}
 		s.users.drop(u)
-	})
+	}})
 }
 
-// changeAccount commits ops, runs then, and forgets what was known of the account.
-func (s *Server) changeAccount(ctx context.Context, account jid.JID, ops []store.Op, then func(*User)) error {
+// changeAccount changes an account, and forgets what was known of it.
+func (s *Server) changeAccount(ctx context.Context, account jid.JID, c accountChange) error {
 	u := s.users.acquire(account)
 	defer s.users.release(u)
 	if u.Guest() {
 		why := store.ErrNotFound
-		if _, creates := ops[0].(store.CreateAccount); creates {
+		if _, creates := c.op.(store.CreateAccount); creates {
 			why = store.ErrExists // or two would share one name
 		}
 		return fmt.Errorf("server: account %s: %w", account, why)
 	}
-	if then != nil {
+	if c.then != nil {
 		if err := u.load(ctx); err != nil { // read before it is gone: modules still need it
 			return err
 		}
 	}
-	if err := s.store.Commit(ops...).Wait(ctx); err != nil {
+	p, err := c.commit(ctx, c.op)
+	if err == nil {
+		err = p.Wait(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("server: account %s: %w", account, err)
 	}
-	if then != nil {
-		then(u)
+	if c.then != nil {
+		c.then(u)
 	}
 	u.ready.Lock()
 	u.known = false

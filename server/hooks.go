@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -28,7 +29,8 @@ const (
 func (p Phase) String() string { return [phases]string{"guard", "rewrite", "handle", "observe"}[p] }
 
 // Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
-// further hook of that phase runs; those of Observe do.
+// further hook of that phase runs; those of Observe do. A hook of an earlier phase that returns it has
+// taken the stanza away: no other hook sees it, and who has sent it is told nothing.
 //
 //lint:ignore ST1012 it is a verdict, as io.EOF is
 var Handled = errors.New("server: handled")
@@ -175,7 +177,9 @@ func (t *table) runSent(turn *Turn, s *stanza.Stanza) (handled bool, err error) 
 			}
 			switch {
 			case err == nil:
-			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+			case err == Handled && p < Handle: //nolint:errorlint // a verdict is never wrapped
+				return true, nil
+			case err == Handled && p == Handle: //nolint:errorlint // likewise
 				handled = true
 			case p == Observe:
 				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
@@ -200,7 +204,9 @@ func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool
 			}
 			switch {
 			case err == nil:
-			case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+			case err == Handled && p < Handle: //nolint:errorlint // a verdict is never wrapped
+				return true, nil
+			case err == Handled && p == Handle: //nolint:errorlint // likewise
 				handled = true
 			case p == Observe:
 				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
@@ -248,6 +254,8 @@ type Stream interface {
 	Secure() bool
 	// Address is the peer's, for logs and limits.
 	Address() string
+	// Notes are what modules note of a peer before its login, each under a key of its own; nil after it.
+	Notes() *sync.Map
 	// Adopt makes an authenticated stream without session the connection of se, which is
 	// being resumed (XEP-0198 §5), and reports whether it lives: if not, Session.Lost will not
 	// be called for it.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -49,8 +50,9 @@ type Query struct {
 	// User is the account asked, nil at a host. Its Exists is known.
 	User *User
 
-	// Address is the peer's before login.
+	// Address is the peer's before login, Notes are those of its stream.
 	Address string
+	Notes   *sync.Map
 
 	reply    func(*stanza.Stanza) // before login: to a stream that has no session
 	answered bool
@@ -297,7 +299,7 @@ func (s *Server) BeforeLogin(peer Stream, host jid.JID, e *xmlstream.Element, re
 	s.workers.do(func() {
 		t := s.NewTurn()
 		t.mayWait = true
-		s.answer(t, h, &Query{Stanza: st, Address: peer.Address(), reply: reply})
+		s.answer(t, h, &Query{Stanza: st, Address: peer.Address(), Notes: peer.Notes(), reply: reply})
 		t.End()
 	})
 	return true

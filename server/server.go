@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/seldom"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -85,7 +86,7 @@ type Server struct {
 	userSlots, sessionSlots int
 	turnSlots               int
 
-	complaints complaints
+	complaints seldom.Log
 	running    sync.WaitGroup
 	stop       context.CancelFunc
 }
@@ -340,31 +341,5 @@ func (s *Server) Unbound(t *Turn, st Stream, e *xmlstream.Element) (more bool, e
 	return more, err
 }
 
-// complaints keeps a failing disk or a hostile peer from filling the log.
-type complaints struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-	held map[string]int
-}
-
-// complain logs msg, at most once a second for each msg, with the number left out since.
-func (s *Server) complain(msg string, args ...any) {
-	c := &s.complaints
-	c.mu.Lock()
-	if c.last == nil {
-		c.last, c.held = make(map[string]time.Time), make(map[string]int)
-	}
-	now := time.Now()
-	if now.Sub(c.last[msg]) < time.Second {
-		c.held[msg]++
-		c.mu.Unlock()
-		return
-	}
-	n := c.held[msg]
-	c.last[msg], c.held[msg] = now, 0
-	c.mu.Unlock()
-	if n > 0 {
-		args = append(args, "more", n)
-	}
-	s.log.Error(msg, args...)
-}
+// complain logs msg, at most once a second for each msg.
+func (s *Server) complain(msg string, args ...any) { s.complaints.Error(s.log, msg, args...) }

@@ -11,6 +11,7 @@ import (
 
 // fakeStream is a connection in memory.
 type fakeStream struct {
+	notes   sync.Map
 	mu      sync.Mutex
 	account jid.JID
 	state   stream.State
@@ -144,6 +145,8 @@ func (s *fakeStream) State() stream.State {
 func (s *fakeStream) Account() jid.JID { return s.account }
 func (s *fakeStream) Secure() bool     { return true }
 func (s *fakeStream) Address() string  { return "127.0.0.1:1" }
+
+func (s *fakeStream) Notes() *sync.Map { return &s.notes }
 
 func (s *fakeStream) Adopt(se *Session) bool {
 	s.mu.Lock()

@@ -127,7 +127,7 @@ type DropQuestion struct {
 }
 
 // ForgetConsent removes what an owner has decided and is asked about a thing: without a node, also about those behind it. What the
-// thing remembers becomes stale.
+// thing remembers becomes stale. That there is no such account is no error.
 type ForgetConsent struct {
 	Thing ThingName
 	Owner jid.JID

@@ -65,6 +65,7 @@ type Store interface {
 	Rooms
 	Pubsub
 	Privates
+	Tokens
 	Things
 	Consents
 }

@@ -22,9 +22,10 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
-// Thing is a device from the command line.
+// Thing administers things of a running server, and is one.
 type Thing struct {
-	Run ThingRun `cmd:"" help:"Be a thing: tell readings to an owner, and obey the owner's messages (help, read, set …)."`
+	Token ThingToken `cmd:"" help:"Let things make accounts for themselves: tokens that a factory puts into them."`
+	Run   ThingRun   `cmd:"" help:"Be a thing: tell readings to an owner, and obey the owner's messages (help, read, set …)."`
 }
 
 // ThingRun runs one.

@@ -12,6 +12,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/caps"
 	"github.com/stonechat-im/stonechat/module/carbons"
 	leading "github.com/stonechat-im/stonechat/module/commands"
+	"github.com/stonechat-im/stonechat/module/consent"
 	"github.com/stonechat-im/stonechat/module/contact"
 	"github.com/stonechat-im/stonechat/module/delegation"
 	"github.com/stonechat-im/stonechat/module/disco"
@@ -32,6 +33,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/roster"
 	"github.com/stonechat-im/stonechat/module/sessions"
 	"github.com/stonechat-im/stonechat/module/sm"
+	"github.com/stonechat-im/stonechat/module/tokens"
 	"github.com/stonechat-im/stonechat/module/version"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
@@ -70,6 +72,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 	if w.on(privileged) {
 		ros.Manage(privileged)
 	}
+
+	// whose things are, and who may do what with them: before all that they are to be kept from
+	owned := registry.New(settings[registry.Config](&w, "registry"), friends{ros}, leader)
+	agreed := consent.New(settings[consent.Config](&w, "consent"), owned, owned, ros, pre)
+	w.addOn(agreed, "registry", "roster", "presence")
 	w.add(ros, pre)
 
 	// messages: what is for the sender's devices alone, who takes one, and where it waits if nobody does
@@ -111,6 +118,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
 	w.add(can)
+	agreed.Learning(can)
 
 	if w.on(com) {
 		dis.Commands(com)
@@ -129,6 +137,10 @@ func modules(c *config.Config) ([]server.Module, error) {
 	personal.Over(nodes)
 	if w.addOn(personal, "pubsub") {
 		nodes.Hear(personal)
+		if w.on(agreed) && w.on(owned) {
+			nodes.Let(agreed)
+			agreed.Publishing(nodes)
+		}
 	}
 
 	// what accounts keep here for their devices
@@ -143,7 +155,6 @@ func modules(c *config.Config) ([]server.Module, error) {
 	}
 
 	// things: which there are, and whose
-	owned := registry.New(settings[registry.Config](&w, "registry"), friends{ros}, leader)
 	if w.addOn(owned, "roster", "presence") {
 		pre.Trust(owned.Speaks)
 	}
@@ -152,11 +163,16 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(ping.New())
 	w.add(version.New(buildVersion(), com))
 	w.add(entitytime.New())
-	w.add(register.New(register.Config{
+	reg := register.New(register.Config{
 		Open:      c.Registration == "open",
 		PerHour:   int(c.Limits.RegistrationsPerHour),
 		Plaintext: c.AllowPlaintext,
-	}))
+	})
+	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, nil)
+	if w.addOn(invitations, reg.Name()) {
+		reg.Invite(invitations)
+	}
+	w.add(reg)
 
 	// commands of the server and of accounts, when all above have added theirs
 	w.addOn(sessions.New(com), com.Name())

@@ -32,6 +32,10 @@ var spoken = map[string]string{
 	"0100": "in the answers of gateways",
 	"0114": "a component's stream",
 	"0106": "clients escape; a server advertises it only for gateways",
+	"0122": "in the forms of others",
+	"0141": "in the forms of others",
+	"0331": "in the forms of others",
+	"0336": "in the forms of others",
 	"0157": "a form in the server's answer",
 	"0175": "a SASL mechanism",
 	"0178": "a SASL mechanism",
@@ -44,13 +48,14 @@ var spoken = map[string]string{
 	"0432": "things and clients speak it, past the server",
 	"0323": "things and who reads them speak it, past the server",
 	"0325": "things and who controls them speak it, past the server",
-	"0324": "things and clients speak it, past the server",
+	"0324": "in the answers of the service of things",
 	"0326": "things and clients speak it, past the server",
 	"0347": "things and clients speak it, past the server",
 	"0334": "hints are obeyed, not advertised",
 	"0356": "in what a component is told and asks",
 	"0421": "in the answers of rooms and of their service",
 	"0440": "a stream feature",
+	"0445": "a stream feature",
 }
 
 // ParseDoap reads doap.xml (XEP-0453).

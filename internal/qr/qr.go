@@ -35,6 +35,7 @@ type Code struct {
 }
 
 // Encode makes the smallest code that says a text, with as much correction of errors as that size has room for.
+// A text that is not ASCII is UTF-8, which most scanners see by themselves and some do not: a link says all in ASCII.
 func Encode(text string) (*Code, error) {
 	if text == "" {
 		return nil, errors.New("qr: no text")

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/png"
 	"io"
 	"regexp"
@@ -87,6 +88,9 @@ func TestImage(t *testing.T) {
 func TestLines(t *testing.T) {
 	for look, ink := range map[qr.Look]color.Color{qr.DarkTerminal: color.White, qr.LightTerminal: color.Black, qr.Colours: color.Black} {
 		for name, text := range texts {
+			if name == "utmost" {
+				continue // no terminal is so large
+			}
 			t.Run(strconv.Itoa(int(look))+name, func(t *testing.T) {
 				lines := encode(t, text).Lines(look)
 				if got := scan(t, photograph(t, lines, ink, look == qr.Colours)); got != text {
@@ -97,10 +101,14 @@ func TestLines(t *testing.T) {
 	}
 }
 
+func paint(picture *image.RGBA, where image.Rectangle, shade color.Color) {
+	draw.Draw(picture, where, image.NewUniform(shade), image.Point{}, draw.Src)
+}
+
 // photograph sees lines of a terminal whose ground is the opposite of its ink.
 func photograph(t *testing.T, lines []string, ink color.Color, colours bool) image.Image {
 	t.Helper()
-	const pixels, margin = 4, 8
+	const pixels, margin = 3, 8
 	ground := color.Color(color.White)
 	if ink == color.White {
 		ground = color.Black
@@ -123,11 +131,7 @@ func photograph(t *testing.T, lines []string, ink color.Color, colours bool) ima
 		}
 	}
 	picture := image.NewRGBA(image.Rect(0, 0, width*pixels+2*margin, 2*len(lines)*pixels+2*margin))
-	for y := range picture.Bounds().Dy() {
-		for x := range picture.Bounds().Dx() {
-			picture.Set(x, y, ground)
-		}
-	}
+	paint(picture, picture.Bounds(), ground)
 	for row, line := range lines {
 		for column, letter := range []rune(line) {
 			halves := map[rune][2]bool{' ': {}, '█': {true, true}, '▀': {true, false}, '▄': {false, true}}
@@ -136,10 +140,9 @@ func photograph(t *testing.T, lines []string, ink color.Color, colours bool) ima
 				t.Fatalf("a letter %q", letter)
 			}
 			for part, inked := range set {
-				for i := range pixels * pixels {
-					if inked {
-						picture.Set(margin+column*pixels+i%pixels, margin+(2*row+part)*pixels+i/pixels, ink)
-					}
+				if inked {
+					x, y := margin+column*pixels, margin+(2*row+part)*pixels
+					paint(picture, image.Rect(x, y, x+pixels, y+pixels), ink)
 				}
 			}
 		}
@@ -153,8 +156,8 @@ func TestSVG(t *testing.T) {
 	for name, text := range texts {
 		t.Run(name, func(t *testing.T) {
 			c := encode(t, text)
-			const pixels = 4
-			picture := image.NewGray(image.Rect(0, 0, (c.Size()+8)*pixels, (c.Size()+8)*pixels))
+			const pixels = 3
+			picture := image.NewRGBA(image.Rect(0, 0, (c.Size()+8)*pixels, (c.Size()+8)*pixels))
 			for i, path := range paths(t, c.SVG()) {
 				for path != "" {
 					m := runs.FindStringSubmatch(path)
@@ -166,13 +169,12 @@ func TestSVG(t *testing.T) {
 					for j := range n {
 						n[j], _ = strconv.Atoi(m[j+1])
 					}
-					for k := range n[2] * pixels * n[3] * pixels {
-						shade := color.Gray{Y: 255} // the first path is the ground
-						if i > 0 {
-							shade.Y = 0
-						}
-						picture.SetGray(n[0]*pixels+k%(n[2]*pixels), n[1]*pixels+k/(n[2]*pixels), shade)
+					shade := color.White // the first path is the ground
+					if i > 0 {
+						shade = color.Black
 					}
+					x, y := n[0]*pixels, n[1]*pixels
+					paint(picture, image.Rect(x, y, x+n[2]*pixels, y+n[3]*pixels), shade)
 				}
 			}
 			if got := scan(t, picture); got != text {

@@ -232,5 +232,8 @@ func (*Memory) Secure() bool { return true }
 // Address is none in particular.
 func (*Memory) Address() string { return "127.0.0.1:1" }
 
+// Notes are none: the stream is logged in.
+func (*Memory) Notes() *sync.Map { return nil }
+
 // Adopt takes the session.
 func (*Memory) Adopt(*server.Session) bool { return true }

@@ -65,6 +65,7 @@ type Module struct {
 	server   *server.Server
 	directed server.SessionSlot[directed]
 	trust    func(from jid.JID) bool
+	admits   func(t *server.Turn, u *server.User, s *stanza.Stanza) bool
 	tooBig   metrics.Counter
 }
 
@@ -361,10 +362,21 @@ func (m *Module) Trust(f func(from jid.JID) bool) { m.trust = f }
 
 func (m *Module) trusted(from jid.JID) bool { return m.trust != nil && m.trust(from) }
 
+// Admit sets, before the server starts, who knows better which requests come to an account's sessions from those who do not see its
+// presence. f must not wait.
+func (m *Module) Admit(f func(t *server.Turn, u *server.User, s *stanza.Stanza) bool) { m.admits = f }
+
+func (m *Module) admitted(t *server.Turn, u *server.User, s *stanza.Stanza) bool {
+	return m.admits != nil && m.admits(t, u, s)
+}
+
+// Entered reports whether the session that s is for has sent its presence to s's sender by name: it is in that room.
+func (m *Module) Entered(u *server.User, s *stanza.Stanza) bool { return m.hasDirected(u, s) }
+
 // guard keeps requests from sessions whose presence the sender may not see: an answer, even a
 // refusal by the client, would tell that it is there (RFC 6121 §8.5.3.1).
-func (m *Module) guard(_ *server.Turn, u *server.User, s *stanza.Stanza) error {
-	if s.Kind != stanza.IQ || !s.Type.IsRequest() || m.sees(u, s.From.Bare()) || m.hasDirected(u, s) || m.trusted(s.From) {
+func (m *Module) guard(t *server.Turn, u *server.User, s *stanza.Stanza) error {
+	if s.Kind != stanza.IQ || !s.Type.IsRequest() || m.sees(u, s.From.Bare()) || m.hasDirected(u, s) || m.trusted(s.From) || m.admitted(t, u, s) {
 		return nil
 	}
 	return stanza.ServiceUnavailable.Err("")

@@ -19,6 +19,7 @@ import (
 // standing is what an address is to a node.
 type standing struct {
 	who         jid.JID // bare
+	at          store.NodeName
 	affiliation store.Affiliation
 	subscribed  bool // not pending
 	pending     bool
@@ -28,7 +29,7 @@ type standing struct {
 
 // standing returns that of a bare address. n.mu is held.
 func (n *node) standing(bare jid.JID) standing {
-	s := standing{who: bare, affiliation: n.affiliation(bare), config: n.config}
+	s := standing{who: bare, at: n.name, affiliation: n.affiliation(bare), config: n.config}
 	for _, sub := range n.of(bare) {
 		s.subscribed = s.subscribed || !sub.pending
 		s.pending = s.pending || sub.pending
@@ -77,7 +78,11 @@ func (m *Module) access(ctx context.Context, s *standing) error {
 	switch {
 	case s.affiliation == store.AffiliationOutcast, s.affiliation == store.AffiliationPublishOnly:
 		return stanza.Forbidden.Err("")
-	case s.trusted():
+	}
+	if decided, err := m.readBy(ctx, s); decided {
+		return err
+	}
+	if s.trusted() {
 		return nil
 	}
 	switch s.config.Access {

@@ -59,7 +59,7 @@ func (m *Module) ReadArchive(t *server.Turn, q *server.Query, at jid.JID, name s
 	defer release()
 	s := n.standingOf(r.bare)
 	if err := m.mayRetrieve(r.ctx, &s); err != nil {
-		return nil, err
+		return nil, m.denied(r.ctx, &s, err)
 	}
 	return m.archive.Answer(t, q, store.ArchiveName(n.name), nil)
 }

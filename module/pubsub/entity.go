@@ -35,7 +35,7 @@ func (r *request) items(x *pubsub.Items, page *rsm.Set) (stanza.Payload, error) 
 	defer release()
 	s := n.standingOf(r.bare)
 	if err := r.mayRetrieve(r.ctx, &s); err != nil {
-		return nil, err
+		return nil, r.denied(r.ctx, &s, err)
 	}
 	answer := &pubsub.Request{Items: &pubsub.Items{Node: x.Node}}
 	if !s.config.Persist {

@@ -35,7 +35,7 @@ func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
 		return r
 	}
 	r.subscribed = list // whoever loses the right to hear is removed
-	if special || c.PresenceBased || c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
+	if special || c.PresenceBased || c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster || m.decided(n.name.JID) {
 		r.subscribed = m.hearing(ctx, n, c, list)
 	}
 	if m.audience == nil || n.name.JID.IsDomain() {
@@ -93,7 +93,7 @@ func (m *Module) hears(ctx context.Context, n *node, c *pubsub.Config, s *subscr
 	if (c.PresenceBased || len(o.Show) > 0 || o.Temporary) && !m.available(s.jid, o.Show) {
 		return false
 	}
-	if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster {
+	if c.Access == pubsub.AccessPresence || c.Access == pubsub.AccessRoster || m.decided(n.name.JID) {
 		st := n.standingOf(s.jid.Bare())
 		return m.mayHear(ctx, &st)
 	}

@@ -12,7 +12,7 @@
 // How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
 // (request.go) and is handled in one of: entity.go (what everybody may ask), subscribe.go, publish.go, owner.go, members.go.
 // access.go says who may do what, notify.go who is told. disco.go is service discovery, account.go what other modules
-// of this server use, service.go the address of the service.
+// of this server use, operator.go what the operator does, service.go the address of the service.
 //
 // N1: changes of a node are made one after the other, under node.work, which may be held while the store is read.
 // What was changed is in node.mu's fields at once and in the store by a commit; subscribers are told when that is done,
@@ -115,6 +115,7 @@ type Module struct {
 	config    atomic.Pointer[Config]
 	audience  Audience      // nil: accounts have no nodes
 	archive   Archive       // nil: none
+	others    Readers       // nil: access models alone decide
 	leader    *adhoc.Leader // nil: there are no commands
 	commands  []adhoc.Command
 	server    *server.Server
@@ -148,6 +149,9 @@ func (m *Module) Hear(a Audience) { m.audience = a }
 
 // Keep sets where archives are, before Init.
 func (m *Module) Keep(a Archive) { m.archive = a }
+
+// Let sets who decides about nodes of some accounts, before Init.
+func (m *Module) Let(r Readers) { m.others = r }
 
 // OnPublish has f called, before Init, for each item that was published, on goroutines that must not wait.
 func (m *Module) OnPublish(f func(t *server.Turn, owner jid.JID, node string, item store.Item)) {

@@ -42,7 +42,7 @@ func (m *Module) recheck(ctx context.Context, name store.NodeName, contact jid.J
 		return nil
 	}
 	s := n.standingOf(contact)
-	if s.config.Access != pubsub.AccessPresence && s.config.Access != pubsub.AccessRoster {
+	if s.config.Access != pubsub.AccessPresence && s.config.Access != pubsub.AccessRoster && !m.decided(name.JID) {
 		return nil
 	}
 	err = m.access(ctx, &s)

@@ -167,7 +167,7 @@ func (n *node) standingOf(bare jid.JID) standing {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.exists { // it went while nobody held n.work
-		return standing{who: bare, config: &pubsub.Config{Access: pubsub.AccessWhitelist}}
+		return standing{who: bare, at: n.name, config: &pubsub.Config{Access: pubsub.AccessWhitelist}}
 	}
 	return n.standing(bare)
 }

@@ -43,7 +43,7 @@ func (r *request) subscribe(x *pubsub.Subscription, o *pubsub.Options) (stanza.P
 		return nil, pubsub.Err(stanza.NotAuthorized, pubsub.PendingSubscription, "")
 	}
 	if err := r.access(r.ctx, &s); err != nil {
-		return nil, err
+		return nil, r.denied(r.ctx, &s, err)
 	}
 	sub := &subscription{jid: j, options: pubsub.DefaultOptions(), gone: new(atomic.Bool)}
 	if old != nil {

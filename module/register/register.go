@@ -34,10 +34,20 @@ type Config struct {
 	Plaintext bool
 }
 
+// Invitations let somebody in who may not come otherwise. Module tokens has them.
+type Invitations interface {
+	// Invited reports whether whoever asks has been let in.
+	Invited(q *server.Query) bool
+	// Commit returns what commits the operation that makes such an account. The error of that is or wraps
+	// store.ErrNotFound where the invitation does not do any more.
+	Commit(q *server.Query, account jid.JID) func(context.Context, store.Op) (*store.Pending, error)
+}
+
 // Module is in-band registration.
 type Module struct {
-	config atomic.Pointer[Config]
-	server *server.Server
+	config   atomic.Pointer[Config]
+	server   *server.Server
+	inviting Invitations // nil: nobody is invited
 
 	limited metrics.Counter
 
@@ -55,6 +65,11 @@ func New(c Config) *Module {
 
 // Name implements server.Module.
 func (*Module) Name() string { return "register" }
+
+// Invite lets in who is invited, also where registration is not open. It is called before the server starts.
+func (m *Module) Invite(i Invitations) { m.inviting = i }
+
+func (m *Module) invited(q *server.Query) bool { return m.inviting != nil && m.inviting.Invited(q) }
 
 // Reload implements server.Reloader.
 func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
@@ -91,7 +106,7 @@ func fields() *register.Query {
 // ask answers what is needed to register (XEP-0077 §3.1).
 func (m *Module) ask(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	if !q.LoggedIn() {
-		if !m.config.Load().Open {
+		if !m.config.Load().Open && !m.invited(q) {
 			return nil, closed()
 		}
 		return fields(), nil
@@ -118,8 +133,9 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 	case q.LoggedIn():
 		return m.change(q, &got)
 	}
+	invited := m.invited(q)
 	switch {
-	case !m.config.Load().Open:
+	case !invited && !m.config.Load().Open:
 		return nil, closed()
 	case got.Remove:
 		return nil, stanza.UnexpectedRequest.Err("log in first")
@@ -131,13 +147,20 @@ func (m *Module) submit(_ *server.Turn, q *server.Query) (stanza.Payload, error)
 	if err != nil || account.IsDomain() {
 		return nil, stanza.NotAcceptable.Err("the user name has characters that are not allowed")
 	}
-	if !m.admit(q.Address, time.Now()) {
+	n := server.NewAccount{JID: account, Password: got.Answer("password")}
+	if invited { // a factory makes thousands behind one address: the invitation is what bounds them
+		n.Commit = m.inviting.Commit(q, account)
+	} else if !m.admit(q.Address, time.Now()) {
 		m.limited.Inc()
 		return nil, stanza.ResourceConstraint.Err("too many accounts were made from your address, try again in an hour")
 	}
-	switch err := m.server.CreateAccount(context.Background(), account, got.Answer("password")); {
+	switch err := m.server.Create(context.Background(), n); {
 	case errors.Is(err, store.ErrExists):
 		return nil, stanza.Conflict.Err("the user name is taken")
+	case errors.Is(err, store.ErrNotFound):
+		return nil, stanza.NotAllowed.Err("the token is not valid any more")
+	case errors.Is(err, server.ErrPassword):
+		return nil, stanza.NotAcceptable.Err("the password has something in it that is not allowed")
 	case err != nil:
 		return nil, err
 	}

@@ -6,41 +6,23 @@ package registry
 // it runs on workers, waits for the store, and returns when what it has done is committed.
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/registry"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
-// tagKey is the tag that thing and owner share, and nobody else sees. XEP-0347 §5.8
-const tagKey = "KEY"
-
 // errNotYours is what everybody is told who asks for a thing that is not his, or not there.
 func errNotYours() error { return stanza.ItemNotFound.Err("") }
-
-// digest is what is kept of the tags by which a thing is claimed, KEY among them: it does not tell them.
-func digest(tags []store.ThingTag) []byte {
-	sorted := slices.SortedFunc(slices.Values(tags), func(a, b store.ThingTag) int { return cmp.Compare(a.Name, b.Name) })
-	h := sha256.New()
-	for _, t := range sorted {
-		v := "s" + t.Str
-		if t.Numeric {
-			v = "n" + strconv.FormatFloat(t.Num, 'g', -1, 64)
-		}
-		fmt.Fprintf(h, "%d:%s%d:%s", len(t.Name), t.Name, len(v), v)
-	}
-	return h.Sum(nil)
-}
 
 // called is what people call a thing.
 func called(x *store.Thing) string {
@@ -58,6 +40,60 @@ func called(x *store.Thing) string {
 	return x.JID.Local()
 }
 
+// register is a thing that says what it is. owner is whose it is already, then nothing is changed.
+func (m *Module) register(ctx context.Context, name store.ThingName, ask *registry.Register) (owner jid.JID, private bool, err error) {
+	c := m.config.Load()
+	switch key := ask.Tags.Value(registry.KEY); {
+	case len(ask.Tags) > c.Tags:
+		return owner, false, m.limited("tags", stanza.PolicyViolation.Err("a thing has too many tags"))
+	case !ask.SelfOwned && utf8.RuneCountInString(key) < c.KeyLength:
+		return owner, false, m.limited("key_length", stanza.NotAcceptable.Err(fmt.Sprintf("the KEY must have at least %d characters", c.KeyLength)))
+	}
+	defer m.work(name.JID)()
+	was, err := m.store.Thing(ctx, name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		n, err := m.store.CountThings(ctx, store.ThingFilter{Account: name.JID})
+		if err != nil {
+			return owner, false, err
+		}
+		if n >= c.ThingsPerAccount {
+			return owner, false, m.limited("things_per_account", stanza.ResourceConstraint.Err("the account has registered as many things as it may"))
+		}
+	case err != nil:
+		return owner, false, err
+	case !was.Owner.IsZero():
+		return was.Owner, !was.Public, nil
+	}
+	x := store.Thing{ThingName: name, Registered: time.Now(), Tags: stored(ask.Tags, false), Key: digest(ask.Tags)}
+	if ask.SelfOwned {
+		x.Owner, x.Claimed, x.Public, x.Key = name.JID, x.Registered, true, nil
+	}
+	m.Learn(name.JID)
+	p, err := m.pass(ctx, &x, jid.JID{}, x.Owner, store.RegisterThing{Thing: x})
+	if err != nil {
+		return owner, false, err
+	}
+	return owner, false, p.Wait(ctx)
+}
+
+// unregister is a thing that leaves. Whoever owned it does so no more.
+func (m *Module) unregister(ctx context.Context, name store.ThingName) error {
+	defer m.work(name.JID)()
+	x, err := m.store.Thing(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p, err := m.pass(ctx, &x, x.Owner, jid.JID{}, store.DeleteThing{Name: name})
+	if err != nil {
+		return err
+	}
+	return p.Wait(ctx)
+}
+
 // Adopt registers a thing as it is said to be, whatever it says of itself later, in one commit with ops, which come first and may
 // make its account: with an owner, it is that owner's from the start. It fails with store.ErrExists where somebody owns it. It
 // may wait.
@@ -71,11 +107,20 @@ func (m *Module) Adopt(ctx context.Context, x store.Thing, ops ...store.Op) (*st
 		x.Tags[i].Given = true
 	}
 	ops = append(ops[:len(ops):len(ops)], store.RegisterThing{Thing: x})
-	return m.pass(ctx, &x, jid.JID{}, x.Owner, ops...)
+	p, err := m.pass(ctx, &x, jid.JID{}, x.Owner, ops...)
+	if err == nil && !x.Owner.IsZero() {
+		p.OnDone(func(err error) {
+			if err == nil {
+				m.news.add(x.JID)
+			}
+		})
+	}
+	return p, err
 }
 
 // pass commits ops by which a thing passes from one owner to another, zero for none, with what belongs to that.
 func (m *Module) pass(ctx context.Context, x *store.Thing, old, next jid.JID, ops ...store.Op) (*store.Pending, error) {
+	m.news.passed(x.ThingName)
 	var relations []Relation
 	if !old.IsZero() && old != x.JID {
 		others, err := m.ownsMore(ctx, x, old)
@@ -94,7 +139,8 @@ func (m *Module) pass(ctx context.Context, x *store.Thing, old, next jid.JID, op
 			ops = append(ops, f(x.JID, x.ThingNode, old, next)...)
 		}
 	}
-	return m.contacts.Relate(ctx, relations, ops...)
+	p, err := m.contacts.Relate(ctx, relations, ops...)
+	return m.telling(x.JID, p), err
 }
 
 // ownsMore reports whether somebody owns another thing of x's account, whose friend he stays.
@@ -103,20 +149,26 @@ func (m *Module) ownsMore(ctx context.Context, x *store.Thing, owner jid.JID) (b
 	return n > 1, err
 }
 
+// guest reports whether somebody has no account.
+func (m *Module) guest(who jid.JID) bool {
+	u, release, ok := m.server.Lookup(who)
+	if !ok {
+		return false
+	}
+	defer release()
+	return u.Guest()
+}
+
 // claim makes who the owner of the thing that has exactly these tags. All failures are alike to who asks.
-func (m *Module) claim(ctx context.Context, who jid.JID, domain string, tags []store.ThingTag, public bool) (x store.Thing, err error) {
-	if u, release, ok := m.server.Lookup(who); ok {
-		guest := u.Guest()
-		release()
-		if guest {
-			return x, stanza.Forbidden.Err("a guest owns nothing")
-		}
+func (m *Module) claim(ctx context.Context, who jid.JID, domain string, mine *registry.Mine) (x store.Thing, err error) {
+	if m.guest(who) || who.IsDomain() {
+		return x, stanza.Forbidden.Err("who has no account owns nothing")
 	}
 	most := m.config.Load().ClaimsPerHour
 	if m.failed.count(who, time.Now()) >= most {
 		return x, m.limited("claims_per_hour", stanza.PolicyViolation.Err("too many claims have failed"))
 	}
-	x, err = m.tryClaim(ctx, who, domain, digest(tags), public)
+	x, err = m.tryClaim(ctx, who, domain, mine)
 	switch {
 	case err == nil:
 		m.metrics.claims.WithLabelValues("claimed").Inc()
@@ -127,10 +179,14 @@ func (m *Module) claim(ctx context.Context, who jid.JID, domain string, tags []s
 	default:
 		m.metrics.claims.WithLabelValues("failed").Inc()
 	}
+	if err == nil {
+		m.news.add(x.JID)
+	}
 	return x, err
 }
 
-func (m *Module) tryClaim(ctx context.Context, who jid.JID, domain string, key []byte, public bool) (store.Thing, error) {
+func (m *Module) tryClaim(ctx context.Context, who jid.JID, domain string, mine *registry.Mine) (store.Thing, error) {
+	key := digest(mine.Tags)
 	x, err := m.store.ThingByKey(ctx, key)
 	if err != nil {
 		return x, err
@@ -141,7 +197,7 @@ func (m *Module) tryClaim(ctx context.Context, who jid.JID, domain string, key [
 	}
 	offered := slices.Equal(x.Offer, key) && x.OfferTo == who
 	switch {
-	case x.JID.Domain() != domain || x.JID == who:
+	case x.JID.Domain() != domain || x.JID == who || !mine.Node.IsZero() && store.ThingNode(mine.Node) != x.ThingNode:
 		return x, store.ErrNotFound
 	case x.Owner == who && slices.Equal(x.Key, key):
 		return x, nil // the answer to the first claim was lost
@@ -156,7 +212,7 @@ func (m *Module) tryClaim(ctx context.Context, who jid.JID, domain string, key [
 		return x, m.limited("things_per_owner", stanza.ResourceConstraint.Err("you own as many things as one may"))
 	}
 	old := x.Owner
-	p, err := m.pass(ctx, &x, old, who, store.ClaimThing{Name: x.ThingName, Digest: key, Owner: who, Public: public, At: time.Now()})
+	p, err := m.pass(ctx, &x, old, who, store.ClaimThing{Name: x.ThingName, Digest: key, Owner: who, Public: !mine.Private, At: time.Now()})
 	if err != nil {
 		return x, err
 	}
@@ -186,7 +242,11 @@ func (m *Module) disown(ctx context.Context, who jid.JID, name store.ThingName) 
 	if err != nil {
 		return err
 	}
-	return notYours(p.Wait(ctx))
+	if err := p.Wait(ctx); err != nil {
+		return notYours(err)
+	}
+	m.news.add(name.JID)
+	return nil
 }
 
 // give offers a thing of who's to somebody, and returns the key with which he alone can claim it.
@@ -198,7 +258,7 @@ func (m *Module) give(ctx context.Context, who jid.JID, name store.ThingName, to
 	key = rand.Text()
 	offer := store.OfferThing{
 		Name: name, Owner: who, To: to, Until: time.Now().Add(m.config.Load().GiveExpire),
-		Digest: digest([]store.ThingTag{{Name: tagKey, Str: key}}),
+		Digest: digest(registry.Tags{registry.Str(registry.KEY, key)}),
 	}
 	return key, notYours(m.store.Commit(offer).Wait(ctx))
 }
@@ -213,7 +273,34 @@ func (m *Module) change(ctx context.Context, who jid.JID, name store.ThingName, 
 	if err := f(&x); err != nil {
 		return err
 	}
-	return notYours(m.store.Commit(store.SetThing{Thing: x}).Wait(ctx))
+	return notYours(m.telling(name.JID, m.store.Commit(store.SetThing{Thing: x})).Wait(ctx))
+}
+
+// Disown is an operator's: it makes a thing nobody's, whoever owned it. It fails with store.ErrNotFound where nobody did. It may
+// wait.
+func (m *Module) Disown(ctx context.Context, name store.ThingName) error {
+	x, err := m.store.Thing(ctx, name)
+	if err != nil {
+		return err
+	}
+	if x.Owner.IsZero() {
+		return store.ErrNotFound
+	}
+	return m.disown(ctx, x.Owner, name)
+}
+
+// Edit is an operator's: it changes what is said of a thing, whoever owns it (Label, Groups, Tags, Public, Removed). It fails with
+// store.ErrNotFound where there is none, or with what f returned. It may wait.
+func (m *Module) Edit(ctx context.Context, name store.ThingName, f func(x *store.Thing) error) error {
+	defer m.work(name.JID)()
+	x, err := m.store.Thing(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := f(&x); err != nil {
+		return err
+	}
+	return m.store.Commit(store.SetThing{Thing: x}).Wait(ctx)
 }
 
 // notYours is what is said of a commit that found another owner.

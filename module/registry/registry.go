@@ -3,8 +3,16 @@
 // Package registry knows which accounts are things, and whose they are. It is a service at HOST.DOMAIN, the one place at which
 // things and their owners, and people who talk to it with words, find what modules have to offer about things.
 //
+// XEP-0347 (partial, 0.5.1): no search for a server by DHCP, mDNS or UPnP; things have accounts of this server, their owners may
+// be anywhere
+//
+// Deviation: a search does not tell owners; where the schema requires one, the service's own address stands. A thing that is
+// offline can be disowned: it is told when it comes back, and cannot be claimed before it has registered again. What is
+// removed from the registry stays its owner's, and is not found.
+//
 // How to read this package: registry.go has the configuration and what other modules use; service.go the place and what it
-// takes; owner.go how things are registered, claimed, given away and disowned, whatever way that was asked for.
+// takes; owner.go how things are registered, claimed, given away and disowned, whatever way that was asked for: by request.go,
+// verbs.go or commands.go; search.go how they are found; news.go how they are told what has become of them.
 //
 // T1: a change of who owns a thing is one commit, with the rosters of both sides and what other modules keep for the owner
 // (OnOwner). Changes of one account's things are made one after the other, under Module.working, which is held while the
@@ -39,6 +47,25 @@ type Config struct {
 	ThingsPerAccount int `yaml:"things_per_account" default:"5000" live:"yes"`
 	// ThingsPerOwner is how many things one address may own. One more is refused with resource-constraint.
 	ThingsPerOwner int `yaml:"things_per_owner" default:"10000" live:"yes"`
+	// Tags of one thing; one more is refused with policy-violation. No more than 64 are ever read.
+	Tags int `yaml:"tags" default:"64" live:"yes"`
+	// KeyLength is how many characters the KEY must have by which a thing can be claimed; a shorter one is refused with
+	// not-acceptable.
+	KeyLength int `yaml:"key_length" default:"16" live:"yes"`
+	// Groups that one thing may be in.
+	Groups int `yaml:"groups" default:"20" live:"yes"`
+	// NameBytes of what its owner calls a thing, and of the name of a group.
+	NameBytes config.Bytes `yaml:"name_bytes" default:"128" live:"yes"`
+	// Page is how many things one answer to a search holds at most.
+	Page int `yaml:"page" default:"100" live:"yes"`
+	// Offset is how far into its results a search may ask. Beyond it is refused with policy-violation.
+	Offset int `yaml:"offset" default:"10000" live:"yes"`
+	// Scan is how many things a search by regular expressions looks at. If that is not enough it is refused with
+	// policy-violation.
+	Scan int `yaml:"scan" default:"10000" live:"yes"`
+	// AnswerWithin is how long a thing has to answer when it is told that it was claimed, removed or disowned. What has not
+	// answered is told again when it is there the next time.
+	AnswerWithin time.Duration `yaml:"answer_within" default:"30s" live:"yes"`
 	// ClaimsPerHour is how many claims of one address may fail in an hour. Then all fail with policy-violation.
 	ClaimsPerHour int `yaml:"claims_per_hour" default:"30" live:"yes"`
 	// GiveExpire is how long whoever is given a thing has time to claim it.
@@ -83,9 +110,11 @@ type Module struct {
 	chat     *chat.Table
 	commands []adhoc.Command
 	owners   []func(thing jid.JID, node store.ThingNode, old, new jid.JID) []store.Op
+	changes  []func(thing jid.JID)
 	hosts    map[string]jid.JID // the service's address, by the domain it is of
 
 	known   known
+	news    news
 	working [64]sync.Mutex
 	failed  failures
 	metrics struct {
@@ -99,6 +128,9 @@ func New(c Config, contacts Contacts, leader *adhoc.Leader) *Module {
 	m := &Module{contacts: contacts, leader: leader, hosts: make(map[string]jid.JID)}
 	m.config.Store(&c)
 	m.known.seed = maphash.MakeSeed()
+	m.news.init()
+	m.addVerbs()
+	m.addCommands()
 	return m
 }
 
@@ -117,13 +149,16 @@ func (m *Module) Init(h *server.Host) error {
 	m.server, m.store, m.log = h.Server, h.Store, h.Log
 	m.metrics.limited = h.Metrics.CounterVec("stonechat_registry_limited_total",
 		"What a bound of the registry has refused (modules.registry.things_per_account, modules.registry.things_per_owner, "+
-			"modules.registry.claims_per_hour, modules.registry.messages_per_minute).", "key")
+			"modules.registry.claims_per_hour, modules.registry.messages_per_minute, modules.registry.tags, modules.registry.key_length, "+
+			"modules.registry.groups, modules.registry.name_bytes, modules.registry.offset, modules.registry.scan).", "key")
 	m.metrics.claims = h.Metrics.CounterVec("stonechat_registry_claims_total", "Claims of things, by how they ended: claimed, refused, failed.", "outcome")
 	h.Metrics.GaugeFunc("stonechat_registry_accounts", "Accounts that are known as things.", func() float64 { return float64(m.known.count.Load()) })
 	m.chat = chat.New(m.config.Load().bounds(), h.Log, func() { m.metrics.limited.WithLabelValues("messages_per_minute").Inc() })
 	for _, v := range m.verbs {
 		m.chat.Add(v)
 	}
+	h.Metrics.GaugeFunc("stonechat_registry_untold", "Accounts that have not answered yet to what has become of them as things.", func() float64 { return float64(m.news.len()) })
+	h.PresenceChanged, h.Deleted = m.changed, m.deleted
 	m.desk = h.NewDesk()
 	m.answers()
 	for _, x := range m.handlers {
@@ -153,7 +188,7 @@ func (m *Module) Open(ctx context.Context) error {
 			return fmt.Errorf("registry: %w", err)
 		}
 		if len(page) == 0 {
-			return nil
+			return m.resume(ctx)
 		}
 		for _, j := range page {
 			m.known.add(j)
@@ -220,8 +255,8 @@ func (m *Module) Speaks(from jid.JID) bool {
 }
 
 // OnOwner has f asked, before the server starts, what else is to be committed when a thing gets another owner: none where one
-// is zero. f must not wait. Where its account or its owner's is deleted, f's operations are committed after that, with both zero
-// or new zero; they fail for nothing that is gone.
+// is zero. f must not wait. When the owner's account is deleted, f's operations are committed right after that, both owners zero;
+// after a crash perhaps again. What belongs to the account of the thing goes with it, and f is not asked.
 func (m *Module) OnOwner(f func(thing jid.JID, node store.ThingNode, old, new jid.JID) []store.Op) {
 	m.owners = append(m.owners, f)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/registry"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -38,6 +39,7 @@ func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 func (m *Module) answers() {
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Info)(nil).XMLName(), Blocking: true, Do: m.info})
 	m.desk.IQ(server.IQHandler{Type: stanza.Get, Name: (*disco.Items)(nil).XMLName(), Blocking: true, Do: m.items})
+	m.requests()
 	if m.leader != nil {
 		m.desk.IQ(server.IQHandler{
 			Type: stanza.Set, Name: (*command.Command)(nil).XMLName(), Blocking: true,
@@ -57,7 +59,7 @@ func (m *Module) info(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	case ask.Node != "":
 		return nil, stanza.ItemNotFound.Err("")
 	}
-	features := append([]string{disco.NSInfo, disco.NSItems}, m.features...)
+	features := append([]string{disco.NSInfo, disco.NSItems, registry.NS}, m.features...)
 	if m.leader != nil {
 		features = append(features, command.NS)
 	}

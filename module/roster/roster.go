@@ -64,10 +64,17 @@ type Module struct {
 // more because it was removed from the roster.
 func (m *Module) OnLost(f func(t *server.Turn, account, contact jid.JID)) { m.lost = f }
 
-// OnChange sets who is told, before the server starts, of each change of a contact that is committed: behind the push of
+// OnChange adds to those who are told, before the server starts, of each change of a contact that is committed: behind the push of
 // it, and in the order of an account's changes. An item that is gone, or was not there, is Hidden. f
 // must not wait, nor ask this module.
-func (m *Module) OnChange(f func(u *server.User, was, is store.RosterItem)) { m.change = f }
+func (m *Module) OnChange(f func(u *server.User, was, is store.RosterItem)) {
+	first := m.change
+	if first == nil {
+		m.change = f
+		return
+	}
+	m.change = func(u *server.User, was, is store.RosterItem) { first(u, was, is); f(u, was, is) }
+}
 
 // New makes the module.
 func New(c Config) *Module {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,7 @@ func (w *wire) Resume()             {}
 func (w *wire) End(*stream.Error)   { w.ended = true }
 func (w *wire) Account() jid.JID    { return w.account }
 func (w *wire) State() stream.State { return stream.Authenticated }
+func (w *wire) Notes() *sync.Map    { return nil }
 func (w *wire) Adopt(se *server.Session) bool {
 	w.session = se
 	return true

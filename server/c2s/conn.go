@@ -35,7 +35,8 @@ type conn struct {
 	drive.Conn
 	session atomic.Pointer[server.Session]
 	state   atomic.Int32 // a stream.State, for whoever asks from outside
-	place   *place       // among the unauthenticated, nil after login; the driver's
+	notes   sync.Map
+	place   *place // among the unauthenticated, nil after login; the driver's
 
 	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
 	machine  *stream.Server // guarded by in
@@ -361,6 +362,9 @@ func (c *conn) Secure() bool { return c.proxied || c.Served() != nil }
 
 // Address implements server.Stream.
 func (c *conn) Address() string { return c.Remote().String() }
+
+// Notes implements server.Stream.
+func (c *conn) Notes() *sync.Map { return &c.notes }
 
 func leafOf(cert *tls.Certificate) *x509.Certificate {
 	if cert == nil {

@@ -95,4 +95,5 @@ func (*caller) State() stream.State        { return stream.Bound }
 func (*caller) Account() jid.JID           { return jid.MustParse("a@d") }
 func (*caller) Secure() bool               { return true }
 func (*caller) Address() string            { return "127.0.0.1" }
+func (*caller) Notes() *sync.Map           { return nil }
 func (*caller) Adopt(*server.Session) bool { return false }

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -182,6 +183,9 @@ func askQuestion(t *tx, q store.Question) error {
 
 func forgetOwner(t *tx, op store.ForgetConsent) error {
 	thing, err := t.user(op.Thing.JID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // gone with the account
+	}
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ var topics = []topic{
 	rooms,
 	pubsub,
 	private,
+	tokens,
 	things,
 	consent,
 }

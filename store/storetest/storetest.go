@@ -51,6 +51,7 @@ var topics = []topic{
 	rooms,
 	pubsub,
 	private,
+	tokens,
 	things,
 	consent,
 }

@@ -53,8 +53,93 @@ func Rejected(c stanza.Condition, text string, errs ...ParamError) *stanza.Error
 	return e
 }
 
-// ErrorsOf are the errors of parameters in a stanza of type error; nil where there are none.
+// Refusal says in an IQ of type error, next to the error, why a command is refused. Version 0.3 of the specification has taken it
+// away. It implements stanza.Payload, and is written as a setResponse.
+//
+// COMPAT(slixmpp, 2013): it writes that alone, without an error, and waits for it in vain where there is an error alone.
+type Refusal struct {
+	Code  string // one of those below
+	Nodes []Node
+	Names []string   // of parameters that are wrong
+	Error ParamError // the zero one is none
+}
+
+// The codes of a Refusal.
+const (
+	CodeInsufficientPrivileges = "InsufficientPrivileges"
+	CodeNotFound               = "NotFound"
+	CodeFormError              = "FormError"
+	CodeNotImplemented         = "NotImplemented"
+	CodeLocked                 = "Locked"
+	CodeOtherError             = "OtherError"
+)
+
+// RefusalOf is what goes beside an error, for those who do not read that.
+func RefusalOf(e *stanza.Error) *Refusal {
+	out := &Refusal{Code: CodeOtherError, Error: ParamError{Text: e.Text}}
+	switch e.Condition {
+	case stanza.Forbidden:
+		out.Code = CodeInsufficientPrivileges
+	case stanza.ItemNotFound:
+		out.Code = CodeNotFound
+	case stanza.BadRequest:
+		out.Code = CodeFormError
+	case stanza.FeatureNotImplemented:
+		out.Code = CodeNotImplemented
+	case stanza.Conflict:
+		out.Code = CodeLocked
+	}
+	if errs, ok := e.App.(*ParamErrors); ok {
+		for _, w := range *errs {
+			out.Names = append(out.Names, w.Name)
+		}
+		if len(*errs) > 0 {
+			out.Error = (*errs)[0]
+		}
+	}
+	return out
+}
+
+// XMLName implements stanza.Payload.
+func (*Refusal) XMLName() xmlstream.Name { return xep.element(xep.setResponse) }
+
+// AppendXML implements stanza.Payload.
+func (e *Refusal) AppendXML(dst []byte) []byte {
+	dst = append(appendRequired(xep.open(dst, xep.setResponse), xep.responseCode, e.Code), '>')
+	dst = xep.appendNames(xep.appendNodes(dst, e.Nodes), e.Names)
+	if e.Error != (ParamError{}) {
+		dst = append(append(dst, '<'), xep.err...)
+		dst = append(xmlstream.AppendAttr(dst, xep.variable, e.Error.Name), '>')
+		dst = xep.shut(xmlstream.AppendEscaped(dst, e.Error.Text), xep.err)
+	}
+	return xep.shut(dst, xep.setResponse)
+}
+
+// DecodeXML implements stanza.Payload. One without a code is bad-request: it is a SetResponse.
+func (e *Refusal) DecodeXML(r *xmlstream.Reader) error {
+	*e = Refusal{Code: short(r, r.Attr(xep.responseCode))}
+	if e.Code == "" {
+		r.Fail(stanza.BadRequest.Err("a refusal needs a code"))
+	}
+	for n := range r.Children() {
+		switch n {
+		case xep.element(xep.node):
+			e.Nodes = xep.readNode(r, e.Nodes)
+		case xep.element(xep.parameter):
+			e.Names = xep.readName(r, e.Names)
+		case xep.element(xep.err):
+			e.Error = readError(r)
+		}
+	}
+	return r.Err()
+}
+
+// ErrorsOf are the errors of parameters in a stanza of type error: next to its condition, or in a Refusal. nil is none.
 func ErrorsOf(s *stanza.Stanza) []ParamError {
+	var old Refusal
+	if found, err := s.Decode(&old); found && err == nil && old.Error != (ParamError{}) {
+		return []ParamError{old.Error}
+	}
 	i := s.Find(stanza.NSClient, "error")
 	if i < 0 {
 		return nil

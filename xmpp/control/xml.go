@@ -17,8 +17,8 @@ import (
 type dialect struct {
 	space                                 string
 	set, setResponse, getForm, paramError string
-	node, parameter                       string // elements within
-	name, value, variable                 string
+	node, parameter, err                  string // elements within
+	name, value, variable, responseCode   string
 	serviceToken, deviceToken, userToken  string
 	nodeID, sourceID, cacheType           string
 	types                                 [typesEnd]string
@@ -28,8 +28,8 @@ type dialect struct {
 var xep = dialect{
 	space: NS,
 	set:   "set", setResponse: "setResponse", getForm: "getForm", paramError: "paramError",
-	node: "node", parameter: "parameter",
-	name: "name", value: "value", variable: "var",
+	node: "node", parameter: "parameter", err: "error",
+	name: "name", value: "value", variable: "var", responseCode: "responseCode",
 	serviceToken: "serviceToken", deviceToken: "deviceToken", userToken: "userToken",
 	nodeID: "nodeId", sourceID: "sourceId", cacheType: "cacheType",
 	types: [typesEnd]string{
@@ -58,8 +58,8 @@ func (*Set) XMLName() xmlstream.Name { return xep.element(xep.set) }
 // AppendXML implements stanza.Payload.
 func (s *Set) AppendXML(dst []byte) []byte { return xep.appendSet(dst, s) }
 
-// DecodeXML implements stanza.Payload. What is beyond the bounds is policy-violation, all else that is wrong bad-request; of
-// values that are none of their types ParamErrors tell which.
+// DecodeXML implements stanza.Payload. What is beyond the bounds is policy-violation, what is not known
+// feature-not-implemented, all else that is wrong bad-request; of values that are none of their types ParamErrors tell which.
 func (s *Set) DecodeXML(r *xmlstream.Reader) error { return xep.readSet(r, s) }
 
 func (d *dialect) appendSet(dst []byte, s *Set) []byte {
@@ -95,8 +95,10 @@ func (d *dialect) readSet(r *xmlstream.Reader, s *Set) error {
 			s.readForm(r)
 		case n.Space != d.space:
 		default:
+			// What is not understood is not left out: a command is executed whole, and allowed whole.
 			t := d.typeOf(n.Local)
 			if t == 0 {
+				r.Fail(Rejected(stanza.FeatureNotImplemented, "a command has parts that are not known"))
 				continue
 			}
 			p := Parameter{Name: named(r, d.name), Type: t}
@@ -144,11 +146,7 @@ func (d *dialect) appendSetResponse(dst []byte, s *SetResponse) []byte {
 	if len(s.Nodes) == 0 && len(s.Names) == 0 {
 		return append(dst, "/>"...)
 	}
-	dst = d.appendNodes(append(dst, '>'), s.Nodes)
-	for _, name := range s.Names {
-		dst = append(append(dst, '<'), d.parameter...)
-		dst = append(appendRequired(dst, d.name, name), "/>"...)
-	}
+	dst = d.appendNames(d.appendNodes(append(dst, '>'), s.Nodes), s.Names)
 	return d.shut(dst, d.setResponse)
 }
 
@@ -159,8 +157,7 @@ func (d *dialect) readSetResponse(r *xmlstream.Reader, s *SetResponse) error {
 		case d.element(d.node):
 			s.Nodes = d.readNode(r, s.Nodes)
 		case d.element(d.parameter):
-			s.Names = append(s.Names, named(r, d.name))
-			bounded(r, len(s.Names), MaxParameters, "parameters")
+			s.Names = d.readName(r, s.Names)
 		}
 	}
 	return r.Err()
@@ -222,6 +219,19 @@ func (d *dialect) appendNodes(dst []byte, nodes []Node) []byte {
 		dst = append(xmlstream.AppendAttr(dst, d.cacheType, n.Cache), "/>"...)
 	}
 	return dst
+}
+
+func (d *dialect) appendNames(dst []byte, names []string) []byte {
+	for _, name := range names {
+		dst = append(append(dst, '<'), d.parameter...)
+		dst = append(appendRequired(dst, d.name, name), "/>"...)
+	}
+	return dst
+}
+
+func (d *dialect) readName(r *xmlstream.Reader, names []string) []string {
+	bounded(r, len(names)+1, MaxParameters, "parameters")
+	return append(names, named(r, d.name))
 }
 
 func (d *dialect) readNode(r *xmlstream.Reader, nodes []Node) []Node {

@@ -6,9 +6,14 @@
 // by the FORM_TYPE of XEP-0068.
 //
 // XEP-0004 (complete, 2.13.2)
+// XEP-0122 (partial, 1.0.2): no regular expressions, which are handed on, and no numbers of options
+// XEP-0141 (complete, 1.0)
+// XEP-0331 (complete, 0.3)
+// XEP-0336 (partial, 0.2): the marks of fields; nothing is posted back or pushed
 //
 // How to read this package: form.go has the types and what is asked of them,
-// xml.go writes and reads them, validate.go compares a submission with its form.
+// xml.go writes and reads them, extension.go has what other specifications put
+// into forms, validate.go compares a submission with its form.
 package form
 
 import (
@@ -62,6 +67,7 @@ type Form struct {
 	Type         Type
 	Title        string
 	Instructions []string
+	Pages        []Page // how people are to see the fields; none: in their order
 	Fields       []Field
 
 	// Reported and Items are a table: its head, and its rows. XEP-0004 §3.4
@@ -78,6 +84,13 @@ type Field struct {
 	Required bool
 	Values   []string // defaults, answers or data
 	Options  []Option // of ListSingle and ListMulti
+
+	Validate *Validation // what values must be; nil: no more than the type says. XEP-0122
+	NotSame  bool        // the value is not sure, and not to be submitted unless it was edited. XEP-0336 §3.4
+	ReadOnly bool        // XEP-0336 §3.3
+	PostBack bool        // whoever asks wants to see each change. XEP-0336 §3.1
+	Error    string      // what is wrong with the value, for people. XEP-0336 §3.5
+	Group    string      // of parameters to be set together; at most one. XEP-0325 §5.4
 }
 
 // Option is one of the values to choose from.

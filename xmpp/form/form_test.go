@@ -62,6 +62,7 @@ func TestCodec(t *testing.T) {
 		return []form.Field{form.Value("name", name), form.Value("url", url)}
 	}
 	xmpptest.Codec(t, []xmpptest.Case{
+		{File: "xep0325-3.3-form", Want: lamp()},
 		{File: "xep0004-3.1-cancel", Want: &form.Form{Type: form.Cancel}},
 		{File: "xep0004-5.1-form", Want: bot(), Lossy: true}, // its values stand before or behind their options
 		{File: "xep0004-5.1-submit", Want: form.New(form.Submit, "jabber:bot",
@@ -231,6 +232,7 @@ func TestValidate(t *testing.T) {
 
 func FuzzForm(f *testing.F) {
 	f.Add(bot().AppendXML(nil))
+	f.Add(lamp().AppendXML(nil))
 	f.Add([]byte("<x xmlns='jabber:x:data' type='result'><reported><field var='a'/></reported><item><field var='a'><value>&lt;</value></field></item></x>"))
 	f.Add([]byte("<x xmlns='jabber:x:data' type='submit'><field><value/></field><field var='b' type='?'><desc>d</desc><required/></field></x>"))
 	ask := bot()

@@ -62,7 +62,13 @@ func (f *Field) check(answer *Field) error {
 		return nil
 	}
 	switch f.Type {
-	case TextMulti, Hidden:
+	case Hidden:
+		return nil
+	case TextMulti:
+		// Lines are one text, unless a method says that each is a value. XEP-0122 §3.2
+		if f.Validate != nil && f.Validate.Method != Basic && f.Validate.Method != "" {
+			return f.checkValues(values)
+		}
 		return nil
 	case JIDMulti, ListMulti:
 	default:
@@ -82,7 +88,24 @@ func (f *Field) check(answer *Field) error {
 			}
 		}
 	case ListSingle, ListMulti:
-		return f.checkOptions(values)
+		if f.Validate == nil || f.Validate.Method != Open {
+			if err := f.checkOptions(values); err != nil {
+				return err
+			}
+		}
+	}
+	return f.checkValues(values)
+}
+
+// checkValues checks what XEP-0122 says values must be.
+func (f *Field) checkValues(values []string) error {
+	if f.Validate == nil {
+		return nil
+	}
+	for _, v := range values {
+		if !f.Validate.check(v) {
+			return refuse(f, "is not what it must be")
+		}
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ func (f *Form) AppendXML(dst []byte) []byte {
 	for _, s := range f.Instructions {
 		dst = xmlstream.AppendText(dst, "instructions", s)
 	}
+	dst = appendPages(dst, f.Pages)
 	dst = appendFields(dst, f.Fields)
 	// The head comes before any row. XEP-0004 §3.4
 	if f.Reported != nil {
@@ -43,7 +44,7 @@ func appendFields(dst []byte, fields []Field) []byte {
 		dst = xmlstream.AppendAttr(dst, "var", f.Var)
 		dst = xmlstream.AppendAttr(dst, "type", string(f.Type))
 		dst = xmlstream.AppendAttr(dst, "label", f.Label)
-		if f.Desc == "" && !f.Required && len(f.Values) == 0 && len(f.Options) == 0 {
+		if f.Desc == "" && !f.Required && len(f.Values) == 0 && len(f.Options) == 0 && !f.extended() {
 			dst = append(dst, "/>"...)
 			continue
 		}
@@ -64,7 +65,7 @@ func appendFields(dst []byte, fields []Field) []byte {
 			dst = xmlstream.AppendText(dst, "value", o.Value)
 			dst = append(dst, "</option>"...)
 		}
-		dst = append(dst, "</field>"...)
+		dst = append(f.appendExtensions(dst), "</field>"...)
 	}
 	return dst
 }
@@ -96,6 +97,9 @@ func (f *Form) DecodeXML(r *xmlstream.Reader) error {
 			f.Reported = d.row(r)
 		case xmlstream.Name{Space: NS, Local: "item"}:
 			f.Items = append(f.Items, d.row(r))
+		case xmlstream.Name{Space: NSLayout, Local: "page"}:
+			d.part(r)
+			f.Pages = append(f.Pages, d.page(r, 0))
 		}
 	}
 	return r.Err()
@@ -107,6 +111,7 @@ var nameField = xmlstream.Name{Space: NS, Local: "field"}
 type decoder struct {
 	form  Type
 	count int
+	parts int // of pages
 }
 
 // row reads the fields of a table's head or row. The result is never nil.
@@ -145,6 +150,8 @@ func (d *decoder) field(r *xmlstream.Reader, fields []Field) []Field {
 			f.Values = append(f.Values, r.Text())
 		case xmlstream.Name{Space: NS, Local: "option"}:
 			f.Options = append(f.Options, option(r))
+		default:
+			f.extension(r, n)
 		}
 	}
 	return append(fields, f)

@@ -64,7 +64,9 @@ func Fields(fullText bool) *form.Form {
 	fields := []form.Field{
 		{Var: "with", Type: form.JIDSingle}, {Var: "start", Type: form.TextSingle}, {Var: "end", Type: form.TextSingle},
 		{Var: "before-id", Type: form.TextSingle}, {Var: "after-id", Type: form.TextSingle},
-		{Var: "ids", Type: form.ListMulti}, {Var: "include-groupchat", Type: form.Boolean},
+		// The list is any, which has to be said. XEP-0313 §4.1.5
+		{Var: "ids", Type: form.ListMulti, Validate: &form.Validation{DataType: "xs:string", Method: form.Open}},
+		{Var: "include-groupchat", Type: form.Boolean},
 	}
 	if fullText {
 		fields = append(fields, form.Field{Var: fieldFullText, Type: form.TextSingle})

@@ -12,7 +12,6 @@
 package mam
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/datetime"
@@ -63,7 +62,7 @@ func (q *Query) AppendXML(dst []byte) []byte {
 	}
 	dst = append(dst, '>')
 	if q.Form != nil {
-		dst = append(dst, openIDs(q.Form.AppendXML(nil))...)
+		dst = q.Form.AppendXML(dst)
 	}
 	if q.Set != nil {
 		dst = q.Set.AppendXML(dst)
@@ -72,13 +71,6 @@ func (q *Query) AppendXML(dst []byte) []byte {
 		dst = append(dst, "<flip-page/>"...)
 	}
 	return append(dst, "</query>"...)
-}
-
-// openIDs says in a form to be filled in that the list of ids is any. XEP-0313 §4.1.5
-func openIDs(form []byte) []byte {
-	const field = `<field var='ids' type='list-multi'`
-	const open = field + `><validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:string'><open/></validate></field>`
-	return bytes.Replace(form, []byte(field+"/>"), []byte(open), 1)
 }
 
 // DecodeXML implements stanza.Payload.

@@ -71,12 +71,11 @@ func (s *Scope) Check() error {
 	return nil
 }
 
-// Has reports whether a field or parameter of a node is in the scope; the zero Node is the thing itself. A
-// field of several categories is there if one of them is, as with readouts; 0 asks whether it is with any.
+// Has reports whether a field of these categories, or a parameter, of a node is in the scope; the zero Node is the
+// thing itself. What counts is what counts for the Limit: a field that has no category is Momentary.
 func (s *Scope) Has(n Node, name string, c Category) bool {
-	return (len(s.Nodes) == 0 || slices.ContainsFunc(s.Nodes, n.Is)) &&
-		(len(s.Names) == 0 || slices.Contains(s.Names, name)) &&
-		(s.Categories == 0 || c == 0 || c&s.Categories != 0)
+	l := s.Limit()
+	return l.Allows(n, &sensordata.Field{Name: name, Categories: c})
 }
 
 // meetNodes returns the node that both names mean, if there is one.
@@ -96,7 +95,8 @@ func narrower(a, b string) (string, bool) {
 	return "", false
 }
 
-// Meet returns what is in both scopes; ok is false when that is nothing.
+// Meet returns what is in both scopes; ok is false when that is nothing. Of stored values it has the periods that
+// both name.
 func (s *Scope) Meet(other *Scope) (both Scope, ok bool) {
 	if both.Nodes, ok = meet(s.Nodes, other.Nodes, meetNodes); !ok {
 		return Scope{}, false
@@ -162,8 +162,7 @@ type Grant struct {
 // Everything returns the grant that leaves nothing out.
 func Everything() Grant { return Grant{Allowed: true} }
 
-// Allows reports whether a field, of these categories, or a parameter of a node may be read or set. Where the
-// categories are not known, or a parameter is asked for, 0 stands for them.
+// Allows reports whether a field of these categories may be read, or a parameter be set, of a node: see Has.
 func (g *Grant) Allows(n Node, name string, c Category) bool {
 	return g.Allowed && g.Scope.Has(n, name, c)
 }

@@ -45,6 +45,9 @@ func TestAllows(t *testing.T) {
 		{some, node{ID: "a"}, "warmth", sensordata.Momentary, false},
 		{some, node{ID: "a"}, "Warmth", sensordata.Peak, false},
 		{some, node{ID: "a"}, "Warmth", 0, true},
+		{some, node{ID: "a"}, "Warmth", sensordata.Momentary | sensordata.Peak, false},
+		{some, node{ID: "a"}, "Warmth", sensordata.HistoricalHour, false},
+		{some, node{ID: "a"}, "Warmth", sensordata.HistoricalMonth, true}, // a value of a month is one of a day
 		{some, node{}, "Warmth", sensordata.Momentary, false},
 		{some, node{ID: "d"}, "Warmth", sensordata.Momentary, false},
 		{some, node{ID: "b", Source: "s"}, "Warmth", sensordata.Momentary, true},
@@ -97,8 +100,7 @@ func scopes() *rapid.Generator[scope] {
 	})
 }
 
-// What two grants both allow is what their intersection allows, for whatever is asked; nothing is asked
-// without saying of which category, and nodes are named in whole.
+// What two grants both allow is what their intersection allows, for whatever is asked of nodes that are named in whole.
 func TestIntersect(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := allowed(scopes().Draw(t, "a")), allowed(scopes().Draw(t, "b"))
@@ -108,7 +110,7 @@ func TestIntersect(t *testing.T) {
 				t.Fatalf("the intersection is none: %v", err)
 			}
 		}
-		category := provisioning.Category(1) << rapid.IntRange(0, 2).Draw(t, "category")
+		category := provisioning.Category(rapid.IntRange(0, 7).Draw(t, "category"))
 		for _, n := range []node{{}, {ID: "a", Source: "a", Cache: "a"}, {ID: "a", Source: "b", Cache: "a"}, {ID: "b", Source: "a", Cache: "b"}} {
 			for _, name := range []string{"a", "b", "c", "d"} {
 				want := a.Allows(n, name, category) && b.Allows(n, name, category)

@@ -242,8 +242,9 @@ func (s *Search) Filter() (*Filter, error) {
 		patterns:  make([]*regexp.Regexp, len(s.Operators)),
 	}
 	budget := MaxProgram
-	for i := range s.Operators {
-		o := &s.Operators[i]
+	for i := range f.operators {
+		o := &f.operators[i]
+		o.Name = FoldName(o.Name)
 		if err := o.Check(); err != nil {
 			return nil, err
 		}
@@ -289,7 +290,7 @@ func (f *Filter) Matches(tags Tags) bool {
 		if o.Name == KEY {
 			return false
 		}
-		tag, ok := tags.Get(o.Name)
+		tag, ok := tags.find(o.Name)
 		if !ok || tag.Numeric != o.Op.numeric() || !f.holds(i, tag) {
 			return false
 		}

@@ -86,6 +86,10 @@ func TestMatches(t *testing.T) {
 			t.Errorf("with another that does not hold, %+v holds", c.o)
 		}
 	}
+	s := registry.Search{Operators: []registry.Operator{{Op: registry.StrEq, Name: "room", Text: "Library"}}}
+	if !s.Matches(thing) {
+		t.Error("small letters count")
+	}
 	if (&registry.Search{}).Matches(thing) {
 		t.Error("a search for nothing finds something")
 	}
@@ -136,7 +140,15 @@ func TestDear(t *testing.T) {
 	if !s.Matches(tags) {
 		t.Error("the expression does not fit")
 	}
-	if n := testing.AllocsPerRun(10, func() { f.Matches(tags) }); n > 10 {
+	usual, err := (&registry.Search{Operators: every()}).Filter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags = append(lamp(), registry.Str("ROOM", "Library"), registry.Str("CITY", "London"), registry.Num("LON", -0.5), registry.Num("LAT", 51))
+	if !usual.Matches(tags) {
+		t.Error("the usual search does not find what it should")
+	}
+	if n := testing.AllocsPerRun(100, func() { usual.Matches(tags) }); n > 0 {
 		t.Errorf("%.0f allocations for a thing", n)
 	}
 }

@@ -75,7 +75,14 @@ func (t Tag) Value() string {
 
 // FoldName gives a tag's name the form in which names are compared: they mean the same in upper and lower
 // case. XEP-0347 §5.2
-func FoldName(name string) string { return strings.ToUpper(strings.ToLower(name)) }
+func FoldName(name string) string {
+	for i := range len(name) {
+		if c := name[i]; c >= utf8.RuneSelf || c >= 'a' && c <= 'z' {
+			return strings.ToUpper(strings.ToLower(name)) // some letters have two small forms, some two capitals
+		}
+	}
+	return name
+}
 
 // checkName tells what is wrong with a tag's name.
 //
@@ -150,9 +157,14 @@ func errTags() error {
 
 // Get returns the tag of a name, in any case of letters.
 func (t Tags) Get(name string) (Tag, bool) {
-	name = FoldName(name)
-	if i := slices.IndexFunc(t, func(tag Tag) bool { return tag.Name == name }); i >= 0 {
-		return t[i], true
+	return t.find(FoldName(name))
+}
+
+func (t Tags) find(name string) (Tag, bool) {
+	for i := range t {
+		if t[i].Name == name {
+			return t[i], true
+		}
 	}
 	return Tag{}, false
 }

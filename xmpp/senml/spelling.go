@@ -5,8 +5,8 @@ package senml
 // Spelling is a unit as people write it, and other vocabularies do: °C for Cel. A unit that is in no registry, and most that are,
 // are spelled as they are.
 func Spelling(symbol string) string {
-	for i := range spellings {
-		if s := &spellings[i]; s.symbol == symbol && !s.read {
+	for _, s := range spellings {
+		if s.symbol == symbol && !s.read {
 			return s.people
 		}
 	}
@@ -16,8 +16,8 @@ func Spelling(symbol string) string {
 // SymbolOf is the unit that somebody has spelled: what Spelling writes, and what else is usual. What nobody knows is a unit of
 // its own.
 func SymbolOf(spelling string) string {
-	for i := range spellings {
-		if s := &spellings[i]; s.people == spelling {
+	for _, s := range spellings {
+		if s.people == spelling {
 			return s.symbol
 		}
 	}

@@ -8,6 +8,7 @@ modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
 	"user_account_management"; "server_contact_info"; "adhoc"; "uptime"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
 	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
+	{{if eq .Variant "registration by token"}} "invites"; "invites_register";{{end}}
 }
 plugin_paths = { "{{.Targets}}" }
 allow_registration = true

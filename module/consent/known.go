@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consent
+
+// How to read this file: what was decided about things in use is in memory; get takes it from there, load reads what is missing.
+// K1: what is committed is what counts from then on: forget drops what is known of a thing as soon as a change of it is, and what was
+// read before that is not put back.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// known is the table.
+type known struct {
+	mu     sync.RWMutex
+	turns  uint64 // rises with every change
+	things map[jid.JID]*entry
+	owning map[jid.JID]map[jid.JID]struct{} // by owner: his things with rules for groups
+}
+
+// entry is what is known of an account that is, or has, things. The table's lock guards it.
+type entry struct {
+	rules   []store.Rule // not to be changed
+	stale   int64        // what it remembers of decisions, until it has said that it does not
+	person  bool         // the address only looked like that of a thing
+	grouped bool         // some rule is for a group
+	owners  owners
+	groups  map[jid.JID][]membership // of the owner's roster that callers are in; with grouped alone
+	used    atomic.Bool              // since the last eviction
+}
+
+// Bounds of one entry; it is emptied where it would have more.
+const (
+	maxNodes   = 4096
+	maxCallers = 1024
+)
+
+func (k *known) init() {
+	k.things = make(map[jid.JID]*entry)
+	k.owning = make(map[jid.JID]map[jid.JID]struct{})
+}
+
+func (k *known) len() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return len(k.things)
+}
+
+// get is what a caller is to a thing, where that is at hand.
+func (k *known) get(thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	e := k.things[thing]
+	if e == nil {
+		return nil, false
+	}
+	e.used.Store(true)
+	return e.standing(nodes, caller)
+}
+
+func (e *entry) standing(nodes []store.ThingNode, caller jid.JID) (*standing, bool) {
+	s := &standing{caller: caller, rules: e.rules, person: e.person, owners: e.owners}
+	if e.person {
+		return s, true
+	}
+	if e.grouped {
+		groups, ok := e.groups[caller]
+		if !ok {
+			return nil, false
+		}
+		s.groups = groups
+	}
+	whole, ok := e.owners[store.ThingNode{}]
+	if !ok {
+		return nil, false
+	}
+	// A copy: the entry's changes. The nodes that rules speak of were read with them.
+	s.owners = make(owners, 1+len(nodes))
+	s.owners[store.ThingNode{}] = whole
+	for _, list := range [2][]store.ThingNode{nodes, ruled(e.rules)} {
+		for _, n := range list {
+			if s.owners[n], ok = e.owners[n]; !ok {
+				return nil, false
+			}
+		}
+	}
+	return s, true
+}
+
+// ruled are the nodes that rules speak of.
+func ruled(rules []store.Rule) (list []store.ThingNode) {
+	for i := range rules {
+		if n := rules[i].Thing.ThingNode; n != (store.ThingNode{}) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// stale is what the thing has to forget, 0 for nothing or where nothing is known.
+func (k *known) stale(thing jid.JID) int64 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if e := k.things[thing]; e != nil {
+		return e.stale
+	}
+	return 0
+}
+
+// forget drops what is known of a thing, because something of it has changed.
+func (k *known) forget(thing jid.JID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.turns++
+	k.drop(thing)
+}
+
+// drop is forget for one who holds mu.
+func (k *known) drop(thing jid.JID) {
+	e := k.things[thing]
+	if e == nil {
+		return
+	}
+	delete(k.things, thing)
+	for _, o := range e.owners {
+		if list := k.owning[o.owner]; list != nil {
+			if delete(list, thing); len(list) == 0 {
+				delete(k.owning, o.owner)
+			}
+		}
+	}
+}
+
+// regrouped follows a change of an owner's roster.
+func (k *known) regrouped(owner, contact jid.JID) {
+	k.mu.RLock()
+	any := len(k.owning[owner]) > 0
+	k.mu.RUnlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.turns++ // what is being read now may be what was before
+	if !any {
+		return
+	}
+	for thing := range k.owning[owner] {
+		if e := k.things[thing]; e != nil {
+			delete(e.groups, contact)
+		}
+	}
+}
+
+// forgetAll drops everything.
+func (k *known) forgetAll() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.turns++
+	k.things = make(map[jid.JID]*entry)
+	k.owning = make(map[jid.JID]map[jid.JID]struct{})
+}
+
+func (k *known) turn() uint64 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.turns
+}
+
+// put adds what was read, unless something has changed since that turn: then it reports false.
+func (k *known) put(turn uint64, thing jid.JID, read *entry, most int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.turns != turn {
+		return false
+	}
+	e := k.things[thing]
+	if e == nil {
+		e = read
+		k.evict(most)
+		k.things[thing.Clone()] = e
+	} else {
+		if len(e.owners)+len(read.owners) > maxNodes {
+			e.owners = make(owners)
+		}
+		if len(e.groups) >= maxCallers {
+			e.groups = nil
+		}
+		maps.Copy(e.owners, read.owners)
+		if e.groups == nil {
+			e.groups = read.groups
+		} else {
+			maps.Copy(e.groups, read.groups)
+		}
+	}
+	e.used.Store(true)
+	if e.grouped {
+		for _, o := range e.owners {
+			if k.owning[o.owner] == nil {
+				k.owning[o.owner] = make(map[jid.JID]struct{})
+			}
+			k.owning[o.owner][thing] = struct{}{}
+		}
+	}
+	return true
+}
+
+// evict makes room for one more: what was not used lately goes. The caller holds mu.
+func (k *known) evict(most int) {
+	for looked := 0; len(k.things) >= max(most, 1); {
+		for thing, e := range k.things { // in no order
+			if looked++; e.used.Swap(false) && looked < 64 {
+				continue
+			}
+			k.drop(thing)
+			break
+		}
+	}
+}
+
+// load is get, and reads what is not at hand.
+func (m *Module) load(ctx context.Context, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, error) {
+	for tries := 0; ; tries++ {
+		if s, ok := m.known.get(thing, nodes, caller); ok {
+			return s, nil
+		}
+		turn := m.known.turn()
+		e, err := m.read(ctx, thing, nodes, caller)
+		if err != nil {
+			m.metrics.failed.Inc()
+			return nil, fmt.Errorf("consent: rules of %s: %w", thing, err)
+		}
+		s, ok := e.standing(nodes, caller)
+		if !ok {
+			return nil, fmt.Errorf("consent: rules of %s: %w", thing, errIncomplete)
+		}
+		// What has changed while it was read is read again; where changes do not end, what was true at some moment
+		// since the question has to do.
+		if m.known.put(turn, thing, e, m.config.Load().CachedThings) || tries > 8 {
+			return s, nil
+		}
+	}
+}
+
+var errIncomplete = errors.New("not all was read")
+
+// read reads all that one question needs.
+func (m *Module) read(ctx context.Context, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*entry, error) {
+	e := &entry{owners: make(owners)}
+	var err error
+	if e.rules, e.stale, err = m.store.ThingRules(ctx, thing); err != nil {
+		return nil, err
+	}
+	is := false
+	list := append([]store.ThingNode{{}}, nodes...)
+	for _, n := range append(list, ruled(e.rules)...) {
+		if _, done := e.owners[n]; done {
+			continue
+		}
+		owner, label, err := m.things.Thing(ctx, thing, n)
+		switch {
+		case err == nil:
+			is = true
+			e.owners[n] = owned{owner, label}
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		default:
+			e.owners[n] = e.owners[store.ThingNode{}] // read first
+		}
+	}
+	if !is {
+		n, err := m.store.CountThings(ctx, store.ThingFilter{Account: thing})
+		if err != nil {
+			return nil, err
+		}
+		e.person = n == 0
+	}
+	for i := range e.rules {
+		e.grouped = e.grouped || e.rules[i].Subject.Kind == store.SubjectGroup
+	}
+	if !e.grouped || caller.IsZero() {
+		return e, nil
+	}
+	e.groups = make(map[jid.JID][]membership)
+	seen := make(map[jid.JID]bool)
+	var all []membership
+	for _, o := range e.owners {
+		if seen[o.owner] || !m.server.Serves(o.owner.Domain()) || o.owner.IsDomain() {
+			continue
+		}
+		seen[o.owner] = true
+		groups, err := m.groups(ctx, o.owner, caller)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			all = append(all, membership{o.owner, g})
+		}
+	}
+	e.groups[caller.Clone()] = all
+	return e, nil
+}
+
+// groups are those of the owner's roster that a contact is in. While the account is in use module roster knows; while not, what
+// is stored counts.
+func (m *Module) groups(ctx context.Context, owner, contact jid.JID) ([]string, error) {
+	if u, release, ok := m.server.Lookup(owner); ok {
+		defer release()
+		it, err := m.roster.Item(u, contact)
+		return it.Groups, err
+	}
+	it, err := m.store.RosterItem(ctx, owner, contact)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return it.Groups, err
+}

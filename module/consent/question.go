@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consent
+
+// How to read this file: ask notes that an owner is to be asked, and does not wait; askAll asks, one after the other. What an owner
+// is asked is what he was told last: it becomes no more until he is told again, so that his answer means what he has read.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/stonechat-im/stonechat/server/chat"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// asking is what owners are to be asked, and which things are to forget what they remember.
+type asking struct {
+	mu     sync.Mutex
+	list   []store.Question // without number and owner
+	stale  []jid.JID
+	recent map[about]time.Time // when it was looked at last, so that not every refusal reads the store
+	wake   chan struct{}
+}
+
+// about is what there is one question of.
+type about struct {
+	thing  store.ThingName
+	caller jid.JID
+	right  store.Right
+}
+
+func (x *asking) init() { x.recent, x.wake = make(map[about]time.Time), make(chan struct{}, 1) }
+
+// add reports whether there was room.
+func (x *asking) add(q store.Question, again time.Duration, most int) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	key := about{q.Thing, q.Caller, q.Right}
+	if at, ok := x.recent[key]; ok && q.Asked.Sub(at) < min(again, recently) && !q.Subscribe {
+		return true
+	}
+	if len(x.list) >= most {
+		return false
+	}
+	if len(x.recent) >= most {
+		clear(x.recent)
+	}
+	x.recent[key] = q.Asked
+	x.list = append(x.list, q)
+	awake(x.wake)
+	return true
+}
+
+// recently is how long it is not looked up again whether a question was asked.
+const recently = time.Minute
+
+// answered lets it be asked again at once.
+func (x *asking) answered(q *store.Question) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.recent, about{q.Thing, q.Caller, q.Right})
+}
+
+func (x *asking) refresh(thing jid.JID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !slices.Contains(x.stale, thing) {
+		x.stale = append(x.stale, thing.Clone())
+	}
+	awake(x.wake)
+}
+
+func (x *asking) take() (list []store.Question, stale []jid.JID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list, stale = x.list, x.stale
+	x.list, x.stale = nil, nil
+	return list, stale
+}
+
+// ask has the owners of what is wanted asked about what no rule speaks of.
+func (m *Module) ask(thing jid.JID, w *want, st *standing, subscribe bool) {
+	nodes := w.nodes
+	if len(nodes) == 0 {
+		nodes = []store.ThingNode{{}}
+	}
+	c := m.config.Load()
+	for _, n := range nodes {
+		d := st.decide(n, w.right, w.names)
+		names := d.Unknown
+		if d.Verdict != Unknown && len(names) == 0 {
+			continue
+		}
+		if len(w.names) == 0 {
+			names = nil
+		} else if names = cleaned(names); len(names) == 0 {
+			continue
+		}
+		q := store.Question{
+			Thing: store.ThingName{JID: thing.Clone(), ThingNode: n}, Caller: st.caller.Clone(), Right: w.right,
+			Names: names, Subscribe: subscribe, Asked: time.Now(),
+		}
+		if !m.asking.add(q, time.Duration(c.AskAgain), c.Pending) {
+			m.metrics.unasked.Inc()
+		}
+	}
+}
+
+// askAll does what waits.
+func (m *Module) askAll(ctx context.Context) {
+	list, stale := m.asking.take()
+	for _, thing := range stale {
+		m.clear(ctx, thing)
+	}
+	for _, q := range list {
+		if err := m.askOne(ctx, q); err != nil && ctx.Err() == nil {
+			m.log.Error("an owner was not asked", "jid", q.Thing.JID.String(), "err", err)
+		}
+	}
+}
+
+func (m *Module) askOne(ctx context.Context, q store.Question) error {
+	owner, label, err := m.things.Thing(ctx, q.Thing.JID, q.Thing.ThingNode)
+	if errors.Is(err, store.ErrNotFound) || err == nil && owner.IsZero() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	q.Owner = owner
+	c := m.config.Load()
+	old, err := m.store.QuestionAbout(ctx, q.Thing, q.Caller, q.Right)
+	switch {
+	case err == nil && old.Owner == owner:
+		again := q.Asked.Sub(old.Asked) >= time.Duration(c.AskAgain)
+		waits := q.Subscribe && !old.Subscribe
+		if !again && !waits {
+			return nil
+		}
+		q.Subscribe = q.Subscribe || old.Subscribe
+		if !again {
+			q.Names, q.Asked = old.Names, old.Asked
+			return m.store.Commit(store.AskQuestion{Question: q}).Wait(ctx)
+		}
+		q.Names = union(old.Names, q.Names)
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return err
+	default:
+		ofThing, ofCaller, err := m.store.QuestionCount(ctx, q.Thing.JID, q.Caller)
+		if err != nil {
+			return err
+		}
+		if ofThing >= c.QuestionsPerThing || ofCaller >= c.QuestionsPerCaller {
+			m.metrics.unasked.Inc()
+			return nil
+		}
+	}
+	if len(q.Names) > c.Names {
+		q.Names = q.Names[:max(c.Names, 1)]
+		m.metrics.unasked.Inc()
+	}
+	if err := m.store.Commit(store.AskQuestion{Question: q}).Wait(ctx); err != nil {
+		return err
+	}
+	if q, err = m.store.QuestionAbout(ctx, q.Thing, q.Caller, q.Right); err != nil {
+		return err
+	}
+	m.metrics.asked.Inc()
+	m.tell(owner, q.Thing.JID.Domain(), m.asks(&q, label))
+	return nil
+}
+
+// tell sends an owner a message of the service's, which waits for him where he is away.
+func (m *Module) tell(owner jid.JID, domain, text string) {
+	s := stanza.Text(stanza.Chat, owner, text)
+	s.From, s.ID = m.service.Address(domain), []byte(rand.Text())
+	t := m.server.NewTurn()
+	t.Route(s)
+	t.End()
+}
+
+// asks is a question in words.
+func (m *Module) asks(q *store.Question, label string) string {
+	text := fmt.Sprintf("%s wants to %s. Say \"yes %d\" or \"no %d\"", q.Caller, does(q.Right, q.Names, called(q.Thing, label)), q.Number, q.Number)
+	if len(q.Names) > 1 {
+		text += fmt.Sprintf("; \"yes %d %s\" allows only that", q.Number, chat.Quote(printable(q.Names[0])))
+	}
+	return text + fmt.Sprintf("; \"yes %d for domain\" allows it to all of %s.", q.Number, q.Caller.Domain())
+}
+
+// does is what is wanted, or allowed, in words.
+func does(right store.Right, names []string, thing string) string {
+	if right == store.RightFriend {
+		return "see whether " + thing + " is there"
+	}
+	if len(names) == 0 {
+		if right == store.RightRead {
+			return "read " + thing
+		}
+		return "control " + thing
+	}
+	quoted := make([]string, len(names))
+	for i, x := range names {
+		quoted[i] = printable(x)
+	}
+	return right.String() + " " + strings.Join(quoted, ", ") + " of " + thing
+}
+
+// called is a thing for people: what its owner calls it, and its address.
+func called(n store.ThingName, label string) string {
+	at := n.JID.String()
+	if n.ID != "" {
+		at = printable(n.ID) + " of " + at
+	}
+	if label == "" || label == at {
+		return at
+	}
+	return printable(label) + " (" + at + ")"
+}
+
+// printable is a name that a stranger may have chosen, as it may stand in a line.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+// union is both lists, of which an empty one is everything.
+func union(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	all := slices.Clone(a)
+	for _, x := range b {
+		if !slices.Contains(all, x) {
+			all = append(all, x)
+		}
+	}
+	return all
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consent
+
+// How to read this file: refuse says no, to who has some right that it is forbidden and to everybody else that nobody is there;
+// refusals are what was refused and is not written yet.
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+)
+
+// refuse notes that s was refused, has the owner asked where no rule says so, and returns the error for the caller: to a headline
+// nothing is answered.
+func (m *Module) refuse(t *server.Turn, thing jid.JID, s *stanza.Stanza, w *want, st *standing, d Decision) error {
+	m.note(thing, w, st.caller)
+	if !w.silent && w.need != needOwner && d.Verdict == Unknown {
+		m.ask(thing, w, st, s.Kind == stanza.Presence)
+	}
+	if s.Type == stanza.Headline {
+		return server.Handled
+	}
+	switch {
+	case !st.any():
+		return stanza.ServiceUnavailable.Err("") // RFC 6121 §8.5
+	case d.Verdict == All: // everything, but
+		return sensordata.Rejected(stanza.Forbidden, "not everything is for you: ask for what you want by name")
+	case w.way == wayReadout, w.way == wayControl:
+		return sensordata.Rejected(stanza.Forbidden, "")
+	}
+	return stanza.Forbidden.Err("")
+}
+
+// note has a refusal written.
+func (m *Module) note(thing jid.JID, w *want, caller jid.JID) {
+	m.metrics.refused[w.way].Inc()
+	now := time.Now()
+	nodes := w.nodes
+	if len(nodes) == 0 {
+		nodes = []store.ThingNode{{}}
+	}
+	right := w.right
+	if w.need == needAny || w.need == needOwner {
+		right = store.AnyRight
+	}
+	r := store.Refusal{
+		Thing: store.ThingName{JID: thing.Clone(), ThingNode: clip(nodes[0])}, Caller: caller.Clone(), Right: right, Way: w.way,
+		Names: cleaned(w.names), First: now, Last: now, Count: 1,
+	}
+	if !m.refusals.add(r, m.config.Load().Pending) {
+		m.metrics.lost.Inc()
+	}
+}
+
+// clip shortens what a stranger has said.
+func clip(n store.ThingNode) store.ThingNode {
+	const most = 256
+	for _, s := range []*string{&n.ID, &n.Source, &n.Cache} {
+		if len(*s) > most {
+			*s = (*s)[:most]
+		}
+	}
+	return n
+}
+
+// cleaned are names as the store takes them: not too many, and none that it refuses.
+func cleaned(names []string) (list []string) {
+	for _, x := range names {
+		if x != "" && len(x) <= store.MaxConsentName && len(list) < 20 {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// refusals wait to be written. Those of one kind wait as one.
+type refusals struct {
+	mu   sync.Mutex
+	list map[refusal]*store.Refusal
+	wake chan struct{}
+}
+
+type refusal struct {
+	thing  store.ThingName
+	caller jid.JID
+	right  store.Right
+	way    string
+}
+
+func (x *refusals) init() {
+	x.list, x.wake = make(map[refusal]*store.Refusal), make(chan struct{}, 1)
+}
+
+func (x *refusals) add(r store.Refusal, most int) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	key := refusal{r.Thing, r.Caller, r.Right, r.Way}
+	if old := x.list[key]; old != nil {
+		old.Count++
+		old.Last, old.Names = r.Last, r.Names
+		return true
+	}
+	if len(x.list) >= most {
+		return false
+	}
+	x.list[key] = &r
+	awake(x.wake)
+	return true
+}
+
+func (x *refusals) take() map[refusal]*store.Refusal {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := x.list
+	x.list = make(map[refusal]*store.Refusal)
+	return list
+}
+
+func awake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// writeRefusals writes what waits, and returns when it is stored: what comes meanwhile waits as one.
+func (m *Module) writeRefusals(ctx context.Context) {
+	keep := m.config.Load().RefusalsPerThing
+	var ops []store.Op
+	for _, r := range m.refusals.take() {
+		ops = append(ops, store.AddRefusal{Refusal: *r, Within: time.Minute, Keep: max(keep, 1)})
+	}
+	for some := range slices.Chunk(ops, 100) {
+		if err := m.store.Commit(some...).Wait(ctx); err == nil {
+			continue
+		}
+		for _, op := range some { // one of an account that is gone is no reason to lose the others
+			if err := m.store.Commit(op).Wait(ctx); err != nil {
+				m.metrics.lost.Inc()
+			}
+		}
+	}
+}
