@@ -24,8 +24,6 @@ import (
 // How to read this file: a bed is a server with a registry, and in place of rosters, presence and messages the little of them
 // that it needs; then what tests say to it.
 
-const service = "things.d"
-
 type bed struct {
 	*servertest.Server
 	things *registry.Module
