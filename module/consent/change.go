@@ -152,9 +152,18 @@ func (m *Module) commit(ctx context.Context, r *store.Rule, rules []store.Rule, 
 	} else {
 		p = m.store.Commit(ops...)
 	}
-	p.OnDone(func(error) { m.known.forget(thing) }) // on the store's goroutine: before anybody is told. K1
-	if err := p.Wait(ctx); err != nil {
-		return err
+	done := make(chan error, 1) // behind forget, which Wait is not. K1
+	p.OnDone(func(err error) {
+		m.known.forget(thing)
+		done <- err
+	})
+	select {
+	case err := <-done:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	for _, contact := range lost {
 		if p, err := m.roster.Part(ctx, thing, contact); err != nil {

@@ -200,7 +200,7 @@ func TestFewCached(t *testing.T) {
 			for range 3 {
 				romeo.Send(fmt.Sprintf(help, name+"/x"))
 				if got := len(thing.Got()) > 0; got != (i%2 == 0) {
-					t.Errorf("%s has it: %v", name, got)
+					t.Errorf("%s has it: %v; he %s", name, got, romeo.Got())
 				}
 			}
 		}
