@@ -316,6 +316,15 @@ func (r *request) purge(name string) (stanza.Payload, error) {
 		return nil, err
 	}
 	defer release()
+	p, err := r.empty(n)
+	if err != nil {
+		return nil, err
+	}
+	return r.after(n, p, nil)
+}
+
+// empty removes all items of a node. n.work is held.
+func (r *request) empty(n *node) (*store.Pending, error) {
 	n.mu.Lock()
 	c := n.config
 	n.mu.Unlock()
@@ -323,14 +332,13 @@ func (r *request) purge(name string) (stanza.Payload, error) {
 		return nil, pubsub.ErrUnsupported("persistent-items")
 	}
 	who := r.receivers(r.ctx, n)
-	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: name}})
+	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: n.name.Node}})
 	n.mu.Lock()
 	n.last, n.items = nil, 0
 	n.mu.Unlock()
-	p := r.commit(n, func(t *server.Turn) {
+	return r.commit(n, func(t *server.Turn) {
 		if c.NotifyRetract {
 			r.tell(t, n, who, event)
 		}
-	}, store.PurgeNode{Name: n.name})
-	return r.after(n, p, nil)
+	}, store.PurgeNode{Name: n.name}), nil
 }

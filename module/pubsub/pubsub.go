@@ -12,7 +12,7 @@
 // How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
 // (request.go) and is handled in one of: entity.go (what everybody may ask), subscribe.go, publish.go, owner.go, members.go.
 // access.go says who may do what, notify.go who is told. disco.go is service discovery, account.go what other modules
-// of this server use, service.go the address of the service.
+// of this server use, operator.go what the operator does, service.go the address of the service.
 //
 // N1: changes of a node are made one after the other, under node.work, which may be held while the store is read.
 // What was changed is in node.mu's fields at once and in the store by a commit; subscribers are told when that is done,
