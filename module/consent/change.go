@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -23,9 +22,7 @@ import (
 
 // work lets the rules of a thing be changed by one at a time.
 func (m *Module) work(thing jid.JID) *sync.Mutex {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(thing.String()))
-	return &m.changing[h.Sum32()%uint32(len(m.changing))]
+	return &m.changing[shard(thing)]
 }
 
 // decree makes r a rule of its owner's, and ends the question of that number, 0 for none. What was said before of the same subject,
@@ -96,7 +93,7 @@ func settle(r *store.Rule, rules []store.Rule, question int64) (ops []store.Op, 
 				shadow = x.Number
 			}
 		default:
-			x.Names = slices.DeleteFunc(slices.Clone(x.Names), func(name string) bool { return slices.Contains(r.Names, name) })
+			x.Names = slices.DeleteFunc(slices.Clone(x.Names), func(name string) bool { return named(r.Names, name) })
 			if len(x.Names) == 0 {
 				ops = append(ops, store.DeleteRule{Owner: x.Owner, Number: x.Number})
 			} else {
