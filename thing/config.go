@@ -88,6 +88,9 @@ type Config struct {
 	// Transient tells readings only to an owner who is there: nothing waits on the server
 	// (XEP-0334's no-store).
 	Transient bool
+	// Told is told of each reading when the server has it (nil), or that it never will; at is when it was reported. It must not
+	// block. nil: nobody.
+	Told func(at time.Time, err error)
 	// Stale is the age at which a command that has waited on the server is not obeyed any more: a
 	// heater is not to be turned on by yesterday's word. 0 is one minute.
 	Stale time.Duration
