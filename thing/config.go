@@ -13,6 +13,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/command"
+	"github.com/stonechat-im/stonechat/xmpp/concentrator"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -168,6 +169,9 @@ func (c *Config) complete() error {
 	}
 	if c.Client.Caps == "" {
 		c.Client.Caps = "urn:stonechat:thing"
+	}
+	if len(c.Nodes) > 0 {
+		c.Client.Features = append(c.Client.Features, concentrator.NS)
 	}
 	c.Client.Features = append(c.Client.Features, jsonmsg.NS, jsonmsg.NS+"#"+Datatype, command.NS, disco.NSItems,
 		sensordata.NS, control.NS, provisioning.NS, registry.NS)
