@@ -113,16 +113,17 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	if !r.at.IsDomain() {
 		most = limits.NodesPerOwner
 	} else {
-		owned, err := r.store.NodesOwned(r.ctx, r.at, owner)
+		may, err := r.mayOwnMore(r.ctx, holding{r.at, owner}, limits.NodesPerOwner)
 		if err != nil {
 			return nil, err
 		}
-		if owned >= limits.NodesPerOwner {
+		if !may {
 			return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "you own as many nodes as one may"))
 		}
 	}
 	if size.nodes.Add(1) > int64(most) {
 		size.nodes.Add(-1)
+		r.owned.change(holding{r.at, owner}, -1)
 		return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "there are as many nodes as there may be"))
 	}
 	n.mu.Lock()
@@ -140,6 +141,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 func (m *Module) unmake(n *node) {
 	n.mu.Lock()
 	n.exists = false
+	m.disowned(n)
 	n.mu.Unlock()
 	m.names.stored(n.name)
 }
@@ -285,6 +287,7 @@ func (r *request) end(n *node, moved string) *store.Pending {
 		}
 	}
 	subscriptions := len(n.subscriptions)
+	r.disowned(n)
 	n.exists, n.moved, n.last, n.items = false, moved, nil, 0
 	n.subscriptions, n.resources, n.list, n.affiliations = nil, nil, nil, nil
 	n.mu.Unlock()

@@ -125,6 +125,7 @@ type Module struct {
 	desk      *server.Desk
 	services  map[jid.JID]*service
 	sizes     sizes
+	owned     owned
 	names     names
 	presences presences
 	lastID    atomic.Uint64 // of notifications
@@ -226,6 +227,7 @@ const expireSlice = 100
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	m.deletions.Add(1) // who reads a node now reads it again
 	m.sizes.forget(u.JID)
+	m.owned.forgetAll() // the account owns nothing any more, and its name may be somebody's again
 	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {
 		if n.name.JID == u.JID {
