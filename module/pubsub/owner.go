@@ -218,7 +218,7 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 	ended, ops := n.expel()
 	n.mu.Unlock()
 	r.presences.mark(n.name, next.PurgeOffline)
-	who := r.receivers(r.ctx, n) // those who may hear of the node as it is now
+	who := r.receivers(r.ctx, n, anyMoment) // those who may hear of the node as it is now
 	event := r.message(n, &next, &pubsub.Event{Configuration: &pubsub.NodeForm{Node: x.Node}})
 	if next.DeliverPayloads {
 		event = r.message(n, &next, &pubsub.Event{Configuration: &pubsub.NodeForm{Node: x.Node, Form: next.Form(form.Result)}})
@@ -278,7 +278,7 @@ func (r *request) delete(x *pubsub.Delete) (stanza.Payload, error) {
 
 // end deletes a node. n.work is held.
 func (r *request) end(n *node, moved string) *store.Pending {
-	who := r.receivers(r.ctx, n)
+	who := r.receivers(r.ctx, n, anyMoment)
 	n.mu.Lock()
 	c := n.config
 	for _, s := range n.subscriptions {
@@ -334,7 +334,7 @@ func (r *request) empty(n *node) (*store.Pending, error) {
 	if !c.Persist {
 		return nil, pubsub.ErrUnsupported("persistent-items")
 	}
-	who := r.receivers(r.ctx, n)
+	who := r.receivers(r.ctx, n, anyMoment)
 	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: n.name.Node}})
 	n.mu.Lock()
 	n.last, n.items, n.kept = nil, 0, nil

@@ -97,8 +97,9 @@ type Audience interface {
 	// Groups are the groups of owner's roster that viewer is in (access model roster). It may wait for the store.
 	Groups(ctx context.Context, owner, viewer jid.JID) ([]string, error)
 	// Interested appends the full addresses of available resources, the owner's own and those of contacts that see the
-	// owner's presence, whose client asks for the notifications of node.
-	Interested(dst []jid.JID, owner jid.JID, node string) []jid.JID
+	// owner's presence, whose client asked for the notifications of node before that Moment: who has asked since then is sent
+	// the last item.
+	Interested(dst []jid.JID, owner jid.JID, node string, moment uint64) []jid.JID
 }
 
 // Archive keeps what is published (XEP-0442). Module mam is one.
