@@ -72,6 +72,9 @@ type Config struct {
 	Identity disco.Identity
 	// Features are what service discovery lists beside what the client does by itself.
 	Features []string
+	// Caps is a URI that names the program. With it presence says by a hash what service discovery would (XEP-0115), so
+	// that servers know it without asking.
+	Caps string
 
 	QueueStanzas int           // sent and not acknowledged, at most; 0 is 1,000
 	QueueBytes   int           // and this many bytes; 0 is 4 MiB
@@ -108,6 +111,8 @@ var (
 	ErrSilent = errors.New("client: the server is silent")
 	// ErrRejected: the server ends the stream whenever it is sent the stanza, which is given up.
 	ErrRejected = errors.New("client: the server ends the stream because of the stanza")
+	// ErrLater is what an IQHandler returns that answers later.
+	ErrLater = errors.New("client: the request is answered later")
 	// ErrSize: the stanza is larger than Config.MaxStanza.
 	ErrSize = errors.New("client: the stanza is too large")
 )

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stonechat-im/stonechat/xmpp/caps"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/ping"
@@ -22,7 +23,7 @@ import (
 type Handler func(ctx context.Context, s *stanza.Stanza)
 
 // IQHandler answers a request, with a payload (nil: an empty result) or an error: what is no
-// *stanza.Error becomes internal-server-error.
+// *stanza.Error becomes internal-server-error. With ErrLater it answers by Client.Answer, once, later.
 type IQHandler func(ctx context.Context, s *stanza.Stanza) (stanza.Payload, error)
 
 // handlers are the program's, and ours.
@@ -32,6 +33,8 @@ type handlers struct {
 	errors  Handler
 	iqs     map[iqKey]IQHandler
 	session []func(context.Context)
+	nodes   InfoHandler
+	early   func(*stanza.Stanza)
 	roster  []func(context.Context, roster.Item)
 }
 
@@ -71,6 +74,28 @@ func (c *Client) HandleErrors(f Handler) {
 	c.table.mu.Lock()
 	defer c.table.mu.Unlock()
 	c.table.errors = f
+}
+
+// HandleEarly shows each message to f when it has arrived, before its turn comes and while another's handler may still run: for
+// what cannot wait, such as an emergency stop. f must not block, nor change or keep the message, which goes to its handler all
+// the same. A message that is sent again, after a connection was lost, is shown again.
+func (c *Client) HandleEarly(f func(s *stanza.Stanza)) {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	c.table.early = f
+}
+
+// glance shows what has arrived.
+func (t *handlers) glance(s *stanza.Stanza) {
+	if s.Kind != stanza.Message {
+		return
+	}
+	t.mu.Lock()
+	f := t.early
+	t.mu.Unlock()
+	if f != nil {
+		f(s)
+	}
 }
 
 // HandleIQ gives requests of that type and payload to f. Others are answered
@@ -138,6 +163,14 @@ func (c *Client) serveIQ(ctx context.Context, s *stanza.Stanza) {
 		return
 	}
 	p, err := f(ctx, s)
+	if errors.Is(err, ErrLater) {
+		return
+	}
+	c.Answer(s, p, err)
+}
+
+// Answer answers the request s, as an IQHandler does, for one that has returned ErrLater.
+func (c *Client) Answer(s *stanza.Stanza, p stanza.Payload, err error) {
 	if err != nil {
 		var refused *stanza.Error
 		if !errors.As(err, &refused) {
@@ -149,6 +182,10 @@ func (c *Client) serveIQ(ctx context.Context, s *stanza.Stanza) {
 	}
 	c.reply(s.Result(p))
 }
+
+// Reply sends an answer that the program has made of a request, by Stanza.Result or Refuse, where that takes more than Answer
+// writes. Like it, it follows ErrLater, once.
+func (c *Client) Reply(answer *stanza.Stanza) { c.reply(answer) }
 
 // reply sends an answer, which never waits for room.
 func (c *Client) reply(s *stanza.Stanza) {
@@ -174,18 +211,65 @@ func (c *Client) behind() {
 	}
 }
 
+// InfoHandler answers what a node is.
+type InfoHandler func(ctx context.Context, s *stanza.Stanza, node string) (*disco.Info, error)
+
+// HandleNodes gives service discovery of the nodes of the client (disco#info with a node) to f. What f does not
+// know it refuses with item-not-found. f may return ErrLater.
+func (c *Client) HandleNodes(f InfoHandler) {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	c.table.nodes = f
+}
+
 // describe answers what the client is. XEP-0030 §3
-func (c *Client) describe(_ context.Context, s *stanza.Stanza) (stanza.Payload, error) {
+func (c *Client) describe(ctx context.Context, s *stanza.Stanza) (stanza.Payload, error) {
 	var q disco.Info
 	if _, err := s.Decode(&q); err != nil {
 		return nil, err
 	}
-	if q.Node != "" {
-		return nil, stanza.ItemNotFound.Err("")
+	info := c.info()
+	switch own := c.caps(info); {
+	case q.Node == "":
+	case own != nil && q.Node == own.InfoNode():
+		info.Node = q.Node
+	default:
+		c.table.mu.Lock()
+		f := c.table.nodes
+		c.table.mu.Unlock()
+		if f == nil {
+			return nil, stanza.ItemNotFound.Err("")
+		}
+		node, err := f(ctx, s, q.Node)
+		if err != nil {
+			return nil, err
+		}
+		return node, nil
 	}
+	return info, nil
+}
+
+// info is what the client is.
+func (c *Client) info() *disco.Info {
 	features := map[string]bool{disco.NSInfo: true, ping.NS: true}
 	for _, f := range c.config.Features {
 		features[f] = true
 	}
-	return &disco.Info{Identities: []disco.Identity{c.config.Identity}, Features: slices.Sorted(maps.Keys(features))}, nil
+	if c.config.Caps != "" {
+		features[caps.NS] = true
+	}
+	return &disco.Info{Identities: []disco.Identity{c.config.Identity}, Features: slices.Sorted(maps.Keys(features))}
+}
+
+// caps is what presence says of info, or nil. XEP-0115 §4
+func (c *Client) caps(info *disco.Info) *caps.Caps {
+	if c.config.Caps == "" {
+		return nil
+	}
+	ver, err := caps.Ver(caps.SHA1, info)
+	if err != nil {
+		c.log.Error("no capabilities announced", "err", err)
+		return nil
+	}
+	return &caps.Caps{Hash: caps.SHA1, Node: c.config.Caps, Ver: ver}
 }

@@ -201,6 +201,7 @@ func (l *link) arrived(e *xmlstream.Element) {
 		c.in.skip(l.managed) // first, so that whoever waits finds it counted
 		c.answered(s)
 	case c.in.wait(l.bye, c.life.Done()):
+		c.table.glance(s)
 		c.in.push(arrival{stanza: s, counted: l.managed})
 	}
 }

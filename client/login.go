@@ -178,6 +178,7 @@ func (l *link) bound(full jid.JID) error {
 	c.calls.renew(&c.out)
 	c.in.push(arrival{run: c.table.ready})
 	for _, s := range early {
+		c.table.glance(s)
 		c.in.push(arrival{stanza: s})
 	}
 	return nil

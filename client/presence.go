@@ -34,6 +34,9 @@ func (c *Client) Announce(ctx context.Context, a Availability) error {
 	if a.Priority != 0 {
 		s.Add(text{"priority", strconv.Itoa(int(a.Priority))})
 	}
+	if own := c.caps(c.info()); own != nil {
+		s.Add(own)
+	}
 	for _, p := range a.Extra {
 		s.Add(p)
 	}

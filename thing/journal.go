@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/senml"
 )
 
 const journalTitle = "stonechat readings 1 "
@@ -39,9 +40,9 @@ type journal struct {
 
 // kept is a reading in the file.
 type kept struct {
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Fields []record  `json:"fields"`
+	ID     string          `json:"id"`
+	At     time.Time       `json:"at"`
+	Fields json.RawMessage `json:"fields"` // SenML
 }
 
 // openJournal opens the file, or makes it, and returns the readings in it, in order. lost is how
@@ -112,7 +113,11 @@ func readLine(line []byte) (x reading, gone uint64, err error) {
 	if err := json.Unmarshal([]byte(words[3]), &k); err != nil {
 		return x, 0, err
 	}
-	x.id, x.at, x.fields = k.ID, k.At, unpack(k.Fields)
+	list, err := senml.ParseJSON(k.Fields)
+	if err != nil {
+		return x, 0, err
+	}
+	x.id, x.at, x.fields = k.ID, k.At, unpack(list)
 	if x.id == "" || len(x.fields) == 0 {
 		return x, 0, errTorn
 	}
@@ -127,7 +132,7 @@ func readLine(line []byte) (x reading, gone uint64, err error) {
 func checksum(s string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s))) }
 
 func (x *reading) line() (string, error) {
-	data, err := json.Marshal(kept{x.id, x.at, pack(x.fields)})
+	data, err := json.Marshal(kept{x.id, x.at, pack(x.fields).AppendJSON(nil)})
 	if err != nil {
 		return "", fmt.Errorf("thing: %w", err)
 	}

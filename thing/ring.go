@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/hint"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -34,6 +37,8 @@ type ring struct {
 	next    uint64    // number of the next
 	file    *journal  // nil: they are in memory alone
 	last    []Field
+	past    []reading // what was reported, the latest last; at most long
+	long    int
 	dropped int
 	wake    chan struct{} // holds one: there is something
 	taken   chan struct{} // holds one: something was handed over
@@ -49,8 +54,8 @@ type reading struct {
 	fields []Field
 }
 
-func (r *ring) init(most int) {
-	r.most = most
+func (r *ring) init(most, long int) {
+	r.most, r.long = most, long
 	r.wake = make(chan struct{}, 1)
 	r.taken = make(chan struct{}, 1)
 	r.room = make(chan struct{}, inFlight)
@@ -72,8 +77,35 @@ func (r *ring) keep(file *journal, list []reading) error {
 	for i := range list {
 		r.next = max(r.next, list[i].number+1)
 		r.last = list[i].fields
+		r.remember(list[i])
 	}
 	return nil
+}
+
+// reopen forgets all that was measured for one owner, and begins with the file of another; of nobody there is none.
+func (r *ring) reopen(state string, owner jid.JID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list, r.first, r.flying, r.past, r.last, r.file = nil, 0, nil, nil, nil, nil
+	if state == "" {
+		return nil
+	}
+	if err := os.Remove(journalFile(state)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("thing: readings of a former owner: %w", err)
+	}
+	if owner.IsZero() {
+		return nil
+	}
+	file, _, _, err := openJournal(journalFile(state), owner)
+	r.file = file
+	return err
+}
+
+// note notes what was measured, for nobody to be told.
+func (r *ring) note(fields []Field) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = fields
 }
 
 // put adds a reading. An error of the file is told; the reading is in the ring all the same.
@@ -83,6 +115,7 @@ func (r *ring) put(x reading) error {
 	x.number = r.next
 	r.next++
 	r.last = x.fields
+	r.remember(x)
 	var err error
 	if r.file != nil {
 		err = r.file.add(&x)
@@ -104,6 +137,24 @@ func (r *ring) put(x reading) error {
 	default:
 	}
 	return err
+}
+
+// remember keeps a reading for whoever asks what was. The caller holds mu.
+func (r *ring) remember(x reading) {
+	if r.long <= 0 {
+		return
+	}
+	if len(r.past) >= 2*r.long {
+		r.past = append([]reading(nil), r.past[len(r.past)-r.long+1:]...)
+	}
+	r.past = append(r.past, x)
+}
+
+// history is what was reported, the latest last.
+func (r *ring) history() []reading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.past[max(0, len(r.past)-r.long):])
 }
 
 // void has the file forget a reading. The caller holds mu.
@@ -167,7 +218,7 @@ func (r *ring) latest() []Field {
 	return r.last
 }
 
-// Report tells a reading to the owner. It does not wait: without a connection the reading is kept.
+// Report tells a reading to the owner; while there is none it is not kept. It does not wait: without a connection the reading is kept.
 // With Config.State it returns when a power cut does not take the reading any more; an error of the
 // disk is returned, though the reading is told all the same if the thing lives.
 func (t *Thing) Report(fields ...Field) error {
@@ -184,6 +235,13 @@ func (t *Thing) Report(fields ...Field) error {
 			f.Time = now
 		}
 		own[i] = f
+	}
+	if t.Owner().IsZero() {
+		t.ring.note(own)
+		return nil
+	}
+	if t.config.Publish {
+		t.publisher.put(own)
 	}
 	return t.ring.put(reading{id: rand.Text()[:16], at: now, fields: own})
 }
@@ -253,6 +311,7 @@ func (t *Thing) send(ctx context.Context, x reading, landed func()) bool {
 			landed()
 		}
 	}
+	t.reportToRooms(ctx, x.fields)
 	s, err := t.compose(x.fields)
 	if err != nil {
 		t.log.Error("reading not told", "err", err)
@@ -286,7 +345,11 @@ func (t *Thing) compose(fields []Field) (*stanza.Stanza, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := stanza.Text(stanza.Chat, t.config.Owner, text(fields))
+	owner := t.Owner()
+	if owner.IsZero() {
+		return nil, errors.New("thing: it has no owner any more")
+	}
+	s := stanza.Text(stanza.Chat, owner, text(fields))
 	s.Add(p)
 	if t.config.Transient {
 		h := hint.NoStore

@@ -19,7 +19,13 @@ func (t *Thing) restore(c *Config) error {
 	if err := t.restoreMechanism(c); err != nil {
 		return err
 	}
-	file, list, lost, err := openJournal(filepath.Join(c.State, "readings"), c.Owner)
+	if err := t.restoreLife(c); err != nil {
+		return err
+	}
+	if t.owner.IsZero() {
+		return nil // nothing is kept for nobody
+	}
+	file, list, lost, err := openJournal(journalFile(c.State), t.owner)
 	if err != nil {
 		return err
 	}
@@ -28,6 +34,8 @@ func (t *Thing) restore(c *Config) error {
 	}
 	return t.ring.keep(file, list)
 }
+
+func journalFile(state string) string { return filepath.Join(state, "readings") }
 
 // restoreMechanism has the next login be no weaker than the last of this account, and notes what it
 // uses.
@@ -42,14 +50,7 @@ func (t *Thing) restoreMechanism(c *Config) error {
 	}
 	tell := c.Client.Pinned
 	c.Client.Pinned = func(mechanism string) {
-		err := writeLasting(name+".new", []byte(account+" "+mechanism+"\n"))
-		if err == nil {
-			err = os.Rename(name+".new", name)
-		}
-		if err == nil {
-			err = syncFolder(c.State)
-		}
-		if err != nil {
+		if err := replaceLasting(name, []byte(account+" "+mechanism+"\n")); err != nil {
 			t.log.Error("the mechanism of the login is not kept", "err", err)
 		}
 		if tell != nil {

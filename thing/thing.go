@@ -12,102 +12,72 @@
 //		}},
 //	})
 //
-// A thing has one owner. To the owner it tells its readings, as messages that any messenger shows
-// and any program understands; from the owner, and nobody else, it takes commands: "help", "read",
-// "set lamp on". Who else writes to it gets no answer.
+// What a thing measures, takes and does is declared once, as Go values, and served in every way that it can be asked: in words,
+// which any messenger writes ("help", "read", "set lamp on"); as ad-hoc commands, which many show as forms; to programs by
+// XEP-0323 and XEP-0325; to whoever follows it by PEP; in rooms.
+//
+// A thing has one owner. To the owner it tells its readings, as messages that any messenger shows and any program understands.
+// The owner may read and set all of it; what others may is decided by the registry's service, as the owner has told that, and
+// where it does not answer they may do nothing. Who may do nothing gets no answer.
+//
+// A thing without an owner registers, shows a code for whoever is to own it (Config.Claim), and is told when it is claimed.
 //
 // Readings taken while there is no connection are kept, the latest Config.Keep of them, and told
 // in order afterwards, each with the time it was taken. With Config.State they are kept on the disk
 // until the server has acknowledged them: a power cut does not take them, and what was told just
 // before one may be told again, under the same id.
 //
-// The vocabulary of sensor data and control that things speak to programs will be built on Field
-// and Parameter. Until then a reading is a text and the same as SenML in JSON (RFC 8428), by
-// package jsonmsg.
+// The specifications of sensor data, control and provisioning are Retracted: they are served because the libraries that read
+// things today speak them, and nothing else that is open.
 //
 // RFC 8428 §4 and §5
 //
-// How to read this package: thing.go is its life, main.go that of a program around it, field.go what
-// it measures, ring.go how readings leave, journal.go how they outlive a power cut, state.go what
-// else does, command.go what it obeys.
+// How to read this package: config.go and node.go are what programs say; thing.go is a thing's life, main.go that of a program
+// around it; value.go, field.go and format.go what it measures; ring.go how readings leave, journal.go how they outlive a power
+// cut, state.go what else does; access.go who may what; work.go in which order. The ways in: chat.go, room.go, adhoc.go, sensor.go,
+// control.go, publish.go. claim.go is how it finds its owner.
 package thing
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
-	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/jsonmsg"
+	"github.com/stonechat-im/stonechat/xmpp/ping"
+	"github.com/stonechat-im/stonechat/xmpp/sleep"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// Config says what the thing is. Client.Account, Client.Password and Owner are needed.
-type Config struct {
-	Client client.Config
-	Owner  jid.JID // bare
-	Name   string  // for people, "Thermometer in the kitchen"
-
-	// Read takes a reading: for Every, and when the owner says "read". It may be nil: then "read"
-	// tells what was reported last. It runs on one goroutine at a time.
-	Read func(ctx context.Context) ([]Field, error)
-	// Every is how often a reading is taken and told. 0 is never by itself.
-	Every time.Duration
-
-	// Sleep lets go of the connection between readings, to save power. What the owner says meanwhile
-	// waits on the server until the next: Stale must be more than Every for it to be obeyed. A
-	// server that forgets the session before then shows the thing as gone.
-	Sleep bool
-
-	// Parameters are what the owner may set.
-	Parameters []Parameter
-
-	// Keep is how many readings are kept while they cannot be told; then the oldest goes for a
-	// new one. 0 is 1,000.
-	Keep int
-	// State is a folder for what must outlive a power cut: the readings that are not told, and how
-	// strong the account's logins were, for which see client.Config.Mechanism (if that is given, it
-	// counts). One thing at a time may use it. "" keeps nothing.
-	State string
-	// Transient tells readings only to an owner who is there: nothing waits on the server
-	// (XEP-0334's no-store).
-	Transient bool
-	// Stale is the age at which a command that has waited on the server is not obeyed any more: a
-	// heater is not to be turned on by yesterday's word. 0 is one minute.
-	Stale time.Duration
-}
-
 // Thing is a device. Its methods may be called from any goroutine.
 type Thing struct {
-	config Config
-	log    *slog.Logger
-	client *client.Client
-	ring   ring
+	config    Config
+	log       *slog.Logger
+	client    *client.Client
+	ring      ring
+	access    access
+	errands   errands
+	adhoc     sessions
+	stops     stops
+	waiting   waiting
+	rooms     rooms
+	publisher publisher
 
-	reading sync.Mutex // held while Read runs
-}
+	life context.Context // of Run
+	end  context.CancelFunc
 
-// Environment makes a Config of the environment: see client.Environment, and
-//
-//	STONECHAT_OWNER  the bare address of the owner
-//	STONECHAT_STATE  Config.State
-func Environment() (Config, error) {
-	c, err := client.Environment()
-	if err != nil {
-		return Config{}, err
-	}
-	owner, err := jid.Parse(os.Getenv("STONECHAT_OWNER"))
-	if err != nil {
-		return Config{}, fmt.Errorf("thing: STONECHAT_OWNER is not an address: %w", err)
-	}
-	return Config{Client: c, Owner: owner, State: os.Getenv("STONECHAT_STATE")}, nil
+	acting sync.Mutex // held while Set, Get or Do of the program runs
+
+	mu      sync.Mutex
+	owner   jid.JID // bare; zero: nobody's
+	key     string  // that it is claimed by; "": none yet
+	shown   string  // the key that was shown last
+	seeking bool    // it is registering
+	bodies  []*body // the thing itself first
 }
 
 // Run makes a thing and runs it until ctx is over.
@@ -124,8 +94,13 @@ func New(config Config) (*Thing, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	t := &Thing{log: config.Client.Log}
-	t.ring.init(config.Keep)
+	if err := ownPassword(&config); err != nil {
+		return nil, err
+	}
+	t := &Thing{log: config.Client.Log, owner: config.Owner, config: config}
+	t.life, t.end = context.WithCancel(context.Background())
+	t.publisher.wake = make(chan struct{}, 1)
+	t.ring.init(config.Keep, config.History)
 	if config.State != "" {
 		if err := t.restore(&config); err != nil {
 			return nil, err
@@ -136,53 +111,81 @@ func New(config Config) (*Thing, error) {
 		return nil, err
 	}
 	t.config, t.client = config, c
+	if err := t.SetNodes(config.Nodes); err != nil {
+		return nil, err
+	}
 	c.Handle(stanza.Message, xmlstream.Name{Space: stanza.NSClient, Local: "body"}, t.message)
 	c.Handle(stanza.Presence, xmlstream.Name{}, t.presence)
 	c.HandleErrors(t.bounced)
+	if t.config.Stop != nil {
+		c.HandleEarly(t.early)
+	}
+	t.serveCommands()
+	t.serveConsent()
+	t.serveSensorData()
+	t.serveControl()
+	t.serveRegistry()
+	t.serveRooms()
 	return t, nil
-}
-
-func (c *Config) complete() error {
-	switch {
-	case c.Owner.IsZero() || c.Owner.IsDomain():
-		return errors.New("thing: an owner is needed: the address of the account that it obeys")
-	case c.Owner.Bare() == c.Client.Account.Bare():
-		return errors.New("thing: its owner needs another account")
-	case c.Every < 0 || c.Every > 0 && c.Read == nil:
-		return errors.New("thing: Every needs a Read")
-	case c.Sleep && c.Every == 0:
-		return errors.New("thing: Sleep needs Every: else it would not wake")
-	}
-	c.Owner = c.Owner.Bare()
-	for i := range c.Parameters {
-		if err := c.Parameters[i].check(); err != nil {
-			return err
-		}
-	}
-	if c.Keep <= 0 {
-		c.Keep = 1000
-	}
-	if c.Stale <= 0 {
-		c.Stale = time.Minute
-	}
-	if c.Client.Log == nil {
-		c.Client.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.Client.Identity == (disco.Identity{}) {
-		c.Client.Identity = disco.Identity{Category: "device", Type: "iot", Name: c.Name}
-	}
-	c.Client.Features = append(c.Client.Features, jsonmsg.NS, jsonmsg.NS+"#"+Datatype)
-	return nil
 }
 
 // Client is the thing's connection, for what the thing does not do by itself.
 func (t *Thing) Client() *client.Client { return t.client }
 
+// Owner is who owns the thing, or the zero JID.
+func (t *Thing) Owner() jid.JID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.owner
+}
+
+// account is the thing's own address.
+func (t *Thing) account() jid.JID { return t.config.Client.Account.Bare() }
+
+// SetNodes says which nodes the thing speaks for now, in the place of those before: Config.Nodes. It fails if they
+// cannot work.
+func (t *Thing) SetNodes(nodes []Node) error {
+	c := &t.config
+	own := &Node{Name: c.Name, Read: c.Read, Fields: c.Fields, Parameters: c.Parameters, Commands: c.Commands}
+	bodies := []*body{{Node: own, latest: t.ring.latest}}
+	if err := checkNodes(nodes); err != nil {
+		return err
+	}
+	for i := range nodes {
+		n := nodes[i]
+		bodies = append(bodies, &body{Node: &n, latest: func() []Field { return nil }})
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.bodies = bodies
+	return nil
+}
+
+// all are the nodes, the thing itself first.
+func (t *Thing) all() []*body {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bodies
+}
+
+// find finds a node by its address; what the address leaves open is any.
+func (t *Thing) find(id NodeID) *body {
+	for _, b := range t.all() {
+		if b.Is(id) {
+			return b
+		}
+	}
+	return nil
+}
+
 // Run connects and keeps the thing running until ctx is over: then it tells what it can within
 // Client.CloseTime, and returns how much it could not. It returns at once when a connection is
 // pointless, such as when the server refuses the password. A thing runs once.
 func (t *Thing) Run(ctx context.Context) error {
-	if err := t.client.Announce(ctx, client.Availability{Status: t.config.Name}); err != nil {
+	if err := t.enroll(ctx); err != nil {
+		return err
+	}
+	if err := t.announce(ctx); err != nil {
 		return err
 	}
 	if err := t.client.Start(); err != nil {
@@ -191,6 +194,9 @@ func (t *Thing) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { t.tell(ctx) })
+	if t.config.Publish {
+		work.Go(func() { t.publish(ctx) })
+	}
 	if t.config.Every > 0 {
 		work.Go(func() { t.measure(ctx) })
 	}
@@ -201,26 +207,36 @@ func (t *Thing) Run(ctx context.Context) error {
 		err = t.client.Err()
 	}
 	cancel()
+	t.end()
 	work.Wait()
+	t.errands.finish()
 	t.tellRest()
 	if t.config.Sleep && t.client.Unacked() > 0 {
-		t.nap(context.Background())
+		t.nap(context.Background(), time.Now().Add(t.config.Every).UTC())
 	}
 	return errors.Join(err, t.client.Close())
+}
+
+// announce tells that the thing is there.
+func (t *Thing) announce(ctx context.Context) error {
+	return t.client.Announce(ctx, client.Availability{Status: t.config.Name})
 }
 
 // measure takes a reading every so often.
 func (t *Thing) measure(ctx context.Context) {
 	tick := time.NewTicker(t.config.Every)
 	defer tick.Stop()
+	begun := time.Now()
 	for {
-		if fields, err := t.read(ctx); err != nil {
+		if fields, err := t.all()[0].measure(ctx); err != nil {
 			t.log.Error("reading failed", "err", err)
-		} else if err := t.Report(fields...); err != nil {
-			t.log.Error("reading not told", "err", err)
+		} else if len(fields) > 0 {
+			if err := t.Report(fields...); err != nil {
+				t.log.Error("reading not told", "err", err)
+			}
 		}
 		if t.config.Sleep {
-			t.nap(ctx)
+			t.nap(ctx, begun.Add(time.Since(begun).Truncate(t.config.Every)+t.config.Every).UTC())
 		}
 		select {
 		case <-ctx.Done():
@@ -231,43 +247,59 @@ func (t *Thing) measure(ctx context.Context) {
 }
 
 // nap wakes the connection until all is told and what has come meanwhile is obeyed, or until half
-// of the time to the next reading is over, a minute at most.
-func (t *Thing) nap(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, min(t.config.Every/2, time.Minute))
+// of the time to the next reading is over, a minute at most. Then it says until when it sleeps.
+func (t *Thing) nap(ctx context.Context, next time.Time) {
+	awake, cancel := context.WithTimeout(ctx, min(t.config.Every/2, time.Minute))
 	defer cancel()
 	t.client.Wake()
-	if err := t.Sync(ctx); err != nil {
+	err := t.announce(awake)
+	if err == nil { // the answer comes behind what has waited
+		_, err = t.client.IQ(awake, jid.JID{}, stanza.Get, &ping.Ping{})
+	}
+	if err == nil {
+		err = t.Sync(awake)
+	}
+	if err == nil {
+		err = t.errands.idle(awake)
+	}
+	if err != nil {
 		t.log.Debug("asleep before all is told", "err", err)
+	}
+	if t.client.Online() {
+		away := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{}, &sleep.Sleep{Until: next})
+		if err := t.client.Send(ctx, away); err != nil {
+			t.log.Debug("that it sleeps is not told", "err", err)
+		}
 	}
 	t.client.Sleep()
 }
 
-// read takes a reading, or takes the last one.
-func (t *Thing) read(ctx context.Context) ([]Field, error) {
-	if t.config.Read == nil {
-		return t.ring.latest(), nil
-	}
-	t.reading.Lock()
-	defer t.reading.Unlock()
-	return t.config.Read(ctx)
-}
-
-// presence lets the owner see when the thing is there, and nobody else.
+// presence lets the owner see when the thing is there, and whom the owner has allowed to.
 func (t *Thing) presence(ctx context.Context, s *stanza.Stanza) {
+	if r := t.roomOf(s.From); r != nil {
+		t.roomPresence(r, s)
+		return
+	}
 	if s.Type != stanza.Subscribe {
 		return
 	}
-	answer := t.client.Revoke
-	if s.From.Bare() == t.config.Owner {
-		answer = t.client.Approve
-	}
-	if err := answer(ctx, s.From); err != nil {
-		t.log.Error("subscription not answered", "from", s.From.String(), "err", err)
-	}
+	t.do(ctx, s, func(ctx context.Context) {
+		answer := t.client.Revoke
+		if !t.may(ctx, question{caller: s.From, right: toBefriend}).isNone() {
+			answer = t.client.Approve
+		}
+		if err := answer(ctx, s.From); err != nil {
+			t.log.Error("subscription not answered", "from", s.From.String(), "err", err)
+		}
+	})
 }
 
 // bounced notes what could not be delivered.
 func (t *Thing) bounced(ctx context.Context, s *stanza.Stanza) {
+	if r := t.roomOf(s.From); r != nil {
+		t.roomError(r, s)
+		return
+	}
 	level := slog.LevelWarn
 	if t.config.Transient {
 		level = slog.LevelDebug // the owner is away

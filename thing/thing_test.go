@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 
 const owner = "nurse@example.org"
 
+var roomAddress = jid.MustParse("robots@rooms.example.org")
+
 // lab is a thing and the server that a test plays.
 type lab struct {
 	*testserver.Network
@@ -87,6 +89,24 @@ func (l *lab) start(t *testing.T) *testserver.Peer {
 	return p
 }
 
+// refuse is the service that is asked what somebody may, and says no.
+func refuse(p *testserver.Peer, question, jid, names string) {
+	decide(p, question, jid, names, "false", "")
+}
+
+// decide is the service that is asked, and answers.
+func decide(p *testserver.Peer, question, jid, names, result, granted string) {
+	p.T.Helper()
+	if names != "" {
+		names = ">" + names + "</" + question + ">"
+	} else {
+		names = "/>"
+	}
+	id := p.Expect("<iq to='things.example.org' id='([^']+)' type='get'><" + question + " xmlns='urn:xmpp:iot:provisioning' jid='" + jid + "'" + names + "</iq>")[1]
+	p.Say("<iq from='things.example.org' id='%s' type='result'><%sResponse xmlns='urn:xmpp:iot:provisioning' jid='%s' result='%s'>%s</%[2]sResponse></iq>",
+		id, question, jid, result, granted)
+}
+
 // reading is the message of a reading, as a pattern; the time in seconds since 2000.
 func reading(body, pack string, seconds int, stamped bool) string {
 	pack = strings.ReplaceAll(pack, "T", fmt.Sprint(946684800+seconds))
@@ -110,7 +130,7 @@ func TestReport(t *testing.T) {
 			{[]thing.Field{{Name: "temperature", Value: thing.Number(21.5), Unit: "Cel"}},
 				reading("temperature 21.5 °C", `{"n":"temperature","u":"Cel","v":21.5,"t":T}`, 0, false)},
 			{[]thing.Field{{Name: "motion", Value: thing.Bool(true)}, {Name: "state", Value: thing.Text("a & b")}},
-				reading("motion on, state a &amp; b", `{"n":"motion","vb":true,"t":T},{"n":"state","vs":"a .u0026 b","t":T}`, 0, false)},
+				reading("motion on, state a &amp; b", `{"bt":T,"n":"motion","vb":true},{"n":"state","vs":"a &amp; b"}`, 0, false)},
 			{[]thing.Field{{Name: "level", Value: thing.Number(0), Unit: "m", Time: time.Unix(946684803, 0)}},
 				reading("level 0 m", `{"n":"level","u":"m","v":0,"t":T}`, 3, false)},
 		} {
@@ -236,6 +256,8 @@ func TestCommands(t *testing.T) {
 		// Others get nothing at all.
 		for _, from := range []string{"romeo@example.org/x", "nurse@example.net/x", "example.org", "xnurse@example.org"} {
 			say(from, "type='chat'", "set lamp off", "")
+			bare, _, _ := strings.Cut(from, "/")
+			refuse(p, "canControl", bare, "<parameter name='lamp'/>")
 		}
 		say(owner+"/phone", "type='headline'", "set lamp off", "")
 		say(owner+"/phone", "type='groupchat'", "set lamp off", "")
@@ -277,6 +299,7 @@ func TestWhoMaySee(t *testing.T) {
 		p.Say("<presence type='subscribe' from='%s'/>", owner)
 		p.Expect("<presence to='nurse@example.org' id='[^']+' type='subscribed'/>")
 		p.Say("<presence type='subscribe' from='romeo@example.org'/>")
+		refuse(p, "isFriend", "romeo@example.org", "")
 		p.Expect("<presence to='romeo@example.org' id='[^']+' type='unsubscribed'/>")
 		p.Say("<presence from='%s/x'/><message type='error' from='%s'/>", owner, owner)
 		p.Say("<iq from='%s/x' id='1' type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", owner)
@@ -365,7 +388,7 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(*thing.Config){
-		"no owner":     func(c *thing.Config) { c.Owner = jid.JID{} },
+		"no person":    func(c *thing.Config) { c.Owner = jid.MustParse("example.org") },
 		"its own":      func(c *thing.Config) { c.Owner = c.Client.Account },
 		"no account":   func(c *thing.Config) { c.Client.Account = jid.JID{} },
 		"no waking":    func(c *thing.Config) { c.Sleep = true },
@@ -395,9 +418,9 @@ func TestFieldsOf(t *testing.T) {
 	}
 	at := time.Unix(1320067464, 500_000_000).UTC()
 	for pack, want := range map[string][]thing.Field{
-		`[]`: nil,
 		`[{"n":"a","v":1.5,"u":"Cel","t":1320067464.5},{"n":"b","vb":false},{"n":"c","vs":"x"},{"n":"d","vd":"aGkg"}]`: {
-			{Name: "a", Value: thing.Number(1.5), Unit: "Cel", Time: at}, {Name: "b", Value: thing.Bool(false)}, {Name: "c", Value: thing.Text("x")}},
+			{Name: "a", Value: thing.Number(1.5), Unit: "Cel", Time: at}, {Name: "b", Value: thing.Bool(false)}, {Name: "c", Value: thing.Text("x")},
+			{Name: "d", Value: thing.Text("aGkg")}},
 		`[{"bn":"dev:","bt":1320067464,"bu":"W"},{"n":"p","v":3,"t":0.5},{"n":"q","v":4,"u":"V","t":-5}]`: {
 			{Name: "dev:p", Value: thing.Number(3), Unit: "W", Time: at},
 			{Name: "dev:q", Value: thing.Number(4), Unit: "V", Time: time.Unix(1320067459, 0).UTC()}},
@@ -414,7 +437,7 @@ func TestFieldsOf(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	for _, pack := range []string{"1", `{"n":1}`, `[{"n":1}]`, `[1]`, "x"} {
+	for _, pack := range []string{"1", "[]", `{"n":1}`, `[{"n":1}]`, `[1]`, "x"} {
 		if _, err := thing.FieldsOf(message(thing.Datatype, pack)); err == nil {
 			t.Errorf("%s is taken", pack)
 		}
@@ -424,7 +447,7 @@ func TestFieldsOf(t *testing.T) {
 // What was written is what is read.
 func TestValues(t *testing.T) {
 	for _, v := range []thing.Value{thing.Number(-0.25), thing.Number(1e21), thing.Bool(true), thing.Bool(false), thing.Text("a b")} {
-		if got, err := thing.ParseValue(v.Kind(), v.String()); err != nil || got != v {
+		if got, err := thing.ParseValue(v.Kind(), v.String()); err != nil || got.String() != v.String() {
 			t.Errorf("%v: %v, %v", v, got, err)
 		}
 	}

@@ -192,7 +192,7 @@ func (v *Verifier) by(r Record, chain []*x509.Certificate) error {
 	return v.anchored(r, chain)
 }
 
-// anchored checks a chain to the authority that a record names: one of the chain, as RFC 7671 §5.2.1 wants it,
+// anchored checks a chain to the authority that a record names: one of the chain, as RFC 7671 §5.2.2 wants it,
 // or the record itself.
 func (v *Verifier) anchored(r Record, chain []*x509.Certificate) error {
 	roots, any := x509.NewCertPool(), false

@@ -34,7 +34,7 @@ var logKeys = map[string]string{
 	"direction": "of a connection: in, out", "at": "the network address of a server whose domain is the peer", "by": "what proved a name",
 	"certificate": "whether it is valid", "fingerprint": "of a certificate", "bidi": "whether a stream has both directions",
 	"dane": "whether DNSSEC says which certificate is right", "kind": "of an incident", "reason": "one of few",
-	"parameter": "of a thing", "value": "that it was set to", "to": "a receiver, or a version",
+	"parameter": "of a thing", "command": "the same", "node": "behind a thing", "value": "that a parameter was set to", "to": "a receiver, or a version",
 }
 
 // levels are the methods of a logger whose arguments are a message and then keys with values.

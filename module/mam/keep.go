@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +32,7 @@ import (
 type batch struct {
 	m      *Module
 	list   []entry
+	open   int  // of them: not counted yet
 	period int  // of the fence
 	inside bool // the fence
 	behalf behalf
@@ -196,6 +198,9 @@ func (m *Module) sentAs(t *server.Turn, s *stanza.Stanza) (message int64, b []by
 
 // arriving is the hook on what comes for an account, before it is handled.
 func (m *Module) arriving(t *server.Turn, u *server.User, s *stanza.Stanza) error {
+	if b := m.batches.Of(t); b != nil && b.open > 0 {
+		b.forget(s)
+	}
 	if s.Kind != stanza.Message {
 		return nil
 	}
@@ -255,6 +260,7 @@ func (m *Module) arrived(t *server.Turn, u *server.User, s *stanza.Stanza) error
 		return nil
 	}
 	e.arriving = nil
+	b.open--
 	m.hold(t, e)
 	m.batch(t) // if the turn has been flushed meanwhile
 	m.slow(t)
@@ -266,6 +272,8 @@ func (m *Module) arrived(t *server.Turn, u *server.User, s *stanza.Stanza) error
 func (b *batch) add(t *server.Turn, e entry) {
 	if e.arriving == nil {
 		b.m.hold(t, &e)
+	} else {
+		b.open++
 	}
 	b.list = append(b.list, e)
 }
@@ -297,6 +305,13 @@ func (b *batch) find(s *stanza.Stanza) *entry {
 		}
 	}
 	return nil
+}
+
+// forget drops the row of a message that was refused, in whose memory s is now.
+func (b *batch) forget(s *stanza.Stanza) {
+	n := len(b.list)
+	b.list = slices.DeleteFunc(b.list, func(e entry) bool { return e.arriving == s })
+	b.open -= n - len(b.list)
 }
 
 // Flush implements server.Flusher.

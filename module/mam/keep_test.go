@@ -155,6 +155,20 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// TestBehindRefused: what comes behind a refused message, in the same memory, is not taken for it.
+func TestBehindRefused(t *testing.T) {
+	const refused = "<message to='b@d/gone' id='1'><body>x</body></message>"
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x, y := b.online("a/1"), b.online("b/1")
+		x.Send(refused, "<iq type='result' to='b@d/1' id='2'/>", "<message to='b@d' type='headline' id='3'><body>y</body></message>")
+		x.Gets("service-unavailable")
+		y.Gets("<iq .*id='2'", "id='3'")
+		y.wants("", "")
+		x.wants("", "1")
+	})
+}
+
 // TestSlowDisk: nobody waits for the disk but the acks.
 func TestSlowDisk(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

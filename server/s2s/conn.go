@@ -135,7 +135,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 		if x.dane != nil {
 			c.proofs = map[jid.JID]error{x.key.To: x.dane.Verify(c.chain)}
 		}
-		// What DNSSEC has proven is not passed over: dialback would not do in its place (RFC 7673 §3.3).
+		// What DNSSEC has proven is not passed over: dialback would not do in its place (RFC 7673 §4.2).
 		if err := c.proves(x.key.To); err != nil && (x.dane != nil || c.service.policy.Load().required(x.key.To.Domain())) {
 			c.service.incident("certificate", x.key.To.String(), "err", err, "fingerprint", c.fingerprint(), "at", c.Remote().String())
 			c.why(&certificateError{err})

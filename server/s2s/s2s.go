@@ -2,7 +2,7 @@
 
 // Package s2s talks to the servers of other domains, over TLS always.
 //
-// RFC 6120 §4–5, §8.1, §10.4, §13.7, RFC 7590, RFC 7712,
+// RFC 6120 §4–5, §8.1, §10.4, §13.7, RFC 6698, RFC 7590, RFC 7671, RFC 7673, RFC 7712,
 // XEP-0178 (complete, 1.2), XEP-0185 (complete, 1.0), XEP-0220 (complete, 1.1.1), XEP-0288 (complete, 1.0.1),
 // XEP-0368 (complete, 1.1.0)
 //

@@ -6,11 +6,13 @@
 //
 //	go test ./test/federation -v                                       all
 //	go test ./test/federation -run Exchanges/stonechat-prosody         one pair
+//	go test ./test/federation -run Rules                               RFC 6121 between two of ours
 //	go test ./test/federation -run Refusals                            bad certificates
 //	go test ./test/federation -artifacts -outputdir /tmp/federation    keep the logs of what fails
 //
 // What people do is told by scripts (scripts/, in the language of ../conformance): Romeo's account is on the near
-// server, Juliet's on the far one, and each script is played both ways round. allowed.txt lists what others fail.
+// server, Juliet's on the far one, and each script is played both ways round. allowed.txt lists what others fail. rules_test.go plays
+// scripts of one server (../conformance) between two of ours.
 //
 // bed_test.go has the servers, names_test.go the names, authority_test.go the certificates; prosody_test.go,
 // ejabberd_test.go and stonechat_test.go say how each is told all that. exchange_test.go is the table of who talks with
