@@ -130,7 +130,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	n.exists, n.moved, n.created, n.creator, n.config = true, "", time.Now().UTC().Truncate(time.Microsecond), owner, c
 	n.affiliations = map[jid.JID]store.Affiliation{owner: store.AffiliationOwner}
 	n.subscriptions, n.resources, n.list = make(map[jid.JID]*subscription), make(map[jid.JID]int), nil
-	n.items, n.last = 0, nil
+	n.items, n.kept, n.last = 0, nil, nil
 	r.presences.mark(n.name, c.PurgeOffline)
 	r.names.making(n.name)
 	return []store.Op{store.CreateNode{Node: n.stored(), Account: !r.at.IsDomain(), Owner: owner}}, nil
@@ -211,7 +211,7 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 		return nil, err
 	}
 	n.mu.Lock()
-	n.config = &next
+	n.config, n.kept = &next, nil
 	node := n.stored()
 	ended, ops := n.expel()
 	n.mu.Unlock()
@@ -334,7 +334,7 @@ func (r *request) empty(n *node) (*store.Pending, error) {
 	who := r.receivers(r.ctx, n)
 	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: n.name.Node}})
 	n.mu.Lock()
-	n.last, n.items = nil, 0
+	n.last, n.items, n.kept = nil, 0, nil
 	n.mu.Unlock()
 	return r.commit(n, func(t *server.Turn) {
 		if c.NotifyRetract {

@@ -131,6 +131,7 @@ type Module struct {
 	watchers  []func(t *server.Turn, owner jid.JID, node string, item store.Item)
 	readers   []func(ctx context.Context, owner jid.JID, node string) error
 	moments   atomic.Uint64 // see Moment
+	deletions atomic.Int64  // of accounts
 	removers  []func(owner jid.JID, node string, ids []string)
 	metrics   struct {
 		notifications, items, limited metrics.Counter
@@ -177,6 +178,11 @@ func (*Module) Name() string { return "pubsub" }
 func (m *Module) Reload(next server.Module) {
 	m.config.Store(next.(*Module).config.Load())
 	m.nodes.trim()
+	for _, n := range m.nodes.all() { // as many as were kept may not be kept any more
+		n.mu.Lock()
+		n.kept = nil
+		n.mu.Unlock()
+	}
 }
 
 // Init implements server.Module.
@@ -218,6 +224,7 @@ const expireSlice = 100
 
 // deleted forgets what an account was to nodes. The store has done so.
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
+	m.deletions.Add(1) // who reads a node now reads it again
 	m.sizes.forget(u.JID)
 	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {
