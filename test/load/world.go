@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	federating  = "server" // the port for other servers, in the list of each software
+	federating  = "server"    // the port for other servers, in the list of each software
+	attaching   = "component" // that for components
 	host        = "host.example"
 	sinkDomains = 1100
 )
