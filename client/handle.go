@@ -183,6 +183,10 @@ func (c *Client) Answer(s *stanza.Stanza, p stanza.Payload, err error) {
 	c.reply(s.Result(p))
 }
 
+// Reply sends an answer that the program has made of a request, by Stanza.Result or Refuse, where that takes more than Answer
+// writes. Like it, it follows ErrLater, once.
+func (c *Client) Reply(answer *stanza.Stanza) { c.reply(answer) }
+
 // reply sends an answer, which never waits for room.
 func (c *Client) reply(s *stanza.Stanza) {
 	s.From = jid.JID{} // the server stamps it

@@ -34,7 +34,7 @@
 // component.go: the component's life. config.go: what a program may choose. link.go: one connection
 // to a server elsewhere; host.go: one to the server of this process. outbox.go: what is sent and not
 // taken by the server. inbox.go: what arrived and is not handled. handle.go, iq.go, disco.go,
-// contacts.go, registration.go, main.go: what programs use.
+// contacts.go, registration.go, names.go, main.go: what programs use.
 package component
 
 import (

@@ -48,23 +48,15 @@ func (s *Server) Create(ctx context.Context, n NewAccount) error {
 			return err
 		}
 	}
-	commit := n.Commit
-	if commit == nil {
-		commit = s.alone
+	if n.Commit == nil {
+		n.Commit = s.alone
 	}
-	return s.changeAccount(ctx, n.JID, accountChange{op: store.CreateAccount{Account: a}, commit: commit})
+	return s.changeAccount(ctx, n.JID, store.CreateAccount{Account: a}, n.Commit, nil)
 }
 
 // alone commits an operation by itself.
 func (s *Server) alone(_ context.Context, op store.Op) (*store.Pending, error) {
 	return s.store.Commit(op), nil
-}
-
-// accountChange is something that is done to an account.
-type accountChange struct {
-	op     store.Op
-	commit func(context.Context, store.Op) (*store.Pending, error)
-	then   func(*User) // when it is committed; may be nil
 }
 
 // ErrPassword is that a password is empty, or has something in it that RFC 8265 does not allow.
@@ -88,13 +80,13 @@ func (s *Server) SetPassword(ctx context.Context, account jid.JID, password stri
 	if err != nil {
 		return err
 	}
-	return s.changeAccount(ctx, account, accountChange{op: store.SetKeys{User: account, Keys: keys}, commit: s.alone})
+	return s.changeAccount(ctx, account, store.SetKeys{User: account, Keys: keys}, s.alone, nil)
 }
 
 // DeleteAccount removes the account and all that belongs to it, ends its sessions, and tells the
 // modules. first, unless nil, runs when it is removed and its sessions still live.
 func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(*Turn)) error {
-	return s.changeAccount(ctx, account, accountChange{store.DeleteAccount{User: account}, s.alone, func(u *User) {
+	return s.changeAccount(ctx, account, store.DeleteAccount{User: account}, s.alone, func(u *User) {
 		u.deleted.Store(true)
 		t := s.NewTurn()
 		defer t.End()
@@ -108,34 +100,36 @@ func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(
 			f(t, u)
 		}
 		s.users.drop(u)
-	}})
+	})
 }
 
-// changeAccount changes an account, and forgets what was known of it.
-func (s *Server) changeAccount(ctx context.Context, account jid.JID, c accountChange) error {
+// changeAccount changes an account by an operation, and forgets what was known of it. then, unless nil, runs when that is committed.
+func (s *Server) changeAccount(ctx context.Context, account jid.JID, op store.Op,
+	commit func(context.Context, store.Op) (*store.Pending, error), then func(*User),
+) error {
 	u := s.users.acquire(account)
 	defer s.users.release(u)
 	if u.Guest() {
 		why := store.ErrNotFound
-		if _, creates := c.op.(store.CreateAccount); creates {
+		if _, creates := op.(store.CreateAccount); creates {
 			why = store.ErrExists // or two would share one name
 		}
 		return fmt.Errorf("server: account %s: %w", account, why)
 	}
-	if c.then != nil {
+	if then != nil {
 		if err := u.load(ctx); err != nil { // read before it is gone: modules still need it
 			return err
 		}
 	}
-	p, err := c.commit(ctx, c.op)
+	p, err := commit(ctx, op)
 	if err == nil {
 		err = p.Wait(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("server: account %s: %w", account, err)
 	}
-	if c.then != nil {
-		c.then(u)
+	if then != nil {
+		then(u)
 	}
 	u.ready.Lock()
 	u.known = false

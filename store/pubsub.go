@@ -35,6 +35,24 @@ type Pubsub interface {
 	ItemCount(ctx context.Context, name NodeName) (int, error)
 	// ItemPlace returns how many items of a node are older than the one of that id, or ErrNotFound.
 	ItemPlace(ctx context.Context, name NodeName, id string) (int, error)
+	// FindNodes returns a page of the nodes of an address with how much belongs to them, by their names in byte order. An
+	// empty page is the end.
+	FindNodes(ctx context.Context, q NodeQuery) ([]NodeEntry, error)
+}
+
+// NodeQuery says which nodes.
+type NodeQuery struct {
+	At        jid.JID
+	After     string // those whose names come behind it
+	Find      string // those with this text in the name, the case of ASCII letters apart; "" is all
+	Ownerless bool   // those that have no owner, whose last one's account was deleted
+	Limit     int
+}
+
+// NodeEntry is what an operator's list has of a node.
+type NodeEntry struct {
+	Node
+	Items, Owners, Subscriptions int
 }
 
 // MaxNodeOwners are the addresses of which NodeNames reads at once.

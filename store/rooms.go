@@ -22,6 +22,29 @@ type Rooms interface {
 	RoomCount(ctx context.Context, service string) (int, error)
 	// RoomsOf returns how many rooms of the service the creator has made.
 	RoomsOf(ctx context.Context, service string, creator jid.JID) (int, error)
+	// FindRooms returns a page of the rooms of a service, public or not, in the order of their local parts. An empty page
+	// is the end.
+	FindRooms(ctx context.Context, q RoomQuery) ([]RoomEntry, error)
+}
+
+// RoomQuery says which rooms.
+type RoomQuery struct {
+	Service   string
+	After     string // those whose local parts are greater
+	Find      string // those with this text in the local part or the name, the case of ASCII letters apart; "" is all
+	Ownerless bool   // those that have no owner, whose last one's account was deleted
+	Limit     int
+}
+
+// RoomEntry is what an operator's list has of a room.
+type RoomEntry struct {
+	JID          jid.JID
+	Creator      jid.JID
+	Created      time.Time
+	Name         string
+	Public       bool
+	Owners       int
+	Affiliations int // owners, admins, members and outcasts
 }
 
 // Room is one persistent room.

@@ -155,8 +155,8 @@ type DisownThing struct {
 	Owner jid.JID
 }
 
-// SetThing replaces Label, Groups, Tags, Public, Removed and Notice of a thing that has that Owner. It fails with ErrNotFound
-// when there is none.
+// SetThing replaces Label, Groups, Tags, Public, Removed and Notice of a thing that has that Owner, or is nobody's where Owner is
+// zero. It fails with ErrNotFound when there is none.
 type SetThing struct{ Thing Thing }
 
 // ToldThing says that a thing has answered to a notice of that owner's time; where it has another one by now, nothing
@@ -205,21 +205,8 @@ func (x Thing) size() int {
 	return n
 }
 
-func (op RegisterThing) Validate() error {
-	if !op.Thing.Owner.IsZero() {
-		if err := CheckUser(op.Thing.Owner); err != nil {
-			return err
-		}
-	}
-	return op.Thing.validate()
-}
-
-func (op SetThing) Validate() error {
-	if err := CheckUser(op.Thing.Owner); err != nil {
-		return err
-	}
-	return op.Thing.validate()
-}
+func (op RegisterThing) Validate() error { return op.Thing.validate() }
+func (op SetThing) Validate() error      { return op.Thing.validate() }
 
 func (op ClaimThing) Validate() error {
 	if len(op.Digest) == 0 {
@@ -266,6 +253,11 @@ func (x Thing) validate() error {
 	for _, g := range x.Groups {
 		if g == "" {
 			return fmt.Errorf("group without a name: %w", ErrInvalid)
+		}
+	}
+	if !x.Owner.IsZero() {
+		if err := CheckUser(x.Owner); err != nil {
+			return err
 		}
 	}
 	return CheckUser(x.JID)

@@ -68,6 +68,10 @@ type Config struct {
 	// Claimed is told the owner when somebody has claimed the thing, and the zero JID when he has given it up. nil: nobody.
 	Claimed func(owner jid.JID)
 
+	// Token makes the thing's account at its first start, by what the operator of the server has given the maker (XEP-0445). Then
+	// the password may be left out: with a State the thing makes its own.
+	Token string
+
 	// Registry is the service that knows who owns the thing and who may what. Zero: things.DOMAIN of its account.
 	Registry jid.JID
 
@@ -93,6 +97,7 @@ type Config struct {
 //
 //	STONECHAT_OWNER  the bare address of the owner; unset: whoever claims it
 //	STONECHAT_STATE  Config.State
+//	STONECHAT_TOKEN  Config.Token; then STONECHAT_PASSWORD may be left out
 func Environment() (Config, error) {
 	c, err := client.Environment()
 	if err != nil {
@@ -104,7 +109,7 @@ func Environment() (Config, error) {
 			return Config{}, fmt.Errorf("thing: STONECHAT_OWNER is not an address: %w", err)
 		}
 	}
-	return Config{Client: c, Owner: owner, State: os.Getenv("STONECHAT_STATE")}, nil
+	return Config{Client: c, Owner: owner, State: os.Getenv("STONECHAT_STATE"), Token: os.Getenv("STONECHAT_TOKEN")}, nil
 }
 
 func (c *Config) complete() error {

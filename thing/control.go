@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -18,7 +19,22 @@ import (
 
 func (t *Thing) serveControl() {
 	name := (*control.Set)(nil).XMLName()
-	t.serve(stanza.Set, name, t.setRequest)
+	t.serve(stanza.Set, name, func(ctx context.Context, s *stanza.Stanza) (stanza.Payload, error) {
+		p, err := t.setRequest(ctx, s)
+		if err == nil {
+			return p, nil
+		}
+		refused, known := stanza.AsError(err)
+		if !known {
+			t.log.Error("command failed", "from", s.From.String(), "err", err)
+		}
+		answer := s.Refuse(refused)
+		if refused.Condition != stanza.ServiceUnavailable { // which says that there is no thing
+			answer.Add(control.RefusalOf(refused))
+		}
+		t.client.Reply(answer)
+		return nil, client.ErrLater
+	})
 	t.serve(stanza.Get, (*control.GetForm)(nil).XMLName(), t.formRequest)
 	// A message is answered by nothing, whether it is obeyed or not. XEP-0325 §3.1.1
 	t.client.Handle(stanza.Message, name, func(ctx context.Context, s *stanza.Stanza) {
@@ -59,11 +75,11 @@ func (t *Thing) setRequest(ctx context.Context, s *stanza.Stanza) (stanza.Payloa
 		errs = append(errs, wrong...)
 	}
 	if len(errs) > 0 {
-		return nil, control.Rejected(stanza.BadRequest, "", errs[:min(len(errs), control.MaxParameters)]...)
+		return nil, control.Rejected(stanza.BadRequest, errs[0].Name+": "+errs[0].Text, errs[:min(len(errs), control.MaxParameters)]...)
 	}
 	for _, c := range changes {
 		if err := t.set(ctx, c.body, c.Parameter, c.to); err != nil {
-			return nil, control.Rejected(stanza.UndefinedCondition, "", control.ParamError{Name: c.Parameter.Name, Text: err.Error()})
+			return nil, control.Rejected(stanza.UndefinedCondition, c.Parameter.Name+": "+err.Error(), control.ParamError{Name: c.Parameter.Name, Text: err.Error()})
 		}
 	}
 	return q.Response(reduced), nil
@@ -206,48 +222,73 @@ func (t *Thing) formRequest(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 	if len(asked) == 0 {
 		asked = []control.Node{{}}
 	}
-	var common []*Parameter
-	var first *body
+	var title string
+	var all [][]control.Description
 	for i, n := range asked {
 		b := t.find(n)
+		if b == nil && (t.isTrusted(s.From) || t.access.hasSome(s.From)) {
+			return nil, control.Rejected(stanza.ItemNotFound, "there is no node "+nodeName(n))
+		}
 		if b == nil {
-			if t.isTrusted(s.From) || t.access.hasSome(s.From) {
-				return nil, control.Rejected(stanza.ItemNotFound, "there is no node "+nodeName(n))
-			}
 			return nil, t.refuse(s.From)
 		}
 		g := t.may(ctx, question{s.From, toControl, b.NodeID, nil})
-		var list []*Parameter
-		for j := range b.Parameters {
-			p := &b.Parameters[j]
-			shared := i == 0 || slices.ContainsFunc(common, func(c *Parameter) bool { return c.Name == p.Name && c.Kind == p.Kind })
-			if g.allows(p.Name) && shared {
-				list = append(list, p)
-			}
-		}
 		if g.isNone() {
 			return nil, t.refuse(s.From)
 		}
-		common = list
-		if i == 0 {
-			first = b
-		}
-	}
-	is := map[string]Value{}
-	if len(asked) == 1 {
-		var err error
-		if is, err = t.states(ctx, common); err != nil {
+		list, err := t.descriptions(ctx, b, g)
+		if err != nil {
 			return nil, err
 		}
+		if i == 0 {
+			title = b.Name
+		}
+		all = append(all, list)
 	}
-	return controlForm(first.Name, common, is), nil
+	return control.Form(title, "", control.Common(all...)), nil
 }
 
-// controlForm asks for parameters.
-func controlForm(title string, list []*Parameter, is map[string]Value) *form.Form {
-	f := &form.Form{Type: form.Ask, Title: title}
-	for _, p := range list {
-		f.Fields = append(f.Fields, p.ask(is[p.Name], false))
+// descriptions are the parameters of a node that are granted.
+func (t *Thing) descriptions(ctx context.Context, b *body, g grant) ([]control.Description, error) {
+	var list []*Parameter
+	for i := range b.Parameters {
+		if p := &b.Parameters[i]; g.allows(p.Name) {
+			list = append(list, p)
+		}
 	}
-	return f
+	is, err := t.states(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	var out []control.Description
+	for _, p := range list {
+		d := control.Description{Name: p.Name, Type: p.controlType(), Label: p.title()}
+		if v := is[p.Name]; v.Kind() != 0 {
+			d.Value = v.plain()
+		}
+		if p.Min < p.Max {
+			d.Min, d.Max = Number(p.Min).plain(), Number(p.Max).plain()
+		}
+		for _, o := range p.Options {
+			d.Options = append(d.Options, form.Option{Label: o, Value: o})
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// controlType is the type that a parameter is shown as; it takes others, too.
+func (p *Parameter) controlType() control.Type {
+	const most = 1 << 31
+	switch {
+	case p.Kind == Boolean:
+		return control.TypeBoolean
+	case p.Kind == String:
+		return p.Format.controlType()
+	case p.Whole && p.Min < p.Max && p.Min >= -most && p.Max < most:
+		return control.TypeInt
+	case p.Whole:
+		return control.TypeLong
+	}
+	return control.TypeDouble
 }

@@ -77,11 +77,12 @@ func (t *Thing) readRequest(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 	t.background(func() {
 		defer cancel()
 		select {
-		case <-time.After(wait):
 		case <-later.Done():
-		}
-		if t.waiting.remove(key) && later.Err() == nil {
-			t.begin(t.life, s.From, &q)
+			t.waiting.remove(key) // the thing ends
+		case <-time.After(wait):
+			if t.waiting.remove(key) {
+				t.begin(t.life, s.From, &q)
+			}
 		}
 	})
 	return nil, client.ErrLater

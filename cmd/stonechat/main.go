@@ -19,6 +19,8 @@ type commands struct {
 	Serve   Serve   `cmd:"" help:"Run the server."`
 	Demo    Demo    `cmd:"" help:"Run a server with a small home in it, to try things out."`
 	User    User    `cmd:"" help:"Administer the accounts of a running server."`
+	Room    Room    `cmd:"" help:"Administer the rooms of a running server."`
+	Node    Node    `cmd:"" help:"Administer the publish-subscribe nodes of a running server."`
 	Check   Check   `cmd:"" help:"Look for what is wrong with a server, and say what to change."`
 	Trace   Trace   `cmd:"" help:"Tell live what a running server does with the stanzas of an account."`
 	Backup  Backup  `cmd:"" help:"Copy what a server keeps, while it runs or not."`

@@ -12,10 +12,13 @@ package main
 //	               which a thing is claimed
 //	watch ARGS     runs stonechat beside the script, until its end, and returns when it says something
 //	heard REGEXP   waits until that is in what it says; unheard is that it is not
+//	acts NAME FILE logs in with an account whose password is $STONECHAT_PASSWORD, sends the stanzas of a file, one a line, is
+//	               answered, and stays until the end
 //	ends NAME      interrupts server or demo, which must end well
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +32,11 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 func TestMain(m *testing.M) {
@@ -46,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": cmdServer, "demo": cmdDemo, "ends": cmdEnds,
-			"watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard,
+			"acts": cmdActs, "watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard,
 		},
 	})
 }
@@ -101,6 +109,30 @@ func cmdWatch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value("running").(map[string]*running)["watch"] = &running{cmd: cmd, said: said, over: true}
 	if text, ok := said.wait(0, func(s string) bool { return s != "" }); !ok {
 		ts.Fatalf("it says nothing: %s", text)
+	}
+}
+
+func cmdActs(ts *testscript.TestScript, _ bool, args []string) {
+	config := client.Config{Account: jid.MustParse(args[0]), Password: ts.Getenv("STONECHAT_PASSWORD"), Address: ts.Getenv("STONECHAT_ADDRESS")}
+	ts.Check(config.Trust(ts.Getenv("STONECHAT_CA")))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ts.Defer(cancel)
+	c, err := client.Dial(ctx, config)
+	ts.Check(err)
+	ts.Defer(func() { _ = c.Close() })
+	for line := range strings.SplitSeq(strings.TrimSpace(ts.ReadFile(args[1])), "\n") {
+		s, err := stanza.Parse([]byte(line))
+		ts.Check(err)
+		if s.Kind != stanza.IQ {
+			ts.Check(c.Send(ctx, s))
+			continue
+		}
+		space, local, _ := s.Child(0)
+		answer, err := c.IQ(ctx, s.To, s.Type, &stanza.Raw{Name: xmlstream.Name{Space: string(space), Local: string(local)}, Bytes: s.Bytes(0)})
+		ts.Check(err)
+		if answer.Type == stanza.TypeError {
+			ts.Fatalf("%s is refused: %v", line, answer.Refusal())
+		}
 	}
 }
 

@@ -172,7 +172,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.admin, err = admin.Listen(in.server, in.store, c.Data); err != nil {
+	if in.admin, err = admin.Listen(in.server, in.store, c.Data, in.modules...); err != nil {
 		for _, l := range ls {
 			err = errors.Join(err, l.Close())
 		}

@@ -24,8 +24,15 @@ import (
 
 // Thing administers things of a running server, and is one.
 type Thing struct {
-	Token ThingToken `cmd:"" help:"Let things make accounts for themselves: tokens that a factory puts into them."`
-	Run   ThingRun   `cmd:"" help:"Be a thing: tell readings to an owner, and obey the owner's messages (help, read, set …)."`
+	Add    ThingAdd    `cmd:"" help:"Make an account for a thing."`
+	Del    ThingDel    `cmd:"" help:"Delete a thing's account and all that belongs to it."`
+	Import ThingImport `cmd:"" help:"Make the accounts of a CSV file, which are things."`
+	List   ThingList   `cmd:"" help:"List the things."`
+	Info   ThingInfo   `cmd:"" help:"Say what is known of a thing."`
+	Disown ThingDisown `cmd:"" help:"Make a thing nobody's: whoever owned it does so no more."`
+	Groups ThingGroups `cmd:"" help:"Put a thing into groups."`
+	Token  ThingToken  `cmd:"" help:"Let things make accounts for themselves: tokens that a factory puts into them."`
+	Run    ThingRun    `cmd:"" help:"Be a thing: tell readings to an owner, and obey the owner's messages (help, read, set …)."`
 }
 
 // ThingRun runs one.

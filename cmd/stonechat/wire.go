@@ -155,7 +155,8 @@ func modules(c *config.Config) ([]server.Module, error) {
 	}
 
 	// things: which there are, and whose
-	if w.addOn(owned, "roster", "presence") {
+	hasThings := w.addOn(owned, "roster", "presence")
+	if hasThings {
 		pre.Trust(owned.Speaks)
 	}
 
@@ -168,7 +169,11 @@ func modules(c *config.Config) ([]server.Module, error) {
 		PerHour:   int(c.Limits.RegistrationsPerHour),
 		Plaintext: c.AllowPlaintext,
 	})
-	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, nil)
+	var things tokens.Things
+	if hasThings {
+		things = owned
+	}
+	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, things)
 	if w.addOn(invitations, reg.Name()) {
 		reg.Invite(invitations)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/stonechat-im/stonechat/component"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/form"
+	"github.com/stonechat-im/stonechat/xmpp/gateway"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/ping"
 	"github.com/stonechat-im/stonechat/xmpp/register"
@@ -44,7 +46,7 @@ func Run(t *testing.T, configure func(t *testing.T) (gateway, guest component.Co
 		test func(*bed)
 	}{
 		{"messages", testMessages}, {"order", testOrder}, {"requests", testRequests}, {"discovery", testDiscovery},
-		{"contacts", testContacts}, {"registration", testRegistration}, {"panic", testPanic}, {"nobody", testNobody},
+		{"contacts", testContacts}, {"registration", testRegistration}, {"names", testNames}, {"panic", testPanic}, {"nobody", testNobody},
 		{"flood", testFlood},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -396,6 +398,40 @@ func testRegistration(b *bed) {
 	if q := ask(); q.Registered {
 		b.t.Errorf("%+v", q)
 	}
+}
+
+// Names on the other side become addresses here; what is no name is refused.
+func testNames(b *bed) {
+	b.gateway.HandleNames(component.Names{Prompt: "Place", Description: "Whose weather?"})
+	b.connect(b.gateway)
+	domain := b.gateway.Domain()
+	ask := func(to jid.JID, t stanza.Type, q *gateway.Query) (*gateway.Query, error) {
+		answer, err := b.guest.IQ(b.ctx, b.user, to, t, q)
+		if err != nil {
+			return nil, err
+		}
+		got := new(gateway.Query)
+		if found, err := answer.Decode(got); !found || err != nil {
+			b.t.Fatalf("no answer: %v", err)
+		}
+		return got, nil
+	}
+	if q, err := ask(domain, stanza.Get, &gateway.Query{}); err != nil || *q != (gateway.Query{Prompt: "Place", Description: "Whose weather?"}) {
+		b.t.Errorf("%+v, %v", q, err)
+	}
+	for name, want := range map[string]string{"london": "london@", " King's Lynn ": `king\27s\20lynn@`} {
+		if q, err := ask(domain, stanza.Set, &gateway.Query{Prompt: name}); err != nil || q.JID != want+domain.String() {
+			b.t.Errorf("%s: %+v, %v", name, q, err)
+		}
+	}
+	for name, condition := range map[string]stanza.Condition{" ": stanza.BadRequest, strings.Repeat("x", 1024): stanza.NotAcceptable} {
+		_, err := ask(domain, stanza.Set, &gateway.Query{Prompt: name})
+		b.refused(err, condition)
+	}
+	_, err := ask(b.at("london"), stanza.Set, &gateway.Query{Prompt: "paris"})
+	b.refused(err, stanza.ServiceUnavailable)
+	_, err = ask(b.at("london"), stanza.Get, &gateway.Query{})
+	b.refused(err, stanza.ServiceUnavailable)
 }
 
 // A handler that panics costs its stanza, and is no secret to its sender.

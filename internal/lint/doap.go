@@ -29,6 +29,7 @@ var spoken = map[string]string{
 	"0045": "in the answers of rooms and of their service",
 	"0059": "in the payloads of others",
 	"0060": "in the answers of its service and of accounts",
+	"0100": "in the answers of gateways",
 	"0114": "a component's stream",
 	"0106": "clients escape; a server advertises it only for gateways",
 	"0122": "in the forms of others",

@@ -74,7 +74,7 @@ func (r *room) prepare(e edit) ([]store.Op, error) {
 		}
 	}
 	var ops []store.Op
-	more, owners := 0, r.owners()
+	more, owners, had := 0, r.owners(), r.owners()
 	names := make(map[string]jid.JID)
 	for _, c := range e.changes {
 		was, known := r.people[c.user]
@@ -99,7 +99,7 @@ func (r *room) prepare(e edit) ([]store.Op, error) {
 			User: c.user, Affiliation: string(p.affiliation), Nick: p.nick, Reason: p.reason}})
 	}
 	switch {
-	case owners == 0:
+	case owners == 0 && had > 0: // the account of the last one may have been deleted: admins go on without
 		return nil, stanza.Conflict.Err("a room has an owner") // §10.4
 	case more > 0 && len(r.people)+more > r.module.config.Load().MaxAffiliations:
 		return nil, r.module.limited("max_affiliations", stanza.ResourceConstraint.Err("too many people belong to this room"))

@@ -9,7 +9,8 @@
 // How to read this package: muc.go has the configuration and the way of a stanza to its room; table.go
 // which rooms are in memory, and how one is loaded, made and let go; room.go a room, who is in it and how
 // they are told; then a file for each use case: join.go, leave.go, message.go, invite.go, voice.go,
-// admin.go, affiliation.go, owner.go, options.go, register.go, hats.go, archive.go, disco.go, relay.go, vcard.go.
+// admin.go, affiliation.go, owner.go, options.go, register.go, hats.go, archive.go, disco.go, relay.go, vcard.go; operator.go is
+// what the operator does.
 //
 // Locks: room.change is held, on workers only, while what lasts is changed and committed; room.mu, which may be
 // taken under it, while anything of the room is looked at. Nothing is routed and nothing waits under
@@ -95,10 +96,11 @@ type Module struct {
 	hosts    []string      // the places' domains
 	commands []adhoc.Command
 
-	secret  atomic.Pointer[[]byte] // of occupant ids
-	making  sync.Mutex             // held while secret is read or made
-	table   table
-	metrics moduleMetrics
+	secret    atomic.Pointer[[]byte] // of occupant ids
+	making    sync.Mutex             // held while secret is read or made
+	deletions atomic.Int64           // of accounts
+	table     table
+	metrics   moduleMetrics
 }
 
 type moduleMetrics struct {
@@ -299,6 +301,7 @@ func fold(nick string) string { return strings.ToLower(nick) }
 
 // deleted forgets what an account was in rooms: another account of its name is nobody there.
 func (m *Module) deleted(t *server.Turn, u *server.User) {
+	m.deletions.Add(1) // who reads a room now reads it again
 	for _, r := range m.table.all() {
 		r.mu.Lock()
 		r.forget(t, u.JID)

@@ -280,16 +280,35 @@ func (r *room) tellStatus(t *server.Turn, codes ...int) {
 
 // destroy ends the room (§10.9): everybody in it is told by one presence, his own.
 func (r *room) destroy(t *server.Turn, q *server.Query, d *muc.Destroy) (stanza.Payload, error) {
+	dirty, err := r.abolish(t, d, func() error {
+		if r.affiliationOf(q.From) != muc.Owner {
+			return errNotOwner()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = q.Answer(t, nil)
+	for _, o := range dirty {
+		o.Run(t)
+	}
+	return nil, err
+}
+
+// abolish ends the room, if that is allowed, which is asked under mu. The caller runs what it returns.
+func (r *room) abolish(t *server.Turn, d *muc.Destroy, allowed func() error) (dirty []*server.Outbox, err error) {
 	r.change.Lock()
 	defer r.change.Unlock()
 	r.mu.Lock()
-	kept, gone, owner := r.kept.Load(), r.gone.Load(), r.affiliationOf(q.From) == muc.Owner
+	kept, gone := r.kept.Load(), r.gone.Load()
+	err = allowed()
 	r.mu.Unlock()
 	switch {
 	case gone:
 		return nil, errNoRoom()
-	case !owner:
-		return nil, errNotOwner()
+	case err != nil:
+		return nil, err
 	}
 	if kept {
 		if err := r.keep(store.DeleteRoom{Room: r.jid}); err != nil {
@@ -297,11 +316,12 @@ func (r *room) destroy(t *server.Turn, q *server.Query, d *muc.Destroy) (stanza.
 		}
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.end()
 	r.kept.Store(false)
 	r.empty(t, news{destroy: d})
 	r.module.table.drop(r)
-	return nil, r.answerThen(t, q)
+	return r.take(), nil
 }
 
 // empty sends everybody away, each by his own presence alone. The caller holds mu.

@@ -51,7 +51,23 @@ type world struct {
 // disk is a store that can be full.
 type disk struct {
 	store.Store
-	full atomic.Bool
+	full  atomic.Bool
+	reads atomic.Int64 // of items, and of how many nodes somebody owns
+}
+
+func (d *disk) Items(ctx context.Context, name store.NodeName, q store.ItemQuery) ([]store.Item, error) {
+	d.reads.Add(1)
+	return d.Store.Items(ctx, name, q)
+}
+
+func (d *disk) ItemCount(ctx context.Context, name store.NodeName) (int, error) {
+	d.reads.Add(1)
+	return d.Store.ItemCount(ctx, name)
+}
+
+func (d *disk) NodesOwned(ctx context.Context, at, who jid.JID) (int, error) {
+	d.reads.Add(1)
+	return d.Store.NodesOwned(ctx, at, who)
 }
 
 func (d *disk) Commit(ops ...store.Op) *store.Pending {

@@ -145,8 +145,17 @@ func (r *request) setAffiliations(x *pubsub.Affiliations) (stanza.Payload, error
 	if len(x.List) == 0 || len(x.List) > maxChanges {
 		return nil, stanza.BadRequest.Err("one request changes some affiliations, but not too many")
 	}
+	p, err := r.affiliate(n, x.List)
+	if err != nil {
+		return nil, err
+	}
+	return r.after(n, p, nil)
+}
+
+// affiliate changes affiliations, all of the list or none. n.work is held.
+func (r *request) affiliate(n *node, list []pubsub.AffiliationOf) (*store.Pending, error) {
 	next := make(map[jid.JID]store.Affiliation)
-	for _, a := range x.List {
+	for _, a := range list {
 		j := a.JID.Bare().Clone()
 		_, twice := next[j]
 		switch {
@@ -162,8 +171,11 @@ func (r *request) setAffiliations(x *pubsub.Affiliations) (stanza.Payload, error
 		next[j] = affiliationOf(a.Affiliation)
 	}
 	n.mu.Lock()
-	owners, held := 0, len(n.affiliations)
+	owners, had, held := 0, 0, len(n.affiliations)
 	for j, a := range n.affiliations {
+		if a == store.AffiliationOwner {
+			had++
+		}
 		if b, ok := next[j]; ok {
 			a = b
 			held--
@@ -182,17 +194,17 @@ func (r *request) setAffiliations(x *pubsub.Affiliations) (stanza.Payload, error
 	}
 	n.mu.Unlock()
 	switch {
-	case owners == 0:
+	case owners == 0 && had > 0: // else the account of the last one was deleted
 		return nil, stanza.NotAcceptable.Err("a node has an owner")
 	case held > r.config.Load().Affiliations:
 		return nil, r.limited(stanza.ResourceConstraint.Err("the node has as many affiliations as it may have"))
 	}
-	return r.changeAffiliations(n, next)
+	return r.changeAffiliations(n, next), nil
 }
 
 // changeAffiliations sets them, and lets subscriptions follow: outcasts lose theirs, those who wait for an owner's word
 // and are trusted now have it (§8.7.4).
-func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation) (stanza.Payload, error) {
+func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation) *store.Pending {
 	var ops []store.Op
 	var told []pubsub.Subscription
 	var welcome []*subscription
@@ -224,7 +236,7 @@ func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation
 	}
 	n.mu.Unlock()
 	r.countSubscriptions(len(welcome) - len(told))
-	p := r.commit(n, func(t *server.Turn) {
+	return r.commit(n, func(t *server.Turn) {
 		for _, s := range told {
 			r.tellOne(t, n, s.JID, r.told(n, s.JID, s.State))
 		}
@@ -232,7 +244,6 @@ func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation
 			r.welcome(t, n, c, sub)
 		}
 	}, ops...)
-	return r.after(n, p, nil)
 }
 
 // decide carries out what an owner has answered to somebody who asks to subscribe (§8.6). What is not an answer to such a

@@ -130,7 +130,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	n.exists, n.moved, n.created, n.creator, n.config = true, "", time.Now().UTC().Truncate(time.Microsecond), owner, c
 	n.affiliations = map[jid.JID]store.Affiliation{owner: store.AffiliationOwner}
 	n.subscriptions, n.resources, n.list = make(map[jid.JID]*subscription), make(map[jid.JID]int), nil
-	n.items, n.last = 0, nil
+	n.items, n.kept, n.last = 0, nil, nil
 	r.presences.mark(n.name, c.PurgeOffline)
 	r.names.making(n.name)
 	return []store.Op{store.CreateNode{Node: n.stored(), Account: !r.at.IsDomain(), Owner: owner}}, nil
@@ -211,7 +211,7 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 		return nil, err
 	}
 	n.mu.Lock()
-	n.config = &next
+	n.config, n.kept = &next, nil
 	node := n.stored()
 	ended, ops := n.expel()
 	n.mu.Unlock()
@@ -316,6 +316,15 @@ func (r *request) purge(name string) (stanza.Payload, error) {
 		return nil, err
 	}
 	defer release()
+	p, err := r.empty(n)
+	if err != nil {
+		return nil, err
+	}
+	return r.after(n, p, nil)
+}
+
+// empty removes all items of a node. n.work is held.
+func (r *request) empty(n *node) (*store.Pending, error) {
 	n.mu.Lock()
 	c := n.config
 	n.mu.Unlock()
@@ -323,14 +332,13 @@ func (r *request) purge(name string) (stanza.Payload, error) {
 		return nil, pubsub.ErrUnsupported("persistent-items")
 	}
 	who := r.receivers(r.ctx, n)
-	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: name}})
+	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: n.name.Node}})
 	n.mu.Lock()
-	n.last, n.items = nil, 0
+	n.last, n.items, n.kept = nil, 0, nil
 	n.mu.Unlock()
-	p := r.commit(n, func(t *server.Turn) {
+	return r.commit(n, func(t *server.Turn) {
 		if c.NotifyRetract {
 			r.tell(t, n, who, event)
 		}
-	}, store.PurgeNode{Name: n.name})
-	return r.after(n, p, nil)
+	}, store.PurgeNode{Name: n.name}), nil
 }

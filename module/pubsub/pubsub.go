@@ -12,7 +12,7 @@
 // How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
 // (request.go) and is handled in one of: entity.go (what everybody may ask), subscribe.go, publish.go, owner.go, members.go.
 // access.go says who may do what, notify.go who is told. disco.go is service discovery, account.go what other modules
-// of this server use, service.go the address of the service.
+// of this server use, operator.go what the operator does, service.go the address of the service.
 //
 // N1: changes of a node are made one after the other, under node.work, which may be held while the store is read.
 // What was changed is in node.mu's fields at once and in the store by a commit; subscribers are told when that is done,
@@ -131,6 +131,7 @@ type Module struct {
 	watchers  []func(t *server.Turn, owner jid.JID, node string, item store.Item)
 	readers   []func(ctx context.Context, owner jid.JID, node string) error
 	moments   atomic.Uint64 // see Moment
+	deletions atomic.Int64  // of accounts
 	removers  []func(owner jid.JID, node string, ids []string)
 	metrics   struct {
 		notifications, items, limited metrics.Counter
@@ -177,6 +178,11 @@ func (*Module) Name() string { return "pubsub" }
 func (m *Module) Reload(next server.Module) {
 	m.config.Store(next.(*Module).config.Load())
 	m.nodes.trim()
+	for _, n := range m.nodes.all() { // as many as were kept may not be kept any more
+		n.mu.Lock()
+		n.kept = nil
+		n.mu.Unlock()
+	}
 }
 
 // Init implements server.Module.
@@ -218,6 +224,7 @@ const expireSlice = 100
 
 // deleted forgets what an account was to nodes. The store has done so.
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
+	m.deletions.Add(1) // who reads a node now reads it again
 	m.sizes.forget(u.JID)
 	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {

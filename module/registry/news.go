@@ -149,7 +149,7 @@ func (m *Module) bereaved(ctx context.Context, account jid.JID) error {
 // deleted runs when an account was deleted: what it owned is nobody's now.
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	ctx := context.Background()
-	m.news.told(u.JID, m.news.times(u.JID))
+	m.news.forget(u.JID)
 	list, err := m.store.ThingsToTell(ctx)
 	for _, account := range list {
 		if e := m.bereaved(ctx, account); e != nil {
@@ -162,10 +162,16 @@ func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	}
 }
 
-func (n *news) times(account jid.JID) uint64 {
+// forget says that an account is no more.
+func (n *news) forget(account jid.JID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.untold[account]
+	delete(n.untold, account)
+	for x := range n.bereft {
+		if x.JID == account {
+			delete(n.bereft, x)
+		}
+	}
 }
 
 // changed sees who comes.

@@ -276,6 +276,33 @@ func (m *Module) change(ctx context.Context, who jid.JID, name store.ThingName, 
 	return notYours(m.telling(name.JID, m.store.Commit(store.SetThing{Thing: x})).Wait(ctx))
 }
 
+// Disown is an operator's: it makes a thing nobody's, whoever owned it. It fails with store.ErrNotFound where nobody did. It may
+// wait.
+func (m *Module) Disown(ctx context.Context, name store.ThingName) error {
+	x, err := m.store.Thing(ctx, name)
+	if err != nil {
+		return err
+	}
+	if x.Owner.IsZero() {
+		return store.ErrNotFound
+	}
+	return m.disown(ctx, x.Owner, name)
+}
+
+// Edit is an operator's: it changes what is said of a thing, whoever owns it (Label, Groups, Tags, Public, Removed). It fails with
+// store.ErrNotFound where there is none, or with what f returned. It may wait.
+func (m *Module) Edit(ctx context.Context, name store.ThingName, f func(x *store.Thing) error) error {
+	defer m.work(name.JID)()
+	x, err := m.store.Thing(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := f(&x); err != nil {
+		return err
+	}
+	return m.store.Commit(store.SetThing{Thing: x}).Wait(ctx)
+}
+
 // notYours is what is said of a commit that found another owner.
 func notYours(err error) error {
 	if errors.Is(err, store.ErrNotFound) {

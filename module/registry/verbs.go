@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/chat"
@@ -123,7 +124,7 @@ func (m *Module) sayAbout(_ *server.Turn, q *chat.Message, args []string) (strin
 	if x.Public {
 		b.WriteString(" Everybody can find it.")
 	}
-	if x.Offer != nil {
+	if x.Offer != nil && x.OfferUntil.After(time.Now()) {
 		b.WriteString(" It is given to " + x.OfferTo.String() + ", who has not claimed it.")
 	}
 	return b.String(), nil

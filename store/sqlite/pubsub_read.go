@@ -117,6 +117,28 @@ func (s *Store) Nodes(ctx context.Context, at jid.JID, after string, limit int) 
 	return list, err
 }
 
+// FindNodes implements [store.Pubsub].
+func (s *Store) FindNodes(ctx context.Context, q store.NodeQuery) (list []store.NodeEntry, err error) {
+	err = s.read(ctx, "nodes of "+q.At.String(), func(c *conn) error {
+		const page = `SELECT ` + nodeColumns + `,
+			(SELECT count(*) FROM pubsub_affiliation WHERE node = id AND affiliation = ?4) AS owners,
+			(SELECT count(*) FROM pubsub_subscription WHERE node = id)
+			FROM pubsub_node WHERE owner = (SELECT id FROM address WHERE jid = ?1) AND name > ?2 AND moved = ''
+			AND (?3 = '' OR instr(lower(name), lower(?3))) AND (NOT ?5 OR owners = 0) ORDER BY name LIMIT ?6`
+		size := 0
+		args := []any{q.At.String(), q.After, q.Find, int(store.AffiliationOwner), q.Ownerless, store.PageLimit(q.Limit)}
+		return c.each(page, args, func(scan func(...any) error) (bool, error) {
+			var x store.NodeEntry
+			var err error
+			x.Node, _, x.Items, err = scanNode(func(into ...any) error { return scan(append(into, &x.Owners, &x.Subscriptions)...) }, q.At)
+			list = append(list, x)
+			size += len(x.Config)
+			return size < store.MaxPageBytes, err
+		})
+	})
+	return list, err
+}
+
 // NodeNames implements [store.Pubsub].
 func (s *Store) NodeNames(ctx context.Context, at []jid.JID) (list []store.NodeName, err error) {
 	if len(at) > store.MaxNodeOwners {

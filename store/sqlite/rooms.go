@@ -264,3 +264,32 @@ func (s *Store) RoomsOf(ctx context.Context, service string, creator jid.JID) (n
 	})
 	return n, err
 }
+
+// FindRooms implements [store.Rooms].
+func (s *Store) FindRooms(ctx context.Context, q store.RoomQuery) (page []store.RoomEntry, err error) {
+	err = s.read(ctx, "rooms of "+q.Service, func(c *conn) error {
+		const list = `SELECT local, name, address.jid, created, public,
+			(SELECT count(*) FROM room_affiliation WHERE room = room.id AND affiliation = 'owner') AS owners,
+			(SELECT count(*) FROM room_affiliation WHERE room = room.id AND affiliation <> 'none')
+			FROM room JOIN address ON address.id = creator WHERE domain = ?1 AND local > ?2
+			AND (?3 = '' OR instr(lower(local), lower(?3)) OR instr(lower(name), lower(?3))) AND (NOT ?4 OR owners = 0)
+			ORDER BY local LIMIT ?5`
+		args := []any{q.Service, q.After, q.Find, q.Ownerless, store.PageLimit(q.Limit)}
+		return c.each(list, args, func(scan func(...any) error) (bool, error) {
+			var r store.RoomEntry
+			var local, creator string
+			var created int64
+			if err := scan(&local, &r.Name, &creator, &created, &r.Public, &r.Owners, &r.Affiliations); err != nil {
+				return false, err
+			}
+			r.Created = time.UnixMicro(created).UTC()
+			var err error
+			if r.JID, err = jid.New(local, q.Service, ""); err == nil {
+				r.Creator, err = jid.Parse(creator)
+			}
+			page = append(page, r)
+			return true, err
+		})
+	})
+	return page, err
+}

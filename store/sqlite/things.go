@@ -97,14 +97,17 @@ func (t *tx) thing(n store.ThingName) (x thingRow, err error) {
 	return x, err
 }
 
-// owned is thing for one that has that owner.
+// owned is thing for one that has that owner; zero: that is nobody's.
 func (t *tx) owned(n store.ThingName, owner jid.JID) (x thingRow, err error) {
 	x, err = t.thing(n)
 	if err != nil {
 		return x, err
 	}
-	id, err := t.knownAddress(owner)
-	if err == nil && (x.id == 0 || id == 0 || x.owner != id) {
+	var id int64
+	if !owner.IsZero() {
+		id, err = t.knownAddress(owner)
+	}
+	if err == nil && (x.id == 0 || id == 0 && !owner.IsZero() || x.owner != id) {
 		err = fmt.Errorf("thing %s %v of %s: %w", n.JID, n.ThingNode, owner, store.ErrNotFound)
 	}
 	return x, err

@@ -200,6 +200,28 @@ func testMembers(t *testing.T, e Engine) {
 	if n := must[int](t)(s.NodesOwned(t.Context(), nodeName("").JID, user("juliet"))); n != 3 {
 		t.Errorf("owns %d nodes, want 3", n)
 	}
+	find := func(q store.NodeQuery) (got string) {
+		q.At = nodeName("").JID
+		for _, x := range must[[]store.NodeEntry](t)(s.FindNodes(t.Context(), q)) {
+			got += fmt.Sprintf("%s %d/%d/%d ", x.Name.Node, x.Items, x.Owners, x.Subscriptions)
+			if want := must[store.NodeState](t)(s.Node(t.Context(), x.Name)); !reflect.DeepEqual(x.Node, want.Node) {
+				t.Errorf("%+v, want %+v", x.Node, want.Node)
+			}
+		}
+		return got
+	}
+	commit(t, s, store.SetAffiliation{Name: nodeName("b"), NodeAffiliation: store.NodeAffiliation{JID: user("juliet")}}, publish("c", 1, 5))
+	for _, c := range []struct {
+		q    store.NodeQuery
+		want string
+	}{
+		{store.NodeQuery{Limit: 2}, "a 0/1/3 b 0/0/1 "}, {store.NodeQuery{After: "b"}, "c 1/1/0 "}, {store.NodeQuery{After: "c"}, ""},
+		{store.NodeQuery{Find: "C"}, "c 1/1/0 "}, {store.NodeQuery{Ownerless: true}, "b 0/0/1 "},
+	} {
+		if got := find(c.q); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.q, got, c.want)
+		}
+	}
 	commit(t, s, subscribe("a", romeo, "r"), store.DeleteSubscription{Name: nodeName("a"), JID: full},
 		store.DeleteSubscription{Name: nodeName("a"), JID: contact("nobody")},
 		store.SetAffiliation{Name: nodeName("a"), NodeAffiliation: store.NodeAffiliation{JID: romeo}})

@@ -2,6 +2,9 @@
 
 package storetest
 
+// How to read this file: testRooms is one room and all that belongs to it, what goes with a deleted account, the lists that
+// people and operators read, and errors, in this order.
+
 import (
 	"bytes"
 	"errors"
@@ -134,6 +137,50 @@ func testRooms(t *testing.T, e Engine) {
 			if n := must[int](t)(s.RoomsOf(t.Context(), service, user(who))); n != want {
 				t.Errorf("%d rooms of %s, want %d", n, who, want)
 			}
+		}
+	})
+	t.Run("found", func(t *testing.T) {
+		s := e.open(t, "juliet")
+		for i, name := range []string{"Cellar", "", "wine CELLAR", "attic"} {
+			at := jid.MustParse(fmt.Sprintf("r%d@%s", i, service))
+			commit(t, s, store.SetRoom{Room: store.Room{JID: at, Creator: user("nurse"), Created: dawn, Name: name, Public: i > 0}})
+			for who, what := range map[string]string{"juliet@capulet.example": "owner", "x.example": "outcast", "nick@x.example": "none"} {
+				if i != 3 {
+					commit(t, s, store.SetRoomAffiliation{Room: at, Affiliation: affiliation(who, what, who)})
+				}
+			}
+		}
+		commit(t, s, store.SetRoomAffiliation{Room: jid.MustParse("r1@" + service), Affiliation: affiliation("b@x.example", "owner", "")},
+			store.SetRoom{Room: store.Room{JID: jid.MustParse("r5@other.example"), Creator: user("juliet")}})
+		find := func(q store.RoomQuery) (got string) {
+			q.Service = service
+			for _, r := range must[[]store.RoomEntry](t)(s.FindRooms(t.Context(), q)) {
+				if r.Creator != user("nurse") || !r.Created.Equal(dawn) || r.Public != (r.JID.Local() != "r0") {
+					t.Errorf("%+v", r)
+				}
+				got += fmt.Sprintf("%s %q %d/%d ", r.JID.Local(), r.Name, r.Owners, r.Affiliations)
+			}
+			return got
+		}
+		for _, c := range []struct {
+			q    store.RoomQuery
+			want string
+		}{
+			{store.RoomQuery{Limit: 2}, `r0 "Cellar" 1/2 r1 "" 2/3 `},
+			{store.RoomQuery{After: "r1"}, `r2 "wine CELLAR" 1/2 r3 "attic" 0/0 `},
+			{store.RoomQuery{After: "r3"}, ``},
+			{store.RoomQuery{Find: "cellar"}, `r0 "Cellar" 1/2 r2 "wine CELLAR" 1/2 `},
+			{store.RoomQuery{Find: "R3"}, `r3 "attic" 0/0 `},
+			{store.RoomQuery{Find: "%"}, ``},
+			{store.RoomQuery{Ownerless: true}, `r3 "attic" 0/0 `},
+		} {
+			if got := find(c.q); got != c.want {
+				t.Errorf("%+v: %s, want %s", c.q, got, c.want)
+			}
+		}
+		commit(t, s, store.DeleteAccount{User: user("juliet")})
+		if got := find(store.RoomQuery{Ownerless: true}); got != `r0 "Cellar" 0/1 r2 "wine CELLAR" 0/1 r3 "attic" 0/0 ` {
+			t.Errorf("when their owner has gone: %s", got)
 		}
 	})
 	t.Run("errors", func(t *testing.T) {

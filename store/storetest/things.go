@@ -93,6 +93,13 @@ func testThingLife(t *testing.T, e Engine) {
 	again.Tags = []store.ThingTag{str("MAN", "example.org"), given.Tags[0], given.Tags[1]}
 	wantThing(t, s, again)
 
+	// What is nobody's is changed as well.
+	free := again
+	free.Groups, free.Label = []string{"x"}, "Free"
+	commit(t, s, store.SetThing{Thing: free})
+	wantThing(t, s, free)
+	commit(t, s, store.SetThing{Thing: again})
+
 	// With an owner from the start; then nobody may register it.
 	owned := again
 	owned.Owner, owned.Claimed, owned.Notice = user("juliet"), dawn, store.NoticeClaimed
@@ -449,7 +456,8 @@ func testThingErrors(t *testing.T, e Engine) {
 		{store.RegisterThing{Thing: with(func(x *store.Thing) { x.Tags = []store.ThingTag{num("A", math.NaN())} })}, store.ErrInvalid},
 		{store.RegisterThing{Thing: with(func(x *store.Thing) { x.Tags = []store.ThingTag{num("A", math.Inf(1))} })}, store.ErrInvalid},
 		{store.RegisterThing{Thing: with(func(x *store.Thing) { x.Label = strings.Repeat("x", store.MaxOpBytes) })}, store.ErrTooLarge},
-		{store.SetThing{Thing: thing("lamp", "")}, store.ErrInvalid}, // without an owner
+		{store.SetThing{Thing: thing("lamp", "")}, store.ErrNotFound},
+		{store.SetThing{Thing: with(func(x *store.Thing) { x.Owner = jid.MustParse("b") })}, store.ErrInvalid},
 		{store.ClaimThing{Name: name, Owner: user("x")}, store.ErrInvalid},
 		{store.ClaimThing{Name: name, Digest: []byte("x")}, store.ErrInvalid},
 		{store.ClaimThing{Digest: []byte("x"), Owner: user("x")}, store.ErrInvalid},

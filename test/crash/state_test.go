@@ -18,9 +18,10 @@ import (
 )
 
 // How to read this file: TestKillState goes round after round over one data folder, as TestKill does, with keepers that
-// change what lasts: archives, rooms, nodes, bookmarks. A keeper has one account and its part of the ledger. In each
+// change what lasts: archives, rooms, nodes, bookmarks, owners of things. A keeper has one account and its part of the ledger. In each
 // round it first looks what is there (look) and has the ledger judge it, then makes changes (change), each of which is
-// asked for when the one before was answered, until the server is killed. rooms_test.go and nodes_test.go have them.
+// asked for when the one before was answered, until the server is killed. rooms_test.go, nodes_test.go
+// and things_test.go have them.
 
 const (
 	stateRounds  = 6
@@ -48,6 +49,7 @@ type life struct {
 
 	entered string     // the room whose presence has come last; guarded by the session's mutex
 	results []*element // of an archive
+	given   string     // the key that has come last, of a thing that is given; guarded by the session's mutex
 }
 
 func (v *life) key(format string, args ...any) string {
@@ -82,6 +84,7 @@ func (v *life) other(e *element) bool {
 		}
 	case e.attr("type") == "error":
 		return false
+	case v.gets(e):
 	case e.child(nsMAM, "result") != nil:
 		v.results = append(v.results, e.child(nsMAM, "result"))
 	}
@@ -90,7 +93,7 @@ func (v *life) other(e *element) bool {
 
 // keepers is THE list of what TestKillState changes.
 func keepers() []*keeper {
-	return []*keeper{roomKeeper(), roomTalker(), writer(), nodeKeeper(), bookmarker()}
+	return []*keeper{roomKeeper(), roomTalker(), writer(), nodeKeeper(), bookmarker(), claimer(), guardian()}
 }
 
 func TestKillState(t *testing.T) {

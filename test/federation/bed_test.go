@@ -32,7 +32,7 @@ const (
 	clientTLSPort = 5223
 	serverPort    = 5269
 	serverTLSPort = 5270
-	startTime     = time.Minute
+	startTime     = 2 * time.Minute // ejabberd takes long where others work, too
 )
 
 var patience = flag.Duration("federation.patience", 20*time.Second, "how long an expected stanza may take")

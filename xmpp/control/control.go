@@ -76,19 +76,16 @@ func (s *Set) Names() []string {
 		return out
 	}
 	for i := range s.Form.Fields {
-		if f := &s.Form.Fields[i]; isParameter(f) && !slices.Contains(out, f.Var) {
+		if f := &s.Form.Fields[i]; sets(f) && !slices.Contains(out, f.Var) {
 			out = append(out, f.Var)
 		}
 	}
 	return out
 }
 
-// isParameter reports whether a field of a submission sets something, and does not just come with the form.
-func isParameter(f *form.Field) bool {
-	switch f.Type {
-	case form.Fixed, form.Hidden:
-		return false
-	}
+// sets reports whether a field of a submission sets something. That it is called hidden or fixed says nothing: a thing may not
+// look at that.
+func sets(f *form.Field) bool {
 	return f.Var != "" && f.Var != VarSession && f.Var != form.VarFormType
 }
 
@@ -106,18 +103,18 @@ func (l *Limit) Allows(n Node, name string) bool {
 
 // Reduce makes of the command one that does no more than the limit has. ok is false if nothing is left to be done. whole says that
 // nothing was taken away. The command stays as it is; the other may share parts of it that nobody is to change.
+//
+// Whoever keeps others to a limit hands on what Reduce has made, whole or not, and not what came: that may have said more than is
+// understood here.
 func (s *Set) Reduce(l Limit) (reduced *Set, whole, ok bool) {
 	out := *s
 	before := len(s.Names())
-	if l.Names != nil {
-		out.Parameters = slices.DeleteFunc(slices.Clone(s.Parameters), func(p Parameter) bool { return !slices.Contains(l.Names, p.Name) })
-		if s.Form != nil {
-			reduced := *s.Form
-			reduced.Fields = slices.DeleteFunc(slices.Clone(s.Form.Fields), func(f form.Field) bool {
-				return isParameter(&f) && !slices.Contains(l.Names, f.Var)
-			})
-			out.Form = &reduced
-		}
+	allowed := func(name string) bool { return l.Names == nil || slices.Contains(l.Names, name) }
+	out.Parameters = slices.DeleteFunc(slices.Clone(s.Parameters), func(p Parameter) bool { return !allowed(p.Name) })
+	if s.Form != nil { // of which nothing else than fields sets anything
+		out.Form = &form.Form{Type: form.Submit, Fields: slices.DeleteFunc(slices.Clone(s.Form.Fields), func(f form.Field) bool {
+			return sets(&f) && !allowed(f.Var)
+		})}
 	}
 	whole = len(out.Names()) == before
 	if l.Nodes != nil {

@@ -77,7 +77,7 @@ func Descriptions(f *form.Form) []Description {
 	pages := pagesOf(f)
 	for i := range f.Fields {
 		field := &f.Fields[i]
-		if !isParameter(field) || field.ReadOnly {
+		if !sets(field) || field.ReadOnly || field.Type == form.Hidden || field.Type == form.Fixed {
 			continue
 		}
 		d := Description{Name: field.Var, Type: TypeString, Label: field.Label, Help: field.Desc, Value: field.First(), Options: field.Options,
@@ -210,7 +210,7 @@ func (s *Set) Resolve(of []Description) ([]Parameter, error) {
 	if s.Form != nil {
 		for i := range s.Form.Fields {
 			// Who fills in a form leaves empty what he does not know; only a text can be empty.
-			if f := &s.Form.Fields[i]; isParameter(f) && (f.Text() != "" || len(f.Values) > 0 && isText(of, f.Var)) {
+			if f := &s.Form.Fields[i]; sets(f) && (f.Text() != "" || len(f.Values) > 0 && isText(of, f.Var)) {
 				add(Parameter{Name: f.Var, Value: f.Text()}, false)
 			}
 		}

@@ -58,8 +58,8 @@ func (*Set) XMLName() xmlstream.Name { return xep.element(xep.set) }
 // AppendXML implements stanza.Payload.
 func (s *Set) AppendXML(dst []byte) []byte { return xep.appendSet(dst, s) }
 
-// DecodeXML implements stanza.Payload. What is beyond the bounds is policy-violation, all else that is wrong bad-request; of
-// values that are none of their types ParamErrors tell which.
+// DecodeXML implements stanza.Payload. What is beyond the bounds is policy-violation, what is not known
+// feature-not-implemented, all else that is wrong bad-request; of values that are none of their types ParamErrors tell which.
 func (s *Set) DecodeXML(r *xmlstream.Reader) error { return xep.readSet(r, s) }
 
 func (d *dialect) appendSet(dst []byte, s *Set) []byte {
@@ -95,8 +95,10 @@ func (d *dialect) readSet(r *xmlstream.Reader, s *Set) error {
 			s.readForm(r)
 		case n.Space != d.space:
 		default:
+			// What is not understood is not left out: a command is executed whole, and allowed whole.
 			t := d.typeOf(n.Local)
 			if t == 0 {
+				r.Fail(Rejected(stanza.FeatureNotImplemented, "a command has parts that are not known"))
 				continue
 			}
 			p := Parameter{Name: named(r, d.name), Type: t}

@@ -88,6 +88,9 @@ func (l *Limit) allows(c Category) bool {
 // Reduce makes of the request one that asks for no more than the limit has: what both have, or what the limit has where the
 // request leaves it open. ok is false if nothing is left. The request stays as it is, and shares nothing with the other.
 //
+// Whoever keeps others to a limit hands on what Reduce has made, and not what came: that may have asked for more than is understood
+// here. Things may answer more than they are asked for: see Fields.Keep.
+//
 // No request can ask for the thing itself and leave out its nodes: in a limit of nodes the zero Node adds nothing.
 func (q *Request) Reduce(l Limit) (reduced *Request, ok bool) {
 	out := *q

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package thing_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stonechat-im/stonechat/thing"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/registry"
+)
+
+// unclaimed makes a thing that nobody owns, and collects how it would be claimed.
+func unclaimed(l *lab) (claims chan thing.Claim) {
+	claims = make(chan thing.Claim, 10)
+	l.config.Owner = jid.JID{}
+	l.config.Maker, l.config.Model, l.config.Serial, l.config.Version = "example.org", "T 1", "0815", "1.2"
+	l.config.Claim = func(c thing.Claim) { claims <- c }
+	return claims
+}
+
+const registering = "<iq to='things.example.org' id='([^']+)' type='set'><register xmlns='urn:xmpp:iot:discovery'>" +
+	"<str name='MAN' value='example.org'/><str name='MODEL' value='T 1'/><str name='SN' value='0815'/><num name='V' value='1.2'/>" +
+	"<str name='KEY' value='([^']+)'/></register></iq>"
+
+// A thing without an owner registers, shows its key, obeys whoever has claimed it and nobody before, loses him, and has
+// another key then. It remembers across restarts.
+func TestClaimLife(t *testing.T) {
+	folder, whole := t.TempDir(), t
+	var key string
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.State = folder
+		claims := unclaimed(l)
+		p := l.start(t)
+		m := p.Expect(registering)
+		key = m[2]
+		report(t, l.thing, 1)
+		p.Say("<message from='%s/x' type='chat'><body>read</body></message>", owner) // not yet
+		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
+		c := <-claims
+		u, err := registry.ParseURI(c.Code)
+		if err != nil || u.Tags.Value(registry.KEY) != key || u.Registry != jid.MustParse("things.example.org") || !strings.HasPrefix(c.Chat, "xmpp:things.example.org?message;body=claim") {
+			t.Errorf("shown: %s, %s, %v", c.Code, c.Chat, err)
+		}
+		p.Say("<iq from='nurse@example.org/x' id='f' type='set'><claimed xmlns='urn:xmpp:iot:discovery' jid='nurse@example.org'/></iq>")
+		p.Expect("<iq .*id='f' type='error'.*")
+		if o := l.thing.Owner(); !o.IsZero() {
+			t.Errorf("%s has made himself the owner", o)
+		}
+		folder = powerCut(whole, folder)
+		go func() { _ = p.End() }()
+	})
+	inLab(t, func(t *testing.T, l *lab) { // the key is the same after a power cut
+		l.config.State = folder
+		unclaimed(l)
+		p := l.start(t)
+		m := p.Expect(registering)
+		if m[2] != key {
+			t.Errorf("the key was %s and is %s", key, m[2])
+		}
+		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
+		p.Say("<iq from='things.example.org' id='c' type='set'><claimed xmlns='urn:xmpp:iot:discovery' jid='%s'/></iq>", owner)
+		p.Expect("<iq to='things.example.org' id='c' type='result'/>")
+		report(t, l.thing, 2)
+		p.Expect("<message to='nurse@example.org' .*<body>n 2 lx</body>.*") // and not what was before
+		synctest.Wait()
+		folder = powerCut(whole, folder)
+		go func() { _ = p.End() }()
+	})
+	inLab(t, func(t *testing.T, l *lab) { // and so is the owner; then he gives it up
+		l.config.State = folder
+		claims := unclaimed(l)
+		p := l.start(t)
+		for again := true; again; { // what was told before the power cut may come again
+			p.Say("<message from='%s/x' type='chat'><body>help</body></message>", owner)
+			again = !strings.Contains(p.Expect("(<message .*)")[1], "I understand")
+		}
+		p.Rest = true
+		report(t, l.thing, 3)
+		p.Say("<iq from='things.example.org' id='d' type='set'><disowned xmlns='urn:xmpp:iot:discovery'/></iq>")
+		var m []string
+		for m == nil {
+			if s := p.Expect("(<(?:message|iq).*)")[1]; strings.Contains(s, "<register") {
+				m = []string{s, between(s, "id='", "'"), between(s, "name='KEY' value='", "'")}
+			}
+		}
+		if m[2] == key || m[2] == "" {
+			t.Errorf("the key is %s as before", m[2])
+		}
+		if _, err := os.Stat(filepath.Join(folder, "readings")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the readings of the former owner: %v", err)
+		}
+		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
+		<-claims
+		p.Say("<message from='%s/x' type='chat'><body>help</body></message>", owner)
+		p.Say("<iq from='example.org' id='fence' type='get'><ping xmlns='urn:xmpp:ping'/></iq>")
+		p.Rest = false
+		p.Expect("<iq to='example.org' id='fence' type='result'/>") // the former owner is a stranger
+		go func() { _ = p.End() }()
+	})
+}
+
+// A registry that is not there is asked again, less and less often; one of another domain makes a thing subscribe.
+func TestClaimedFromElsewhere(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.Client.Keepalive, l.config.Client.AnswerTime = 10*time.Hour, 10*time.Hour
+		unclaimed(l)
+		p := l.start(t)
+		begun := time.Now()
+		for range 3 {
+			m := p.Expect(registering)
+			p.Say("<iq from='things.example.org' id='%s' type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", m[1])
+		}
+		m := p.Expect(registering)
+		if d := time.Since(begun); d < time.Minute {
+			t.Errorf("asked four times within %s", d)
+		}
+		p.Say("<iq from='things.example.org' id='%s' type='result'><claimed xmlns='urn:xmpp:iot:discovery' jid='juliet@example.net'/></iq>", m[1])
+		p.Expect("<presence to='juliet@example.net' id='[^']+' type='subscribed'/>")
+		p.Expect("<presence to='juliet@example.net' id='[^']+' type='subscribe'/>")
+		go func() { _ = p.End() }()
+	})
+	// An owner that was given is not changed by anybody.
+	inLab(t, func(t *testing.T, l *lab) {
+		p := l.start(t)
+		for _, x := range []string{"<claimed xmlns='urn:xmpp:iot:discovery' jid='juliet@example.net'/>", "<disowned xmlns='urn:xmpp:iot:discovery'/>"} {
+			p.Say("<iq from='things.example.org' id='x' type='set'>%s</iq>", x)
+			p.Expect("<iq to='things.example.org' id='x' type='error'>.*<conflict .*")
+		}
+		p.Say("<iq from='things.example.org' id='y' type='set'><claimed xmlns='urn:xmpp:iot:discovery' jid='%s'/></iq>", owner)
+		p.Expect("<iq to='things.example.org' id='y' type='result'/>")
+		go func() { _ = p.End() }()
+	})
+}
