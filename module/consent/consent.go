@@ -189,7 +189,7 @@ func (m *Module) Init(h *server.Host) error {
 		}
 		return []store.Op{store.ForgetConsent{Thing: store.ThingName{JID: thing, ThingNode: node}, Owner: was}}
 	})
-	m.things.OnChange(m.known.forget)
+	m.things.OnChange(m.changed)
 	m.roster.OnChange(func(u *server.User, was, is store.RosterItem) { m.known.regrouped(u.JID, is.Contact) })
 	m.answerThings()
 	m.addVerbs()
