@@ -60,3 +60,34 @@ func TestThingsOfOthers(t *testing.T) {
 	java.expect("control " + python.own + " lamp false")
 	python.expect("set " + other)
 }
+
+// TestOurThing lets slixmpp and Smack read and set a thing of our SDK, and others be refused.
+func TestOurThing(t *testing.T) {
+	t.Parallel()
+	need(t, slixmpp, smack)
+	s := start(t)
+	owner := newThings(s, s.name("owner"))
+	owner.online()
+	lamp := ours(s, s.name("lamp"), "thing", "run", "--owner", owner.own, "--stdin", "--field", "temperature", "--unit", "Cel", "--set", "lamp=boolean", "--set", "level=numeric")
+	owner.ask(lamp.own)
+	at := owner.expect("at " + lamp.own)
+	lamp.do("21.5")
+	owner.expect("message " + lamp.own + " temperature 21.5")
+
+	owner.do("read %s -", at)
+	owner.expect("field " + at + " temperature numeric 21.5 °C")
+	owner.expect("field " + at + " lamp boolean false")
+	owner.expect("read " + at + " done")
+	owner.do("set %s boolean lamp true", at)
+	lamp.expect("lamp on")
+	owner.expect("set " + at)
+	owner.do("tell %s double level 0.5", at)
+	lamp.expect("level 0.5")
+	owner.do("commands %s", at)
+	owner.expect("command " + at + " read")
+	owner.expect("commands " + at)
+	owner.do("command %s set/lamp lamp=0", at)
+	lamp.expect("lamp off")
+	owner.expect("done " + at)
+}
+

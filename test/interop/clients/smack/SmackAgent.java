@@ -76,6 +76,7 @@ public class SmackAgent {
         roster.addPresenceEventListener(new PresenceEventListener() {
             @Override public void presenceAvailable(FullJid a, org.jivesoftware.smack.packet.Presence p) {
                 tell("presence", a.asBareJid(), p.isAway() ? "away" : "available", a.getResourceOrEmpty());
+                tell("at", a.asBareJid(), a);
             }
             @Override public void presenceUnavailable(FullJid a, org.jivesoftware.smack.packet.Presence p) {
                 tell("presence", a.asBareJid(), "unavailable", a.getResourceOrEmpty());
