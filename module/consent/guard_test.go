@@ -49,6 +49,7 @@ func (b *bed) Thing(_ context.Context, thing jid.JID, _ store.ThingNode) (jid.JI
 // Known takes those for things, too, whose names begin with a t.
 func (*bed) Known(account jid.JID) bool                                                     { return strings.HasPrefix(account.Local(), "t") }
 func (*bed) OnOwner(func(jid.JID, store.ThingNode, jid.JID, jid.JID) []store.Op)            {}
+func (*bed) OnParting(func(context.Context, jid.JID, jid.JID) ([]jid.JID, error))           {}
 func (b *bed) OnChange(f func(jid.JID))                                                     { b.changed = f }
 func (b *bed) Handle(h server.IQHandler, _ ...string)                                       { b.handlers = append(b.handlers, h) }
 func (*bed) Verb(chat.Verb)                                                                 {}
