@@ -122,9 +122,9 @@ func (p *peer) read() string {
 
 var fenceID = regexp.MustCompile(`^<iq from='sms.d' to='sms.d' id='([^']+)' type='get'><ping `) //nolint:gochecknoglobals // a constant
 
-// expect reads elements until one is no fence, and wants it to have the parts. Fences are answered if
+// expect reads elements until one is no fence, wants it to have the parts, and returns it. Fences are answered if
 // echo is set.
-func (p *peer) expect(echo bool, parts ...string) {
+func (p *peer) expect(echo bool, parts ...string) string {
 	p.t.Helper()
 	for {
 		s := p.read()
@@ -139,7 +139,7 @@ func (p *peer) expect(echo bool, parts ...string) {
 				p.t.Fatalf("read %q, want %q", s, part)
 			}
 		}
-		return
+		return s
 	}
 }
 

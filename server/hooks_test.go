@@ -33,7 +33,7 @@ func (m *hooked) Init(h *Host) error {
 	return nil
 }
 
-// TestHookOrder: by phase, then by the order of the modules; Handled ends its phase only, a
+// TestHookOrder: by phase, then by the order of the modules; Handled ends its phase only, but before that it ends all; a
 // rejection ends the way, an observer cannot. What the sender is
 // told of it is seen by the observers of its account.
 func TestHookOrder(t *testing.T) {
@@ -48,6 +48,8 @@ func TestHookOrder(t *testing.T) {
 						case p == Observe:
 							return errors.New("nobody listens to an observer")
 						case what == fmt.Sprintf("%shandle%s", where, name) && p == Handle:
+							return Handled
+						case what == fmt.Sprintf("%stake%s", where, name) && p == Guard:
 							return Handled
 						case what == fmt.Sprintf("%sreject%s", where, name) && p == Guard:
 							return stanza.Forbidden.Err("")
@@ -66,6 +68,8 @@ func TestHookOrder(t *testing.T) {
 		for _, c := range []struct{ id, saw, told string }{
 			{"1", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0 aA1 aB1 aA2 aB2 aA3 aB3", ""},
 			{"shandleA", "sA0 sB0 sA1 sB1 sA2 sA3 sB3", ""},
+			{"stakeA", "sA0", ""},
+			{"atakeB", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0", ""},
 			{"srejectB", "sA0 sB0 aA3 aB3", "forbidden"},
 			{"sfailA", "sA0 sB0 sA1 aA3 aB3", "internal-server-error"},
 			{"ahandleB", "sA0 sB0 sA1 sB1 sA2 sB2 sA3 sB3 aA0 aB0 aA1 aB1 aA2 aB2 aA3 aB3", ""},

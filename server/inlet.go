@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/bucket"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -32,7 +33,7 @@ type Inlet struct {
 // Pace is how fast stanzas may come from one peer, who may have several inlets.
 type Pace struct {
 	mu        sync.Mutex
-	rate      rate
+	rate      bucket.Bucket
 	perSecond int // 0: as Limits.StanzasPerSecond says
 }
 
@@ -52,7 +53,7 @@ func (p *Pace) take(now time.Time, usual int) time.Duration {
 	if p.perSecond > 0 {
 		usual = p.perSecond
 	}
-	return p.rate.take(now, usual)
+	return p.rate.Take(now, usual)
 }
 
 // NewInlet makes one for the peer that r reads.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/bucket"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -25,10 +26,10 @@ type Session struct {
 	server *Server
 	slots  []atomic.Value // of modules
 
-	handling  sync.Mutex // held while input is handled, so that resuming waits for it
-	addresses jid.Cache  // guarded by handling
-	lang      string     // default language of its stanzas
-	rate      rate       // guarded by handling
+	handling  sync.Mutex    // held while input is handled, so that resuming waits for it
+	addresses jid.Cache     // guarded by handling
+	lang      string        // default language of its stanzas
+	rate      bucket.Bucket // guarded by handling
 
 	in  inbound
 	out outbound
@@ -166,7 +167,7 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		}
 	}
 	t.receipt, t.way = Receipt{}, nil
-	if d := se.rate.take(t.Now, se.server.limits.Load().StanzasPerSecond); d > 0 {
+	if d := se.rate.Take(t.Now, se.server.limits.Load().StanzasPerSecond); d > 0 {
 		se.server.metrics.throttled.Inc()
 		st.Pause()
 		t.suspended = true
@@ -361,23 +362,4 @@ func (se *Session) unanswered(t *Turn, b []byte) {
 	t.Origin = nil
 	t.Refuse(s, stanza.RecipientUnavailable.Err("the client has gone"))
 	t.Origin = origin
-}
-
-// rate is a bucket of stanzas that fills at the permitted rate and holds ten seconds' worth.
-type rate struct {
-	last time.Time
-	used float64 // of the bucket
-}
-
-// take takes one stanza and returns how long to wait before the next.
-func (r *rate) take(now time.Time, perSecond int) time.Duration {
-	if perSecond <= 0 {
-		return 0
-	}
-	r.used = max(0, r.used-now.Sub(r.last).Seconds()*float64(perSecond)) + 1
-	r.last = now
-	if over := r.used - 10*float64(perSecond); over > 0 {
-		return time.Duration(over / float64(perSecond) * float64(time.Second))
-	}
-	return 0
 }

@@ -64,8 +64,7 @@ func (t *Turn) End() {
 	turns.Put(t)
 }
 
-// reached says that copies of messages have reached their clients: how is TraceAcked or TraceLeft. The list is the turn's memory,
-// filled by the caller, who holds no lock.
+// reached says that copies have reached their clients: how is TraceAcked or TraceLeft. The caller holds no lock, and fills the list.
 func (t *Turn) reached(gone []*delivery, how string) {
 	for i, d := range gone {
 		gone[i] = nil
@@ -103,8 +102,7 @@ func (t *Turn) Flush() {
 	}
 }
 
-// Await holds the sender's acknowledgement of s, the stanza being handled, until p is done;
-// nobody else waits. If p fails, s is refused.
+// Await holds the sender's ack of s, the stanza being handled, until p is done; nobody else waits. If p fails, s is refused.
 func (t *Turn) Await(p *store.Pending, s *stanza.Stanza) {
 	r, srv, way := t.receipt, t.server, t.way
 	refusal := s.Refuse(stanza.ResourceConstraint.Err("the change could not be stored now")).Retain()
@@ -229,8 +227,7 @@ func (t *Turn) OffLoop(u *User, s *stanza.Stanza, f func(*Turn, *stanza.Stanza))
 	})
 }
 
-// workers bounds how many handlers wait for the store at one time. Each session waits for at
-// most one, so that the queue is bounded by the number of sessions.
+// workers bounds how many handlers wait for the store at one time. Each session waits for at most one: that bounds the queue.
 type workers struct{ slots chan struct{} }
 
 func (w workers) do(f func()) {

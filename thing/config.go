@@ -2,6 +2,9 @@
 
 package thing
 
+// How to read this file: Config is what a program says of a thing; Environment is what whoever runs it says; complete fills in the
+// rest, and finds what cannot work.
+
 import (
 	"context"
 	"errors"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/command"
+	"github.com/stonechat-im/stonechat/xmpp/concentrator"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -68,6 +72,10 @@ type Config struct {
 	// Claimed is told the owner when somebody has claimed the thing, and the zero JID when he has given it up. nil: nobody.
 	Claimed func(owner jid.JID)
 
+	// Token makes the thing's account at its first start, by what the operator of the server has given the maker (XEP-0445). Then
+	// the password may be left out: with a State the thing makes its own.
+	Token string
+
 	// Registry is the service that knows who owns the thing and who may what. Zero: things.DOMAIN of its account.
 	Registry jid.JID
 
@@ -84,6 +92,9 @@ type Config struct {
 	// Transient tells readings only to an owner who is there: nothing waits on the server
 	// (XEP-0334's no-store).
 	Transient bool
+	// Told is told of each reading when the server has it (nil), or that it never will; at is when it was reported. It must not
+	// block. nil: nobody.
+	Told func(at time.Time, err error)
 	// Stale is the age at which a command that has waited on the server is not obeyed any more: a
 	// heater is not to be turned on by yesterday's word. 0 is one minute.
 	Stale time.Duration
@@ -93,6 +104,7 @@ type Config struct {
 //
 //	STONECHAT_OWNER  the bare address of the owner; unset: whoever claims it
 //	STONECHAT_STATE  Config.State
+//	STONECHAT_TOKEN  Config.Token; then STONECHAT_PASSWORD may be left out
 func Environment() (Config, error) {
 	c, err := client.Environment()
 	if err != nil {
@@ -104,7 +116,7 @@ func Environment() (Config, error) {
 			return Config{}, fmt.Errorf("thing: STONECHAT_OWNER is not an address: %w", err)
 		}
 	}
-	return Config{Client: c, Owner: owner, State: os.Getenv("STONECHAT_STATE")}, nil
+	return Config{Client: c, Owner: owner, State: os.Getenv("STONECHAT_STATE"), Token: os.Getenv("STONECHAT_TOKEN")}, nil
 }
 
 func (c *Config) complete() error {
@@ -160,6 +172,9 @@ func (c *Config) complete() error {
 	}
 	if c.Client.Caps == "" {
 		c.Client.Caps = "urn:stonechat:thing"
+	}
+	if len(c.Nodes) > 0 {
+		c.Client.Features = append(c.Client.Features, concentrator.NS)
 	}
 	c.Client.Features = append(c.Client.Features, jsonmsg.NS, jsonmsg.NS+"#"+Datatype, command.NS, disco.NSItems,
 		sensordata.NS, control.NS, provisioning.NS, registry.NS)

@@ -34,7 +34,7 @@ func Main(config Config) {
 		c := &config.Client
 		c.Account, c.Password = e.Client.Account, e.Client.Password
 		c.Address, c.DirectTLS, c.RootCAs = e.Client.Address, e.Client.DirectTLS, e.Client.RootCAs
-		config.State = e.State
+		config.State, config.Token = e.State, e.Token
 		if config.Owner.IsZero() {
 			config.Owner = e.Owner
 		}

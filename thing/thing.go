@@ -47,6 +47,8 @@ import (
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/ping"
+	"github.com/stonechat-im/stonechat/xmpp/sleep"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
@@ -92,6 +94,9 @@ func New(config Config) (*Thing, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
+	if err := ownPassword(&config); err != nil {
+		return nil, err
+	}
 	t := &Thing{log: config.Client.Log, owner: config.Owner, config: config}
 	t.life, t.end = context.WithCancel(context.Background())
 	t.publisher.wake = make(chan struct{}, 1)
@@ -121,6 +126,7 @@ func New(config Config) (*Thing, error) {
 	t.serveControl()
 	t.serveRegistry()
 	t.serveRooms()
+	t.serveConcentrator()
 	return t, nil
 }
 
@@ -177,6 +183,9 @@ func (t *Thing) find(id NodeID) *body {
 // Client.CloseTime, and returns how much it could not. It returns at once when a connection is
 // pointless, such as when the server refuses the password. A thing runs once.
 func (t *Thing) Run(ctx context.Context) error {
+	if err := t.enroll(ctx); err != nil {
+		return err
+	}
 	if err := t.announce(ctx); err != nil {
 		return err
 	}
@@ -204,7 +213,7 @@ func (t *Thing) Run(ctx context.Context) error {
 	t.errands.finish()
 	t.tellRest()
 	if t.config.Sleep && t.client.Unacked() > 0 {
-		t.nap(context.Background())
+		t.nap(context.Background(), time.Now().Add(t.config.Every).UTC())
 	}
 	return errors.Join(err, t.client.Close())
 }
@@ -218,6 +227,7 @@ func (t *Thing) announce(ctx context.Context) error {
 func (t *Thing) measure(ctx context.Context) {
 	tick := time.NewTicker(t.config.Every)
 	defer tick.Stop()
+	begun := time.Now()
 	for {
 		if fields, err := t.all()[0].measure(ctx); err != nil {
 			t.log.Error("reading failed", "err", err)
@@ -227,7 +237,7 @@ func (t *Thing) measure(ctx context.Context) {
 			}
 		}
 		if t.config.Sleep {
-			t.nap(ctx)
+			t.nap(ctx, begun.Add(time.Since(begun).Truncate(t.config.Every)+t.config.Every).UTC())
 		}
 		select {
 		case <-ctx.Done():
@@ -238,13 +248,29 @@ func (t *Thing) measure(ctx context.Context) {
 }
 
 // nap wakes the connection until all is told and what has come meanwhile is obeyed, or until half
-// of the time to the next reading is over, a minute at most.
-func (t *Thing) nap(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, min(t.config.Every/2, time.Minute))
+// of the time to the next reading is over, a minute at most. Then it says until when it sleeps.
+func (t *Thing) nap(ctx context.Context, next time.Time) {
+	awake, cancel := context.WithTimeout(ctx, min(t.config.Every/2, time.Minute))
 	defer cancel()
 	t.client.Wake()
-	if err := t.Sync(ctx); err != nil {
+	err := t.announce(awake)
+	if err == nil { // the answer comes behind what has waited
+		_, err = t.client.IQ(awake, jid.JID{}, stanza.Get, &ping.Ping{})
+	}
+	if err == nil {
+		err = t.Sync(awake)
+	}
+	if err == nil {
+		err = t.errands.idle(awake)
+	}
+	if err != nil {
 		t.log.Debug("asleep before all is told", "err", err)
+	}
+	if t.client.Online() {
+		away := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{}, &sleep.Sleep{Until: next})
+		if err := t.client.Send(ctx, away); err != nil {
+			t.log.Debug("that it sleeps is not told", "err", err)
+		}
 	}
 	t.client.Sleep()
 }

@@ -22,7 +22,8 @@ type errands struct {
 	mu    sync.Mutex
 	queue []func(context.Context)
 	busy  bool
-	over  bool // nothing is begun any more
+	calm  chan struct{} // closed when it is not busy any more
+	over  bool          // nothing is begun any more
 	work  sync.WaitGroup
 }
 
@@ -64,9 +65,27 @@ func (t *Thing) do(ctx context.Context, s *stanza.Stanza, f func(context.Context
 	}
 	e.queue = append(e.queue, f)
 	if !e.busy {
-		e.busy = e.start(t.run)
+		if e.busy = e.start(t.run); e.busy {
+			e.calm = make(chan struct{})
+		}
 	}
 	return true
+}
+
+// idle waits until nothing waits.
+func (e *errands) idle(ctx context.Context) error {
+	e.mu.Lock()
+	busy, calm := e.busy, e.calm
+	e.mu.Unlock()
+	if !busy {
+		return nil
+	}
+	select {
+	case <-calm:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // run does what waits.
@@ -76,6 +95,7 @@ func (t *Thing) run() {
 		e.mu.Lock()
 		if len(e.queue) == 0 || t.life.Err() != nil {
 			e.queue, e.busy = nil, false
+			close(e.calm)
 			e.mu.Unlock()
 			return
 		}

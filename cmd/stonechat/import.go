@@ -37,7 +37,7 @@ type importing struct {
 }
 
 // Help says what a person asks next.
-func (UserImport) Help() string { return importHelp("name, password") }
+func (UserImport) Help() string { return importHelp("name and password") }
 
 func importHelp(columns string) string {
 	return `The columns are ` + columns + `. A name is one of the domain, or a whole address. Where
@@ -48,9 +48,20 @@ was interrupted, or whose file was mended, is run again: what is there is let be
 }
 
 // Run implements the command.
-func (c UserImport) Run() error { return c.run(os.Stdout, os.Stderr) }
+func (c UserImport) Run() error { return c.run(false, os.Stdout, os.Stderr) }
 
-func (c importing) run(out, report io.Writer) error {
+// ThingImport makes the accounts of a file, which are things.
+type ThingImport struct{ importing }
+
+// Help says what a person asks next.
+func (ThingImport) Help() string {
+	return importHelp("name, password, owner (whose it is, without a claim), group (as often as there are groups) and tag:NAME")
+}
+
+// Run implements the command.
+func (c ThingImport) Run() error { return c.run(true, os.Stdout, os.Stderr) }
+
+func (c importing) run(things bool, out, report io.Writer) error {
 	begun := time.Now()
 	data, err := c.read()
 	if err != nil {
@@ -64,7 +75,7 @@ func (c importing) run(out, report io.Writer) error {
 		}
 		domain = domains[0]
 	}
-	t, err := readTable(data, domain)
+	t, err := readTable(data, domain, things)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
@@ -185,7 +196,7 @@ func (c importing) send(t *table, b *book) (sum map[admin.Result]int, err error)
 func write(ctx context.Context, to io.Writer, rows []row) error {
 	lines := json.NewEncoder(to)
 	for _, r := range rows {
-		if err := lines.Encode(admin.Entry{Line: r.line, JID: r.account.String(), Password: r.password, Random: r.made || r.password == ""}); err != nil {
+		if err := lines.Encode(admin.Entry{Line: r.line, JID: r.account.String(), Password: r.password, Random: r.made || r.password == "", Thing: r.thing}); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {

@@ -17,6 +17,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/stonechat-im/stonechat/server/admin"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -24,8 +25,9 @@ import (
 type row struct {
 	line     int
 	account  jid.JID
-	password string // "": one is to be made
-	made     bool   // the password was
+	password string       // "": one is to be made
+	made     bool         // the password was
+	thing    *admin.Given // nil: it is no thing
 }
 
 // flaw is what is wrong with one line.
@@ -42,8 +44,9 @@ type table struct {
 
 // heading is what the first line names.
 type heading struct {
-	names []string // "name", "password"
-	comma rune
+	names  []string // "name", "password", "owner", "group" as often as there are groups, "tag:NAME"
+	comma  rune
+	things bool // accounts are things: the last three may stand there
 }
 
 const (
@@ -52,7 +55,7 @@ const (
 )
 
 // readTable reads a file of accounts, whose names without a domain are at domain.
-func readTable(data []byte, domain string) (*table, error) {
+func readTable(data []byte, domain string, things bool) (*table, error) {
 	if len(data) > maxTable {
 		return nil, fmt.Errorf("the file is longer than %s: split it", bytesText(maxTable))
 	}
@@ -62,7 +65,7 @@ func readTable(data []byte, domain string) (*table, error) {
 	}
 	lines := bytes.Split(data, []byte("\n"))
 	first := 0
-	var c heading
+	c := heading{things: things}
 	if sep, ok := strings.CutPrefix(strings.TrimSpace(string(lines[0])), "sep="); ok && len(sep) == 1 {
 		c.comma = rune(sep[0]) // how a spreadsheet says it
 		first++
@@ -125,14 +128,16 @@ func (c *heading) read(text []byte) error {
 		return err
 	}
 	for _, name := range names {
-		name = strings.ToLower(strings.TrimSpace(name))
-		if name == "jid" {
+		if name = strings.ToLower(strings.TrimSpace(name)); name == "jid" {
 			name = "name"
 		}
+		ofThing := name == "owner" || name == "group" || strings.HasPrefix(name, "tag:")
 		switch {
-		case name != "name" && name != "password":
-			return fmt.Errorf("the first line names the columns, and %q is none of: name, password", name)
-		case slices.Contains(c.names, name):
+		case ofThing && !c.things:
+			return fmt.Errorf("the column %s is for things: stonechat thing import", name)
+		case !ofThing && name != "name" && name != "password":
+			return fmt.Errorf("the first line names the columns, and %q is none of: %s", name, columnNames(c.things))
+		case name != "group" && slices.Contains(c.names, name):
 			return fmt.Errorf("the column %s stands there twice", name)
 		}
 		c.names = append(c.names, name)
@@ -141,6 +146,14 @@ func (c *heading) read(text []byte) error {
 		return errors.New("there is no column name")
 	}
 	return nil
+}
+
+// columnNames are those that there may be.
+func columnNames(things bool) string {
+	if things {
+		return "name, password, owner, group, tag:NAME"
+	}
+	return "name, password"
 }
 
 // split takes a line apart.
@@ -179,12 +192,27 @@ func (c *heading) row(text []byte, domain string) (r row, ok bool, err error) {
 	case len(fields) != len(c.names):
 		return r, false, fmt.Errorf("there are %d fields, and %d columns", len(fields), len(c.names))
 	}
+	if c.things {
+		r.thing = &admin.Given{Tags: map[string]string{}}
+	}
 	for i, name := range c.names {
-		switch name {
-		case "name":
-			r.account, err = accountOf(strings.TrimSpace(fields[i]), domain)
-		case "password":
+		switch text := strings.TrimSpace(fields[i]); {
+		case name == "name":
+			r.account, err = accountOf(text, domain)
+		case name == "password":
 			r.password = fields[i]
+		case text == "":
+		case name == "owner":
+			var owner jid.JID
+			if owner, err = accountOf(text, domain); err == nil {
+				r.thing.Owner = owner.String()
+			}
+		case name == "group":
+			r.thing.Groups = append(r.thing.Groups, text)
+		default:
+			tag := strings.TrimPrefix(name, "tag:")
+			r.thing.Tags[tag] = text
+			_, err = admin.TagOf(tag, text)
 		}
 		if err != nil {
 			return r, false, fmt.Errorf("%s: %w", name, err)

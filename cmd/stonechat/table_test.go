@@ -55,11 +55,12 @@ func TestReadTable(t *testing.T) {
 		"column twice": {"name,name\n", "error: line 1: the column name stands there twice"},
 		"no name column": {"password\nx\n",
 			"error: line 1: there is no column name"},
+		"for things": {"name,owner\n", "error: line 1: the column owner is for things"},
 		"a workbook": {"PK\x03\x04...", "error: this is no text"},
 		"binary":     {"name\x00", "error: this is no text"},
 	} {
 		var got []string
-		switch table, err := readTable([]byte(c.text), "d"); {
+		switch table, err := readTable([]byte(c.text), "d", false); {
 		case err != nil:
 			got = append(got, "error: "+err.Error())
 		default:
@@ -77,12 +78,35 @@ func TestReadTable(t *testing.T) {
 	}
 }
 
+// Things have an owner, groups and tags.
+func TestReadThings(t *testing.T) {
+	const head = "name;owner;group;Group;TAG:man;tag:#height\n"
+	table, err := readTable([]byte(head+
+		"lamp;juliet;hall 1;lights;example.org;2,5\nlamp-2;juliet@e.example;;;;\nlamp-3;a b;;;;\nlamp-4;;;;;1.5\nlamp-5;@;;;;\n"), "d", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range table.rows {
+		got = append(got, fmt.Sprintf("%s of %q in %q %v", r.account, r.thing.Owner, r.thing.Groups, r.thing.Tags))
+	}
+	want := []string{`lamp-2@d of "juliet@e.example" in [] map[]`, `lamp-4@d of "" in [] map[#height:1.5]`}
+	if !slices.Equal(got, want) || len(table.flaws) != 3 {
+		t.Errorf("rows %q, flaws %v", got, table.flaws)
+	}
+	for _, bad := range []string{"name;tag:key\nlamp;x\n", "name;tag:a b\nlamp;x\n", "name;tag:\nlamp;x\n", "name;tag:lat\nlamp;north\n"} {
+		if table, err := readTable([]byte(bad), "d", true); err != nil || len(table.flaws) != 1 || len(table.rows) != 0 {
+			t.Errorf("%q: %+v, %v", bad, table, err)
+		}
+	}
+}
+
 func FuzzReadTable(f *testing.F) {
 	f.Add([]byte("name;password\n\"lamp\";x\n"))
 	f.Add([]byte("sep=;\nname;\n"))
 	f.Add([]byte("\xff\xfen\x00a\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		table, err := readTable(data, "example.org")
+		table, err := readTable(data, "example.org", true)
 		if err != nil {
 			return
 		}

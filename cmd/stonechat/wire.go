@@ -22,6 +22,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/message"
 	"github.com/stonechat-im/stonechat/module/muc"
 	"github.com/stonechat-im/stonechat/module/offline"
+	"github.com/stonechat-im/stonechat/module/onboard"
 	"github.com/stonechat-im/stonechat/module/pep"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
@@ -155,7 +156,8 @@ func modules(c *config.Config) ([]server.Module, error) {
 	}
 
 	// things: which there are, and whose
-	if w.addOn(owned, "roster", "presence") {
+	hasThings := w.addOn(owned, "roster", "presence")
+	if hasThings {
 		pre.Trust(owned.Speaks)
 	}
 
@@ -168,11 +170,16 @@ func modules(c *config.Config) ([]server.Module, error) {
 		PerHour:   int(c.Limits.RegistrationsPerHour),
 		Plaintext: c.AllowPlaintext,
 	})
-	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, nil)
+	var things tokens.Things
+	if hasThings {
+		things = owned
+	}
+	invitations := tokens.New(settings[tokens.Config](&w, "tokens"), tokens.Options{On: c.Registration != "closed", Plaintext: c.AllowPlaintext}, things)
 	if w.addOn(invitations, reg.Name()) {
 		reg.Invite(invitations)
 	}
 	w.add(reg)
+	w.add(onboard.New(settings[onboard.Config](&w, "onboard"), things))
 
 	// commands of the server and of accounts, when all above have added theirs
 	w.addOn(sessions.New(com), com.Name())

@@ -28,7 +28,7 @@ var layers = []layer{
 		"addresses and bytes of XML stand alone, so that anyone can use them"},
 	{1, "words", []string{"xmpp/*"},
 		"the protocol is shared by clients, things and servers: it knows none of them and does no I/O"},
-	{2, "talk", []string{"internal/drive/...", "internal/tlsconfig", "internal/locate", "internal/dane", "internal/dns", "internal/fifo", "internal/seldom", "internal/qr", "internal/bench/...", "client/...", "thing/...", "component/..."},
+	{2, "talk", []string{"internal/drive/...", "internal/tlsconfig", "internal/locate", "internal/dane", "internal/dns", "internal/fifo", "internal/seldom", "internal/bucket", "internal/qr", "internal/bench/...", "client/...", "thing/...", "component/..."},
 		"a device links the SDK: never the server, the store or a database"},
 	{3, "contracts", []string{"store", "cluster", "config", "internal/metrics"},
 		"contracts are what engines and the core agree on; they import neither"},

@@ -6,16 +6,20 @@ package muc
 // change both (XEP-0317 §3.2 to §3.7), each with one form.
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/command"
+	"github.com/stonechat-im/stonechat/xmpp/datetime"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
@@ -35,6 +39,7 @@ const (
 	hatAssigned = formHats + ":list-assigned"
 
 	hatURI, hatTitle, hatHue, hatJID, hatHash = "hats#uri", "hats#title", "hats#hue", "hats#jid", "hats#hash"
+	hatGiven                                  = "given" // in the store alone
 )
 
 // The names under which a room's hats are kept, and who wears them.
@@ -46,8 +51,17 @@ const (
 // wardrobe is a room's hats. It is replaced, not changed.
 type wardrobe struct {
 	hats []muc.Hat
-	worn map[jid.JID][]string // their URIs, by who wears them
+	worn map[jid.JID][]worn // by who wears them
 }
+
+// worn is a hat that somebody wears. Rooms that are not in memory do not hear of deleted accounts: whose account is newer than the
+// hat got it as somebody else (outlived).
+type worn struct {
+	uri   string
+	given time.Time // to the microsecond; zero: nobody noted it
+}
+
+func isHat(uri string) func(worn) bool { return func(x worn) bool { return x.uri == uri } }
 
 // with is a copy to be changed.
 func (w wardrobe) with() wardrobe {
@@ -61,8 +75,8 @@ func (w *wardrobe) find(uri string) int {
 // hatsOf is what an occupant wears, nil for nothing. The caller holds mu.
 func (r *room) hatsOf(user jid.JID) *muc.Hats {
 	var x muc.Hats
-	for _, uri := range r.wardrobe.worn[user] {
-		if i := r.wardrobe.find(uri); i >= 0 {
+	for _, w := range r.wardrobe.worn[user] {
+		if i := r.wardrobe.find(w.uri); i >= 0 {
 			x.Hats = append(x.Hats, r.wardrobe.hats[i])
 		}
 	}
@@ -74,10 +88,14 @@ func (r *room) hatsOf(user jid.JID) *muc.Hats {
 
 // encode is the hats, and who wears them, as they are kept.
 func (w *wardrobe) encode(room jid.JID) []store.Op {
-	f := &form.Form{Type: form.Result, Reported: []form.Field{{Var: hatJID}, {Var: hatURI}}}
+	f := &form.Form{Type: form.Result, Reported: []form.Field{{Var: hatJID}, {Var: hatURI}, {Var: hatGiven}}}
 	for _, user := range slices.SortedFunc(maps.Keys(w.worn), func(a, b jid.JID) int { return strings.Compare(a.String(), b.String()) }) {
-		for _, uri := range w.worn[user] {
-			f.Items = append(f.Items, []form.Field{form.Value(hatJID, user.String()), form.Value(hatURI, uri)})
+		for _, x := range w.worn[user] {
+			item := []form.Field{form.Value(hatJID, user.String()), form.Value(hatURI, x.uri)}
+			if !x.given.IsZero() {
+				item = append(item, form.Value(hatGiven, datetime.Format(x.given)))
+			}
+			f.Items = append(f.Items, item)
 		}
 	}
 	return []store.Op{
@@ -87,8 +105,8 @@ func (w *wardrobe) encode(room jid.JID) []store.Op {
 }
 
 // decodeWardrobe reads what encode has written; nil is nothing.
-func decodeWardrobe(hats, worn []byte) (w wardrobe, err error) {
-	if hats == nil || worn == nil {
+func decodeWardrobe(hats, wearers []byte) (w wardrobe, err error) {
+	if hats == nil || wearers == nil {
 		return w, nil
 	}
 	var x muc.Hats
@@ -96,17 +114,42 @@ func decodeWardrobe(hats, worn []byte) (w wardrobe, err error) {
 		return w, err
 	}
 	var f form.Form
-	if err := f.DecodeXML(xmlstream.NewReader(worn, stanza.NSClient)); err != nil {
+	if err := f.DecodeXML(xmlstream.NewReader(wearers, stanza.NSClient)); err != nil {
 		return w, err
 	}
-	w = wardrobe{x.Hats, make(map[jid.JID][]string)}
+	w = wardrobe{x.Hats, make(map[jid.JID][]worn)}
 	for _, item := range f.Items {
 		row := form.Form{Fields: item}
 		user, err := jid.Parse(row.Get(hatJID))
 		if err != nil {
 			return w, err
 		}
-		w.worn[user] = append(w.worn[user], row.Get(hatURI))
+		hat := worn{uri: row.Get(hatURI)}
+		if at := row.Get(hatGiven); at != "" {
+			if hat.given, err = datetime.Parse(at); err != nil {
+				return w, err
+			}
+		}
+		w.worn[user] = append(w.worn[user], hat)
+	}
+	return w, nil
+}
+
+// outlived takes off the hats of accounts of ours that have been deleted since, made anew or not. It may wait.
+func (m *Module) outlived(ctx context.Context, w wardrobe) (wardrobe, error) {
+	for user, hats := range w.worn {
+		if !m.local(user) {
+			continue
+		}
+		a, err := m.store.Account(ctx, user)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return w, err
+		}
+		missing := err != nil
+		left := slices.DeleteFunc(hats, func(x worn) bool { return missing || !x.given.IsZero() && a.Created.After(x.given) })
+		if w.worn[user] = left; len(left) == 0 {
+			delete(w.worn, user)
+		}
 	}
 	return w, nil
 }
@@ -199,11 +242,11 @@ func (r *room) rearrange(t *server.Turn, next wardrobe) []*server.Outbox {
 	was := r.wardrobe
 	before := make(map[*occupant]string)
 	for _, o := range r.order {
-		before[o] = worn(r.hatsOf(o.user))
+		before[o] = shownHats(r.hatsOf(o.user))
 	}
 	r.wardrobe = next
 	for _, o := range r.order {
-		if worn(r.hatsOf(o.user)) != before[o] {
+		if shownHats(r.hatsOf(o.user)) != before[o] {
 			r.announce(t, o, news{})
 		}
 	}
@@ -213,7 +256,7 @@ func (r *room) rearrange(t *server.Turn, next wardrobe) []*server.Outbox {
 	return r.take()
 }
 
-func worn(h *muc.Hats) string {
+func shownHats(h *muc.Hats) string {
 	if h == nil {
 		return ""
 	}
@@ -263,18 +306,18 @@ func (r *room) rearranged(now wardrobe, node string, f *form.Form) (wardrobe, er
 	if _, more := next.worn[user]; !more && len(next.worn) >= c.MaxAffiliations {
 		return next, r.module.limited("max_affiliations", stanza.ResourceConstraint.Err("too many people wear hats"))
 	}
-	if !slices.Contains(next.worn[user], uri) {
+	if !slices.ContainsFunc(next.worn[user], isHat(uri)) {
 		if next.worn == nil {
-			next.worn = make(map[jid.JID][]string)
+			next.worn = make(map[jid.JID][]worn)
 		}
-		next.worn[user] = append(slices.Clip(next.worn[user]), uri)
+		next.worn[user] = append(slices.Clip(next.worn[user]), worn{uri, time.Now().UTC().Truncate(time.Microsecond)})
 	}
 	return next, nil
 }
 
 // take takes a hat from somebody. w is a copy.
 func (w *wardrobe) take(user jid.JID, uri string) {
-	left := slices.DeleteFunc(slices.Clone(w.worn[user]), func(x string) bool { return x == uri })
+	left := slices.DeleteFunc(slices.Clone(w.worn[user]), isHat(uri))
 	if len(left) == 0 {
 		delete(w.worn, user)
 		return
@@ -326,10 +369,10 @@ func (w *wardrobe) list() *form.Form {
 func (w *wardrobe) assigned() *form.Form {
 	f := &form.Form{Type: form.Result, Title: "Hats that are worn", Reported: []form.Field{{Var: hatJID}, {Var: hatURI}, {Var: hatTitle}, {Var: hatHue}}}
 	for _, user := range slices.SortedFunc(maps.Keys(w.worn), func(a, b jid.JID) int { return strings.Compare(a.String(), b.String()) }) {
-		for _, uri := range w.worn[user] {
-			if i := w.find(uri); i >= 0 {
+		for _, x := range w.worn[user] {
+			if i := w.find(x.uri); i >= 0 {
 				h := w.hats[i]
-				f.Items = append(f.Items, []form.Field{form.Value(hatJID, user.String()), form.Value(hatURI, uri), form.Value(hatTitle, h.Title), form.Value(hatHue, h.Hue)})
+				f.Items = append(f.Items, []form.Field{form.Value(hatJID, user.String()), form.Value(hatURI, x.uri), form.Value(hatTitle, h.Title), form.Value(hatHue, h.Hue)})
 			}
 		}
 	}

@@ -96,10 +96,11 @@ type Module struct {
 	hosts    []string      // the places' domains
 	commands []adhoc.Command
 
-	secret  atomic.Pointer[[]byte] // of occupant ids
-	making  sync.Mutex             // held while secret is read or made
-	table   table
-	metrics moduleMetrics
+	secret    atomic.Pointer[[]byte] // of occupant ids
+	making    sync.Mutex             // held while secret is read or made
+	deletions atomic.Int64           // of accounts
+	table     table
+	metrics   moduleMetrics
 }
 
 type moduleMetrics struct {
@@ -300,6 +301,7 @@ func fold(nick string) string { return strings.ToLower(nick) }
 
 // deleted forgets what an account was in rooms: another account of its name is nobody there.
 func (m *Module) deleted(t *server.Turn, u *server.User) {
+	m.deletions.Add(1) // who reads a room now reads it again
 	for _, r := range m.table.all() {
 		r.mu.Lock()
 		r.forget(t, u.JID)

@@ -3,6 +3,7 @@
 package muc
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"unicode"
@@ -42,6 +43,9 @@ func (m *Module) restore(kept store.Room) (*room, error) {
 		r.setVCard(b)
 	}
 	if r.wardrobe, err = decodeWardrobe(kept.Extras[extraHats], kept.Extras[extraWorn]); err != nil {
+		return nil, fmt.Errorf("muc: hats of %s: %w", r.jid, err)
+	}
+	if r.wardrobe, err = m.outlived(context.Background(), r.wardrobe); err != nil {
 		return nil, fmt.Errorf("muc: hats of %s: %w", r.jid, err)
 	}
 	return r, nil

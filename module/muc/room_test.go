@@ -7,9 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/command"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -362,6 +364,51 @@ func TestDeletedAccount(t *testing.T) {
 				t.Errorf("hats after a restart: %v: %s", again, got)
 			}
 		}
+	})
+}
+
+// Hats of an account that was deleted while the room was not in memory are not those of another one of its name.
+func TestHatsOfDeletedAccount(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "boss maid page")
+		boss := b.bind("boss/r")
+		<-time.After(time.Second)
+		boss.room(cave, "boss", fieldPersistent, "1")
+		boss.must("set", cave, newHat("urn:x:hat"))
+		for _, user := range []string{"maid@d", "page@d", "fool@elsewhere"} {
+			boss.must("set", cave, wear(user, "urn:x:hat"))
+		}
+		boss.Send(leave(cave, "boss"))
+		if n := b.m.table.count(); n != 0 {
+			t.Fatalf("%d rooms are in memory", n)
+		}
+		assigned := func() string {
+			boss.Got()
+			boss.Send("<iq type='set' id='2' to='cave@rooms.d'><command xmlns='" + command.NS + "' node='" + hatAssigned + "'/></iq>")
+			return strings.Join(regexp.MustCompile(`\w+@(d|elsewhere)</value>`).FindAllString(strings.Join(boss.Got(), ""), -1), " ")
+		}
+		for _, step := range []struct {
+			what string
+			do   func()
+			want string
+		}{
+			{"nobody has gone", func() {}, "fool@elsewhere</value> maid@d</value> page@d</value>"},
+			{"deleted", func() {
+				if err := b.DeleteAccount(t.Context(), jid.MustParse("maid@d"), nil); err != nil {
+					t.Fatal(err)
+				}
+			}, "fool@elsewhere</value> page@d</value>"},
+			{"made anew", func() { <-time.After(time.Second); b.Account("maid@d") }, "fool@elsewhere</value> page@d</value>"},
+			{"given again", func() { <-time.After(time.Second); boss.must("set", cave, wear("maid@d", "urn:x:hat")) }, "fool@elsewhere</value> maid@d</value> page@d</value>"},
+		} {
+			step.do()
+			if got := assigned(); got != step.want {
+				t.Errorf("%s: %s, want %s", step.what, got, step.want)
+			}
+		}
+		maid := b.bind("maid/r")
+		maid.Send(enter(cave, "maid"))
+		maid.Gets("code='110' & <hat & urn:x:hat", "subject")
 	})
 }
 

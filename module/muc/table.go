@@ -123,6 +123,22 @@ func (m *Module) load(j jid.JID) (*room, error) {
 	if r := m.table.acquire(j); r != nil {
 		return r, nil
 	}
+	for {
+		deletions := m.deletions.Load()
+		r, err := m.read(j)
+		if err != nil {
+			return nil, err
+		}
+		m.table.add(r)
+		if m.deletions.Load() == deletions {
+			return r, nil
+		}
+		m.table.drop(r) // somebody whose account has gone meanwhile may be something in it
+	}
+}
+
+// read makes the room of what the store has.
+func (m *Module) read(j jid.JID) (*room, error) {
 	kept, err := m.store.Room(context.Background(), j)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -137,11 +153,7 @@ func (m *Module) load(j jid.JID) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.remembered(r); err != nil {
-		return nil, err
-	}
-	m.table.add(r)
-	return r, nil
+	return r, m.remembered(r)
 }
 
 // openOrCreate is open for whoever enters: a room that does not exist is made, and is locked until its

@@ -49,6 +49,7 @@ type node struct {
 	special       bool            // some of list have options, by which it depends whether they are told
 	heard         []*subscription // those of list that were told last where that depends; replaced whole
 	items         int             // at least so many are kept, when what is pending is done
+	kept          []string        // their ids, the oldest first; nil: not known
 	last          *store.Item
 	moment        uint64         // of its publication, since the node was loaded
 	stale         bool           // last is to be read again
@@ -184,12 +185,20 @@ func (m *Module) load(ctx context.Context, n *node) error {
 	if loaded {
 		return m.reload(ctx, n)
 	}
-	state, err := m.store.Node(ctx, n.name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+	var state store.NodeState
+	missing := false
+	for again := true; again; {
+		deletions := m.deletions.Load()
+		var err error
+		if state, err = m.store.Node(ctx, n.name); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		missing = err != nil
+		n.mu.Lock()
+		if again = m.deletions.Load() != deletions; again {
+			n.mu.Unlock()
+		}
 	}
-	missing := err != nil
-	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.loaded = true
 	if missing {
@@ -234,6 +243,7 @@ func (m *Module) reload(ctx context.Context, n *node) error {
 // take fills the fields. n.mu is held.
 func (n *node) take(state *store.NodeState) error {
 	n.created, n.creator, n.moved, n.items, n.last = state.Created, state.Creator, state.Moved, state.Items, state.Last
+	n.kept = nil
 	if n.moved != "" {
 		return nil
 	}
@@ -354,6 +364,7 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 			m.names.stored(n.name)
 		}
 		if err != nil {
+			m.owned.forgetAll()
 			m.nodes.drop(n)
 			return
 		}

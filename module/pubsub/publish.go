@@ -218,7 +218,7 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 		items[i].At = n.next(time.Now())
 	}
 	n.mu.Unlock()
-	who := m.receivers(ctx, n)
+	who := m.receivers(ctx, n, moment)
 	event := m.message(n, c, n.event(c, items...))
 	var retract *stanza.Stanza
 	if len(old) > 0 {
@@ -244,6 +244,7 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 	}
 	if c.Persist {
 		n.items += len(items)
+		n.keep(items, m.most(c))
 	}
 	n.mu.Unlock()
 	if c.Persist {
@@ -279,7 +280,7 @@ func (m *Module) roomy(n *node, c *pubsub.Config, more int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.items+more <= most, c.NodeFull == pubsub.DiscardOldest:
+	case n.items+more <= most, c.NodeFull == pubsub.DiscardOldest, n.kept != nil:
 		return true
 	}
 	return c.NodeFull == pubsub.RetractOldest && (!c.NotifyRetract || most == 1)
@@ -292,6 +293,9 @@ func (m *Module) room(ctx context.Context, n *node, c *pubsub.Config, items []st
 	if m.roomy(n, c, len(items)) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		if n.kept != nil && c.NodeFull != pubsub.DiscardOldest {
+			return n.goes(c, items, most)
+		}
 		full := n.items+len(items) > most && c.NodeFull == pubsub.RetractOldest && c.NotifyRetract
 		if full && n.last != nil && n.last.ID != items[0].ID {
 			return []string{n.last.ID}, nil // of one
@@ -300,6 +304,22 @@ func (m *Module) room(ctx context.Context, n *node, c *pubsub.Config, items []st
 	}
 	if err := n.settle(ctx); err != nil {
 		return nil, err
+	}
+	if most <= maxListed && c.Expire == 0 && !c.PurgeOffline {
+		list, err := m.store.Items(ctx, n.name, store.ItemQuery{Limit: most + 1, Bare: true})
+		if err != nil {
+			return nil, err
+		}
+		if len(list) <= most { // else the bound was greater
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.kept = make([]string, 0, most+1)
+			for _, i := range list {
+				n.kept = append(n.kept, i.ID)
+			}
+			n.items = len(list)
+			return n.goes(c, items, most)
+		}
 	}
 	held, err := m.store.ItemCount(ctx, n.name)
 	if err != nil {
@@ -335,6 +355,47 @@ func (m *Module) room(ctx context.Context, n *node, c *pubsub.Config, items []st
 		}
 	}
 	return ids, err
+}
+
+// maxListed is of how many items at most a node knows the ids once it is full. Of those that go by themselves it knows nothing.
+const maxListed = 100
+
+// goes are those of n.kept for which there is no room beside new items. n.mu is held.
+func (n *node) goes(c *pubsub.Config, items []store.Item, most int) ([]string, error) {
+	isNew := func(id string) bool { return slices.ContainsFunc(items, func(i store.Item) bool { return i.ID == id }) }
+	left := slices.DeleteFunc(slices.Clone(n.kept), isNew)
+	over := len(left) + len(items) - most
+	switch {
+	case over <= 0:
+		return nil, nil
+	case c.NodeFull == pubsub.Reject:
+		return nil, pubsub.Err(stanza.Conflict, pubsub.NodeIsFull, "")
+	case !c.NotifyRetract:
+		return nil, nil
+	}
+	return left[:min(over, len(left))], nil
+}
+
+// keep notes what is kept, where that is known. n.mu is held.
+func (n *node) keep(items []store.Item, most int) {
+	if n.kept == nil {
+		return
+	}
+	for _, i := range items {
+		n.drop(i.ID)
+		n.kept = append(n.kept, i.ID)
+	}
+	if over := len(n.kept) - most; over > 0 {
+		n.kept = slices.Delete(n.kept, 0, over)
+	}
+	n.items = len(n.kept)
+}
+
+// drop notes that an item is not kept any more. n.mu is held.
+func (n *node) drop(id string) {
+	if i := slices.Index(n.kept, id); i >= 0 {
+		n.kept = slices.Delete(n.kept, i, i+1)
+	}
 }
 
 // retract handles §7.2.
@@ -391,7 +452,7 @@ func (m *Module) remove(ctx context.Context, n *node, ids []string, notify bool)
 	n.mu.Unlock()
 	var who receivers
 	if notify || c.NotifyRetract {
-		who = m.receivers(ctx, n)
+		who = m.receivers(ctx, n, anyMoment)
 	}
 	if last != nil && slices.Contains(ids, last.ID) { // the one before is the last now
 		list, err := m.store.Items(ctx, n.name, store.ItemQuery{Newest: true, Limit: len(ids) + 1})
@@ -409,6 +470,9 @@ func (m *Module) remove(ctx context.Context, n *node, ids []string, notify bool)
 	event := m.message(n, c, &pubsub.Event{Items: &pubsub.EventItems{Node: n.name.Node, Retract: ids}})
 	n.mu.Lock()
 	n.last = last
+	for _, id := range ids {
+		n.drop(id)
+	}
 	n.mu.Unlock()
 	return m.commit(n, func(t *server.Turn) { m.tell(t, n, who, event) }, store.RetractItems{Name: n.name, IDs: ids}), nil
 }

@@ -4,6 +4,8 @@ package pubsub_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,4 +128,66 @@ func TestTogether(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFullTells: a node that is full tells which items go, and knows that without asking the store but once; whatever is done to it,
+// what it tells is what the store does.
+func TestFullTells(t *testing.T) {
+	bubble(t, defaults(), nil, func(w *world) {
+		w.node("news", "pubsub#max_items", "4")
+		w.must(w.set(juliet, subscribe("news", juliet)))
+		var kept []string // the model
+		drop := func(id string) bool {
+			i := slices.Index(kept, id)
+			if i >= 0 {
+				kept = slices.Delete(kept, i, i+1)
+			}
+			return i >= 0
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		for step := range 300 {
+			id := fmt.Sprint("i", random.IntN(9))
+			var want []string
+			switch n := random.IntN(20); {
+			case n == 0:
+				w.must(w.own(romeo, "set", "<purge node='news'/>"))
+				kept, want = nil, []string{"<purge node='news'/>"}
+			case n == 1:
+				w.must(w.own(romeo, "set", "<configure node='news'>"+form("node_config", "pubsub#max_items", "4")+"</configure>"))
+				want = []string{"<configuration node='news'>"}
+			case n < 5:
+				if there := drop(id); there {
+					w.must(w.set(romeo, "<retract node='news'><item id='"+id+"'/></retract>"))
+					want = []string{"<items node='news'><retract id='" + id + "'/></items>"}
+				}
+			default:
+				if drop(id); len(kept) == 4 {
+					want = []string{"<items node='news'><retract id='" + kept[0] + "'/></items>"}
+					kept = kept[1:]
+				}
+				kept = append(kept, id)
+				w.must(w.set(romeo, publish("news", id)))
+				want = append(want, items("news", id))
+			}
+			got := w.got(juliet)
+			ok := len(got) == len(want)
+			for i := 0; ok && i < len(got); i++ {
+				ok = strings.Contains(got[i], want[i])
+			}
+			if !ok && !strings.Contains(strings.Join(want, ""), "configuration") {
+				t.Fatalf("step %d: juliet hears %q, want %q", step, got, want)
+			}
+			w.want(w.get(juliet, "<items node='news'/>"), "<pubsub xmlns='"+ps.NS+"'>"+strings.Replace(items("news", kept...), "'></items>", "'/>", 1)+"</pubsub>")
+		}
+		w.must(w.own(romeo, "set", "<purge node='news'/>"))
+		for i := range 20 {
+			if i == 10 {
+				w.store.reads.Store(0)
+			}
+			w.must(w.set(romeo, publish("news", fmt.Sprint(i))))
+		}
+		if n := w.store.reads.Load(); n > 0 {
+			t.Errorf("%d reads for ten items at a node that is full", n)
+		}
+	})
 }

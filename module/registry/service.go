@@ -27,12 +27,33 @@ func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 	switch {
 	case !st.To.IsDomain() || st.To.IsFull():
 		return stanza.ItemNotFound.Err("") // errors of errors are not sent
+	case st.Kind == stanza.Presence:
+		s.presence(t, st)
 	case st.Kind == stanza.IQ:
 		s.desk.Answer(t, st)
 	case st.Kind == stanza.Message:
 		s.chat.Answer(t, st)
 	}
 	return nil
+}
+
+// presence is for those who want a registry as their friend, as XEP-0347 §5.1 has it where it is no service: everybody may, and it
+// is there.
+func (s *service) presence(t *server.Turn, st *stanza.Stanza) {
+	say := func(typ stanza.Type) {
+		p := stanza.New(stanza.Presence, typ, st.From.Bare())
+		p.From = s.at
+		t.Route(p)
+	}
+	switch st.Type {
+	case stanza.Subscribe:
+		say(stanza.Subscribed)
+		say(stanza.Available)
+	case stanza.Probe:
+		say(stanza.Available)
+	case stanza.Unsubscribe:
+		say(stanza.Unsubscribed)
+	}
 }
 
 // answers registers what everybody may ask.

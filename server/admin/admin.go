@@ -11,6 +11,11 @@
 //	DELETE /accounts/JID
 //	POST   /accounts/import[?dry=1]        a line of JSON (Entry) for each account to be made; the
 //	                                       answer has one (Outcome) for each as soon as it is kept
+//	GET    /things?domain=D&owner=JID&group=G&after=ROW
+//	                                       a page of things (Thing); an empty one is the end
+//	GET    /things/JID                     one of them
+//	DELETE /things/JID/owner               makes it nobody's
+//	PUT    /things/JID/groups {"groups":…} in which it is
 //	GET    /tokens?after=ID                a page of tokens by which things register
 //	POST   /tokens {"uses":…,…}            makes one (Token), and tells it this once
 //	DELETE /tokens/ID                      revokes it
@@ -34,8 +39,8 @@
 // is too long for one) it is a port of 127.0.0.1, which the file admin.json in the data folder
 // names, together with the token that each request has to bear.
 //
-// How to read this package: admin.go is what is answered, tokens.go tokens, rooms.go and nodes.go for the modules that have such,
-// import.go many accounts in one request, trace.go what is answered without end, door.go the way in, on both sides.
+// How to read this package: admin.go is what is answered, tokens.go tokens; rooms.go, nodes.go and things.go for the modules that
+// have such, import.go many accounts in one request, trace.go what is answered without end, door.go the way in, on both sides.
 package admin
 
 import (
@@ -72,10 +77,21 @@ type Failure struct {
 // maxBody is more than any request is long, in bytes, but for an import, whose lines are bounded.
 const maxBody = 64 << 10
 
+// Things registers accounts as things, and changes whose they are. Module registry does.
+type Things interface {
+	// Adopt registers a thing in one commit with ops, which come first and may make its account. It fails with
+	// store.ErrExists where somebody owns it.
+	Adopt(ctx context.Context, x store.Thing, ops ...store.Op) (*store.Pending, error)
+	// Release makes a thing nobody's, Group puts it into groups. They fail with store.ErrNotFound.
+	Release(ctx context.Context, name store.ThingName) error
+	Group(ctx context.Context, name store.ThingName, groups []string) error
+}
+
 // Service answers the operator.
 type Service struct {
 	server *server.Server
 	store  store.Store
+	things Things // nil: there are none
 	http   http.Server
 	door   *door
 	ended  chan struct{}
@@ -87,7 +103,7 @@ type Service struct {
 }
 
 // Listen begins to answer at the socket of a data folder. A socket that a killed server has left
-// is replaced: the caller holds the folder's lock. Of the modules it administers those that are Rooms and Nodes.
+// is replaced: the caller holds the folder's lock. Of the modules it administers those that are Rooms, Nodes and Things.
 func Listen(s *server.Server, st store.Store, data string, modules ...server.Module) (*Service, error) {
 	d, err := openDoor(data)
 	if err != nil {
@@ -120,6 +136,10 @@ func (a *Service) routes(modules []server.Module) http.Handler {
 	mux.HandleFunc("PUT /accounts/{jid}", a.password)
 	mux.HandleFunc("DELETE /accounts/{jid}", a.remove)
 	mux.HandleFunc("GET /domains", a.domains)
+	mux.HandleFunc("GET /things", a.listThings)
+	mux.HandleFunc("GET /things/{jid}", a.thing)
+	mux.HandleFunc("DELETE /things/{jid}/owner", a.disown)
+	mux.HandleFunc("PUT /things/{jid}/groups", a.group)
 	mux.HandleFunc("GET /tokens", a.listTokens)
 	mux.HandleFunc("POST /tokens", a.addToken)
 	mux.HandleFunc("DELETE /tokens/{id}", a.revokeToken)
@@ -130,6 +150,9 @@ func (a *Service) routes(modules []server.Module) http.Handler {
 		}
 		if nodes, ok := m.(Nodes); ok {
 			a.nodeRoutes(mux, nodes)
+		}
+		if things, ok := m.(Things); ok {
+			a.things = things
 		}
 	}
 	all := http.NewServeMux()

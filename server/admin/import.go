@@ -28,6 +28,14 @@ type Entry struct {
 	JID      string `json:"jid"`
 	Password string `json:"password,omitempty"` // may be missing in a dry run, where Random is set
 	Random   bool   `json:"random,omitempty"`   // it was, or will be, made at random, of 128 bits or more
+	Thing    *Given `json:"thing,omitempty"`    // it is a thing
+}
+
+// Given is what a thing is given.
+type Given struct {
+	Owner  string            `json:"owner,omitempty"` // whose it is from the start: it needs no claim
+	Groups []string          `json:"groups,omitempty"`
+	Tags   map[string]string `json:"tags,omitempty"`
 }
 
 // Outcome is what has become of an Entry, a line of JSON. They come in any order. Made says that
@@ -127,13 +135,33 @@ func tell(w http.ResponseWriter, out *http.ResponseController, outcomes <-chan O
 	}
 }
 
-// one makes the account of an entry, or finds that it is there.
+// one makes the account of an entry, or finds that it is there. A thing that is there becomes what the entry says, if nobody
+// owns it: an import that has not come to its end is run again.
 func (a *Service) one(ctx context.Context, e Entry) Outcome {
 	account, o := a.look(ctx, e, false)
-	if o.Result != Made {
+	if o.Result == Refused || o.Result == Another {
 		return o
 	}
-	err := a.server.Create(ctx, server.NewAccount{JID: account, Password: e.Password, Random: e.Random})
+	var x *store.Thing
+	if e.Thing != nil {
+		var err error
+		if x, err = a.given(account, e.Thing); err != nil {
+			return o.unless(err)
+		}
+	}
+	if o.Result == There {
+		if x == nil {
+			return o
+		}
+		return o.unless(a.adopt(ctx, x))
+	}
+	n := server.NewAccount{JID: account, Password: e.Password, Random: e.Random}
+	if x != nil {
+		n.Commit = func(ctx context.Context, create store.Op) (*store.Pending, error) {
+			return a.things.Adopt(ctx, *x, create)
+		}
+	}
+	err := a.server.Create(ctx, n)
 	if errors.Is(err, store.ErrExists) { // made meanwhile, by somebody else
 		_, o = a.look(ctx, e, false)
 		return o
@@ -143,7 +171,11 @@ func (a *Service) one(ctx context.Context, e Entry) Outcome {
 
 // would is one in a dry run.
 func (a *Service) would(ctx context.Context, e Entry) Outcome {
-	_, o := a.look(ctx, e, true)
+	account, o := a.look(ctx, e, true)
+	if o.Result != Refused && e.Thing != nil {
+		_, err := a.given(account, e.Thing)
+		return o.unless(err)
+	}
 	return o
 }
 

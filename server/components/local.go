@@ -31,6 +31,9 @@ func (l Local) Attach(domain jid.JID, take func(*stanza.Stanza) error) (componen
 		return nil, fmt.Errorf("components: %w", err)
 	}
 	a.detach = detach
+	t := l.Server.NewTurn()
+	l.Server.Joined(t, domain)
+	t.End()
 	return a, nil
 }
 

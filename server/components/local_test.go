@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stonechat-im/stonechat/component"
 	"github.com/stonechat-im/stonechat/internal/componenttest"
+	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // What package component promises holds at a socket of ours and within the process.
@@ -69,6 +72,40 @@ func TestLocalTaken(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// teller is a module that has something to say to components.
+type teller struct{}
+
+func (teller) Name() string { return "teller" }
+
+func (teller) Init(h *server.Host) error {
+	h.Joined = func(t *server.Turn, place jid.JID) {
+		s := stanza.Text(stanza.Normal, place, "you may")
+		s.From = jid.MustParse("d")
+		t.Route(s)
+	}
+	return nil
+}
+
+// Modules know when a component of the process is there, as they do of one with a socket: it is told its privileges then.
+func TestLocalJoined(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{Modules: func() []server.Module { return []server.Module{teller{}} }})
+	c, err := component.New(component.Config{Domain: jid.MustParse("weather.d"), Host: Local{s.Server}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	c.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, s *stanza.Stanza) { told <- string(s.Append(nil, "")) })
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-told; !strings.Contains(got, "<body>you may</body>") {
+		t.Error(got)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -93,7 +93,7 @@ func (v *life) other(e *element) bool {
 
 // keepers is THE list of what TestKillState changes.
 func keepers() []*keeper {
-	return []*keeper{roomKeeper(), roomTalker(), writer(), nodeKeeper(), bookmarker(), claimer()}
+	return []*keeper{roomKeeper(), roomTalker(), writer(), nodeKeeper(), bookmarker(), claimer(), guardian()}
 }
 
 func TestKillState(t *testing.T) {

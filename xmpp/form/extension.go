@@ -76,6 +76,10 @@ func NewPage(label string, names ...string) Page {
 	return p
 }
 
+// open reports whether a list takes other values than its options, and each line of a text is a value: any method but Basic says
+// so. XEP-0122 §3.2
+func (v *Validation) open() bool { return v.Method != Basic && v.Method != "" }
+
 // check reports whether a value is what it must be.
 func (v *Validation) check(value string) bool {
 	t, known := xsd.ParseType(v.DataType)

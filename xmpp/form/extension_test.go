@@ -67,6 +67,7 @@ func TestValidation(t *testing.T) {
 		form.Field{Var: "color", Validate: &form.Validation{DataType: form.Color, Method: form.Regex, Regex: "x"}},
 		form.Field{Var: "open", Type: form.ListSingle, Options: []form.Option{{Value: "1"}}, Validate: &form.Validation{DataType: "xs:int", Method: form.Open}},
 		form.Field{Var: "closed", Type: form.ListMulti, Options: []form.Option{{Value: "1"}, {Value: "x"}}, Validate: &form.Validation{DataType: "xs:int"}},
+		form.Field{Var: "ranged", Type: form.ListSingle, Options: []form.Option{{Value: "1"}}, Validate: &form.Validation{DataType: "xs:int", Method: form.Range, Max: "9"}},
 		form.Field{Var: "lines", Type: form.TextMulti, Validate: &form.Validation{DataType: "xs:int", Method: form.Open}},
 		form.Field{Var: "text", Type: form.TextMulti, Validate: &form.Validation{DataType: "xs:int"}},
 	)
@@ -81,6 +82,7 @@ func TestValidation(t *testing.T) {
 		{"date", true, []string{"2024-05-01T06:00:00Z"}}, {"date", false, []string{"noon"}},
 		{"color", true, []string{"whatever"}}, // its type is not known here, and expressions are not tried
 		{"open", true, []string{"7"}}, {"open", false, []string{"x"}},
+		{"ranged", true, []string{"9"}}, {"ranged", false, []string{"10"}},
 		{"closed", true, []string{"1"}}, {"closed", false, []string{"7"}}, {"closed", false, []string{"1", "x"}},
 		{"lines", true, []string{"1", "2"}}, {"lines", false, []string{"1", "b"}},
 		{"text", true, []string{"a", "b"}},

@@ -65,8 +65,8 @@ func (f *Field) check(answer *Field) error {
 	case Hidden:
 		return nil
 	case TextMulti:
-		// Lines are one text, unless a method says that each is a value. XEP-0122 §3.2
-		if f.Validate != nil && f.Validate.Method != Basic && f.Validate.Method != "" {
+		// Lines are one text, unless each is a value.
+		if f.Validate != nil && f.Validate.open() {
 			return f.checkValues(values)
 		}
 		return nil
@@ -88,7 +88,7 @@ func (f *Field) check(answer *Field) error {
 			}
 		}
 	case ListSingle, ListMulti:
-		if f.Validate == nil || f.Validate.Method != Open {
+		if f.Validate == nil || !f.Validate.open() {
 			if err := f.checkOptions(values); err != nil {
 				return err
 			}

@@ -35,6 +35,28 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// The largest message costs no more for each field than a small one, and no more than it says.
+func TestDear(t *testing.T) {
+	f := &sensordata.Fields{Seq: "1"}
+	for range sensordata.MaxParts / 3 {
+		f.Nodes = append(f.Nodes, small().Nodes...)
+	}
+	text := string(f.AppendXML(nil))
+	var into sensordata.Fields
+	n := testing.AllocsPerRun(1, func() {
+		if err := xmpptest.Decode(text, &into); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if most := 12.0 * sensordata.MaxParts / 3; n > most {
+		t.Errorf("%.0f allocations, more than %.0f", n, most)
+	}
+	o := sensordata.NewReadout(sensordata.Request{Seq: "1"}, sensordata.Bounds{})
+	if err := o.Take(&into); err != nil || len(o.Nodes()) != 1 || len(o.Nodes()[0].Timestamps[0].Fields) != 1 {
+		t.Errorf("one value, said again and again: %v, %+v", err, o.Nodes())
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	f, dst := small(), make([]byte, 0, 1024)
 	b.ReportAllocs()

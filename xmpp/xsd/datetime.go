@@ -3,7 +3,6 @@
 package xsd
 
 import (
-	"cmp"
 	"strings"
 	"time"
 )
@@ -107,7 +106,7 @@ func (t Time) Compare(u Time) int { return t.compare(u.moment) }
 
 func (m moment) compare(n moment) int {
 	if m.zoned && n.zoned {
-		return cmp.Or(m.wall.Add(-time.Duration(m.offset) * time.Minute).Compare(n.wall.Add(-time.Duration(n.offset) * time.Minute)))
+		return DateTime{m}.In(nil).Compare(DateTime{n}.In(nil))
 	}
 	return m.wall.Compare(n.wall)
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bucket tells how long a sender must wait that sends too fast.
+package bucket
+
+import "time"
+
+// Bucket fills at the permitted rate and holds ten seconds' worth. The zero value is full; it is used by one
+// goroutine at a time.
+type Bucket struct {
+	last time.Time
+	used float64 // of the bucket
+}
+
+// Take takes one and returns how long to wait before the next. perSecond of 0 or less is no limit.
+func (b *Bucket) Take(now time.Time, perSecond int) time.Duration {
+	if perSecond <= 0 {
+		return 0
+	}
+	b.used = max(0, b.used-now.Sub(b.last).Seconds()*float64(perSecond)) + 1
+	b.last = now
+	if over := b.used - 10*float64(perSecond); over > 0 {
+		return time.Duration(over / float64(perSecond) * float64(time.Second))
+	}
+	return 0
+}

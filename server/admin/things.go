@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+)
+
+// Thing is one thing as the protocol tells it.
+type Thing struct {
+	JID        string            `json:"jid"`
+	Node       string            `json:"node,omitempty"` // of a thing behind the account
+	Label      string            `json:"label,omitempty"`
+	Owner      string            `json:"owner,omitempty"` // "": nobody's
+	Registered time.Time         `json:"registered,omitzero"`
+	Claimed    time.Time         `json:"claimed,omitzero"`
+	Public     bool              `json:"public,omitempty"`
+	Groups     []string          `json:"groups,omitempty"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Row        int64             `json:"row"` // by which lists go on
+}
+
+// errThings is that this server has no things.
+var errThings = errors.New("this server knows of no things: module registry is off")
+
+// given is the thing that an entry is to become.
+func (a *Service) given(account jid.JID, g *Given) (x *store.Thing, err error) {
+	if a.things == nil {
+		return nil, errThings
+	}
+	x = &store.Thing{ThingName: store.ThingName{JID: account}}
+	if g.Owner != "" {
+		if x.Owner, err = jid.Parse(g.Owner); err != nil || x.Owner.IsDomain() || x.Owner.IsFull() {
+			return nil, fmt.Errorf("owner: %q is not name@domain", g.Owner)
+		}
+	}
+	if x.Groups, err = groupsOf(g.Groups); err != nil {
+		return nil, err
+	}
+	x.Tags, err = tagsOf(g.Tags)
+	return x, err
+}
+
+// adopt makes an account that is there the thing x. Nothing is changed where it is whose it is to be.
+func (a *Service) adopt(ctx context.Context, x *store.Thing) error {
+	was, err := a.store.Thing(ctx, x.ThingName)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return err
+	case was.Owner == x.Owner && !x.Owner.IsZero():
+		return nil
+	case !was.Owner.IsZero():
+		return fmt.Errorf("it is %s's", was.Owner)
+	default:
+		x.Key, x.Label = was.Key, was.Label
+		x.Groups = slices.Compact(slices.Sorted(slices.Values(append(x.Groups, was.Groups...))))
+		for _, t := range was.Tags {
+			if !slices.ContainsFunc(x.Tags, func(o store.ThingTag) bool { return o.Name == t.Name }) {
+				x.Tags = append(x.Tags, t)
+			}
+		}
+	}
+	p, err := a.things.Adopt(ctx, *x)
+	if err == nil {
+		err = p.Wait(ctx)
+	}
+	return err
+}
+
+func thingOf(x *store.Thing) Thing {
+	t := Thing{
+		JID: x.JID.String(), Node: x.ID, Label: x.Label, Registered: x.Registered, Claimed: x.Claimed,
+		Public: x.Public && !x.Removed, Groups: x.Groups, Tags: told(x.Tags), Row: x.Row,
+	}
+	if !x.Owner.IsZero() {
+		t.Owner = x.Owner.String()
+	}
+	return t
+}
+
+func (a *Service) listThings(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f := store.ThingFilter{Domain: q.Get("domain"), Group: q.Get("group"), Free: q.Get("free") != ""}
+	var err error
+	if after := q.Get("after"); after != "" {
+		f.After, err = strconv.ParseInt(after, 10, 64)
+	}
+	if owner := q.Get("owner"); owner != "" && err == nil {
+		f.Owner, err = jid.Parse(owner)
+	}
+	if err != nil {
+		answer(w, http.StatusBadRequest, Failure{err.Error()})
+		return
+	}
+	list, err := a.store.ListThings(r.Context(), f)
+	if err != nil {
+		fail(w, jid.JID{}, err)
+		return
+	}
+	page := make([]Thing, len(list))
+	for i := range list {
+		page[i] = thingOf(&list[i])
+	}
+	answer(w, http.StatusOK, page)
+}
+
+// named is the thing of a request's path.
+func (a *Service) named(w http.ResponseWriter, r *http.Request) (name store.ThingName, ok bool) {
+	account, err := a.account(r.PathValue("jid"))
+	if err != nil {
+		fail(w, account, err)
+		return name, false
+	}
+	return store.ThingName{JID: account, ThingNode: store.ThingNode{ID: r.URL.Query().Get("node")}}, true
+}
+
+// unknown tells of a thing that is not there.
+func unknown(w http.ResponseWriter, name store.ThingName, err error) {
+	if errors.Is(err, store.ErrNotFound) {
+		answer(w, http.StatusNotFound, Failure{"there is no thing " + name.JID.String() + ", or it is nobody's"})
+		return
+	}
+	fail(w, name.JID, err)
+}
+
+func (a *Service) thing(w http.ResponseWriter, r *http.Request) {
+	name, ok := a.named(w, r)
+	if !ok {
+		return
+	}
+	x, err := a.store.Thing(r.Context(), name)
+	if err != nil {
+		unknown(w, name, err)
+		return
+	}
+	answer(w, http.StatusOK, thingOf(&x))
+}
+
+func (a *Service) disown(w http.ResponseWriter, r *http.Request) {
+	name, ok := a.named(w, r)
+	if !ok {
+		return
+	}
+	err := errThings
+	if a.things != nil {
+		err = a.things.Release(r.Context(), name)
+	}
+	if err != nil {
+		unknown(w, name, err)
+		return
+	}
+	answer(w, http.StatusOK, Thing{JID: name.JID.String()})
+}
+
+func (a *Service) group(w http.ResponseWriter, r *http.Request) {
+	name, ok := a.named(w, r)
+	var in Given
+	if !ok || !read(w, r, &in) {
+		return
+	}
+	groups, err := groupsOf(in.Groups)
+	if err != nil {
+		answer(w, http.StatusBadRequest, Failure{err.Error()})
+		return
+	}
+	if err = errThings; a.things != nil {
+		err = a.things.Group(r.Context(), name, groups)
+	}
+	if err != nil {
+		unknown(w, name, err)
+		return
+	}
+	a.thing(w, r)
+}
