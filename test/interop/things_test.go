@@ -6,6 +6,7 @@ package interop
 
 import (
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,3 +92,79 @@ func TestOurThing(t *testing.T) {
 	owner.expect("done " + at)
 }
 
+
+// TestClaim lets Smack and slixmpp have a thing of ours, and one of Smack's, one after the other: by its code in the chat, by
+// XEP-0347, and as whoever the owner allows.
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	need(t, slixmpp, smack)
+	s := start(t)
+	python, java := newThings(s, s.name("python")), newSmack(s, s.name("java"), s.authority)
+	python.online()
+	other := java.online()
+	meter := ours(s, s.name("meter"), "thing", "run", "--maker", "example.org", "--model", "M1", "--serial", "7",
+		"--stdin", "--field", "power", "--unit", "W", "--set", "lamp=boolean")
+	code := meter.says(`IoTDisco;\S*KEY:[^\s;]+\S*`)
+
+	java.do("registry")
+	java.expect("registry " + things)
+	java.do("provisioning")
+	java.expect("provisioning " + things)
+
+	// In the chat, with words that any client can say.
+	python.say(things, "claim "+code)
+	python.expect("message " + things + " ")
+	python.sees(meter.own, "available")
+	at := python.expect("at " + meter.own)
+	meter.do("230")
+	python.expect("message " + meter.own + " power 230")
+	python.do("read %s -", at)
+	python.expect("field " + at + " power")
+	python.expect("read " + at + " done")
+
+	// The second who comes with the code, and whoever has none, are refused.
+	java.say(things, "claim "+code)
+	java.expect("message " + things + " ")
+	java.do("read %s", at)
+	java.expect("error read service-unavailable")
+	java.do("set %s boolean lamp true", at)
+	java.expect("error set service-unavailable")
+
+	// The owner is asked, and lets the other read one field.
+	python.do("say %s allow %s to read meter power", things, java.own)
+	python.expect("message " + things + " ")
+	java.do("read %s", at)
+	java.expect("read " + at)
+	java.do("set %s boolean lamp true", at)
+	java.expect("error set forbidden")
+
+	// A thing of Smack's is claimed with what is on its label.
+	java.do("thing 42 s3cret-key-of-smack")
+	java.expect("ready")
+	java.do("register")
+	java.expect("registered " + things)
+	python.say(things, "claim IoTDisco;MAN:Ignite;MODEL:Smack;SN:42;KEY:s3cret-key-of-smack")
+	java.expect("owned " + python.own)
+	python.do("read %s -", other)
+	python.expect("field " + other + " temperature int 23")
+	python.do("set %s boolean lamp false", other)
+	java.expect("control " + python.own + " lamp false")
+}
+
+// things is the service that knows whose a thing is.
+const things = "things." + domain
+
+// says waits for a line with that in it, and returns what matches.
+func (a *agent) says(pattern string) (found string) {
+	a.t.Helper()
+	re := regexp.MustCompile(pattern)
+	a.await("no line with "+pattern, func() bool {
+		for _, l := range a.lines {
+			if found = re.FindString(l.text); found != "" {
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
