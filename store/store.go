@@ -11,13 +11,8 @@
 // The data is divided into topics, such as accounts, roster, spool, archive. A topic is one file of its name here, in every
 // engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. Most data
 // belong to an account: an operation on those of an account that does not exist fails with [ErrNotFound], and
-// [DeleteAccount] removes what the account has in every topic. The settings, rooms, and the archives and nodes of
-// services belong to none.
-// The data is divided into topics: accounts, roster, spool, settings, private. A topic is one file of its name here, in every
-// The data is divided into topics: accounts, roster, spool, outgoing, settings. A topic is one file of its name here, in every
-// engine and in storetest, and one line in a list in each of the three: the list here is the interface [Store]. All but
-// the settings, and what is outgoing, belong to an account: an operation on the data of an account that does not exist fails with
-// [ErrNotFound], and [DeleteAccount] removes what the account has in every topic.
+// [DeleteAccount] removes what the account has in every topic. The settings, rooms, what is outgoing, and the archives and nodes
+// of services belong to none.
 //
 // # What is promised
 //

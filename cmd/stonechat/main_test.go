@@ -8,7 +8,8 @@ package main
 //	server [CONFIG DATA]
 //	               starts a server, on stonechat.yaml with the folder data, and sets
 //	               STONECHAT_ADDRESS, TLS_ADDRESS and STONECHAT_CA
-//	demo ARGS      starts the demo, and sets what it says to export
+//	demo ARGS      starts the demo, and sets what it says to export, and as CLAIM_… the words by
+//	               which a thing is claimed
 //	watch ARGS     runs stonechat beside the script, until its end, and returns when it says something
 //	heard REGEXP   waits until that is in what it says; unheard is that it is not
 //	acts NAME FILE logs in with an account whose password is $STONECHAT_PASSWORD, sends the stanzas of a file, one a line, is
@@ -83,6 +84,10 @@ func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
 				name, value, _ := strings.Cut(e, "=")
 				ts.Setenv(name, value)
 			}
+		}
+		if code, ok := strings.CutPrefix(line, "claim IoTDisco;SN:"); ok {
+			name, _, _ := strings.Cut(code, ";")
+			ts.Setenv("CLAIM_"+name, line)
 		}
 		return strings.HasPrefix(line, "Ctrl-C")
 	})

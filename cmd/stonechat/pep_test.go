@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -126,7 +127,7 @@ func (b *pepBed) tells(wants ...string) {
 func (b *pepBed) interested(owner, node string, wants ...string) {
 	b.t.Helper()
 	var got []string
-	for _, j := range b.pep.Interested(nil, jid.MustParse(owner), node) {
+	for _, j := range b.pep.Interested(nil, jid.MustParse(owner), node, math.MaxUint64) {
 		got = append(got, j.String())
 	}
 	slices.Sort(got)

@@ -200,7 +200,7 @@ func TestFewCached(t *testing.T) {
 			for range 3 {
 				romeo.Send(fmt.Sprintf(help, name+"/x"))
 				if got := len(thing.Got()) > 0; got != (i%2 == 0) {
-					t.Errorf("%s has it: %v", name, got)
+					t.Errorf("%s has it: %v; he %s", name, got, romeo.Got())
 				}
 			}
 		}
@@ -215,15 +215,16 @@ func TestChangeWhileRead(t *testing.T) {
 	var k known
 	k.init()
 	thing := jid.MustParse("thing@d")
-	turn := k.turn()
+	turn := k.turn(thing)
 	k.forget(thing)
 	if k.put(turn, thing, &entry{owners: owners{{}: {}}}, 10) {
 		t.Error("what was read before a change is taken for what is")
 	}
-	if !k.put(k.turn(), thing, &entry{owners: owners{{}: {}}}, 10) {
+	if !k.put(k.turn(thing), thing, &entry{owners: owners{{}: {}}}, 10) {
 		t.Error("what was read since is not taken")
 	}
-	turn = k.turn()
+	turn = k.turn(thing)
+	k.own(jid.MustParse("owner@d"), thing)
 	k.regrouped(jid.MustParse("owner@d"), thing)
 	if k.put(turn, thing, &entry{owners: owners{{}: {}}}, 10) {
 		t.Error("what was read before a change of a roster is taken for what is")

@@ -56,24 +56,6 @@ func (q *queue) take() (list []*interest, lost []pair) {
 	return list, lost
 }
 
-// come says that a client asks for something that it may not have been told.
-//
-// Deviation: XEP-0163 §4.3.4 has the last item sent when a client comes, and not again with its later
-// presence. A client that asks for a node later is told of that node then, for it has nothing yet.
-func (m *Module) come(x *interest) {
-	x.mu.Lock()
-	asks := x.available && more(x.features, x.served)
-	if asks {
-		x.asked = m.engine.Moment()
-	}
-	push := asks && !x.queued
-	x.queued = x.queued || push
-	x.mu.Unlock()
-	if push {
-		m.coming.push(x)
-	}
-}
-
 // comeTo says that a client, nil for none, has come to see an owner's presence.
 func (m *Module) comeTo(x *interest, owner jid.JID) {
 	if x == nil {

@@ -77,33 +77,33 @@ func (m *Module) viewers(dst []jid.JID, owner jid.JID) ([]jid.JID, error) {
 
 // Interested appends the full addresses of available clients that ask for a node of the owner: his
 // own, and those of contacts that see his presence (XEP-0163 §4.1, §4.2). A contact at another server
-// must also share its own, or nothing is known of its clients. It may wait for the store where the owner
-// is not online.
-func (m *Module) Interested(dst []jid.JID, owner jid.JID, node string) []jid.JID {
-	dst = m.interestedAt(dst, owner, node)
+// must also share its own, or nothing is known of its clients. Clients that have asked since that Moment are left out: they are
+// sent the last item. It may wait for the store where the owner is not online.
+func (m *Module) Interested(dst []jid.JID, owner jid.JID, node string, moment uint64) []jid.JID {
+	dst = m.interestedAt(dst, owner, node, moment)
 	contacts, err := m.viewers(nil, owner)
 	if err != nil {
 		m.log.Error("contacts not read, and not told of what was published", "jid", owner.String(), "err", err)
 	}
 	for _, contact := range contacts {
 		if m.server.Serves(contact.Domain()) {
-			dst = m.interestedAt(dst, contact, node)
+			dst = m.interestedAt(dst, contact, node, moment)
 		} else {
-			dst = m.others.interested(dst, owner, contact, node)
+			dst = m.others.interested(dst, owner, contact, node, moment)
 		}
 	}
 	return dst
 }
 
 // interestedAt appends the sessions of an account of ours.
-func (m *Module) interestedAt(dst []jid.JID, account jid.JID, node string) []jid.JID {
+func (m *Module) interestedAt(dst []jid.JID, account jid.JID, node string, moment uint64) []jid.JID {
 	u, release, ok := m.server.Lookup(account)
 	if !ok {
 		return dst
 	}
 	defer release()
 	for _, se := range u.Sessions(nil) {
-		if m.clients.Of(se).wants(node) {
+		if m.clients.Of(se).wanted(node, moment) {
 			dst = append(dst, se.JID)
 		}
 	}

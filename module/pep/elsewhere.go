@@ -114,9 +114,9 @@ func (e *elsewhere) remove(key pair) {
 }
 
 // interested appends the clients of a contact that ask for a node.
-func (e *elsewhere) interested(dst []jid.JID, owner, contact jid.JID, node string) []jid.JID {
+func (e *elsewhere) interested(dst []jid.JID, owner, contact jid.JID, node string, moment uint64) []jid.JID {
 	for _, x := range e.of(owner, contact) {
-		if x.wants(node) {
+		if x.wanted(node, moment) {
 			dst = append(dst, x.who)
 		}
 	}

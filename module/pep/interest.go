@@ -29,6 +29,7 @@ type interest struct {
 	learning  bool      // what said stands for is being found out, and nothing else meanwhile
 	said      caps.Caps // what it announced last
 	features  []string  // what that stands for, sorted; nil: not known (yet)
+	before    []string  // for these it asked before asked, sorted
 	served    []string  // for these it was told what was published last
 	new       []jid.JID // whose presence it has come to see meanwhile
 	queued    bool      // to be told
@@ -46,6 +47,32 @@ func (x *interest) wants(node string) bool {
 	return x.available && asks(x.features, node)
 }
 
+// wanted reports whether news of that moment are to be sent as they come, and not as what was published last.
+func (x *interest) wanted(node string, moment uint64) bool {
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.available && asks(x.features, node) && (x.asked < moment || asks(x.before, node))
+}
+
+// learned takes what the client asks for now, and reports whether it is to be told what was published last, before the moment
+// that now gives. The caller holds mu.
+//
+// Deviation: XEP-0163 §4.3.4 has the last item sent when a client comes, and not again with its later
+// presence. A client that asks for a node later is told of that node then, for it has nothing yet.
+func (x *interest) learned(features []string, now func() uint64) (push bool) {
+	before := x.features
+	x.features = features
+	if !x.available || !more(features, x.served) {
+		return false
+	}
+	x.before, x.asked = before, now()
+	push, x.queued = !x.queued, true
+	return push
+}
+
 // leave says that the client is not available any more.
 func (x *interest) leave() {
 	if x == nil {
@@ -58,7 +85,9 @@ func (x *interest) leave() {
 }
 
 // reset forgets what the client has said. The caller holds mu.
-func (x *interest) reset() { x.said, x.features, x.served, x.new = caps.Caps{}, nil, nil, nil }
+func (x *interest) reset() {
+	x.said, x.features, x.before, x.served, x.new = caps.Caps{}, nil, nil, nil, nil
+}
 
 // asks reports whether sorted features have node+notify.
 func asks(features []string, node string) bool {
@@ -141,15 +170,13 @@ func (m *Module) learn(t *server.Turn, x *interest, c caps.Caps) {
 		now := x.said
 		again := now != c && now != caps.Caps{}
 		x.learning = again
-		if now == c {
-			x.features = features
-		}
+		push := now == c && x.learned(features, m.engine.Moment)
 		x.mu.Unlock()
 		switch {
 		case again: // it has said something else meanwhile
 			m.learn(t, x, now)
-		case now == c:
-			m.come(x)
+		case push:
+			m.coming.push(x)
 		}
 	})
 }

@@ -36,7 +36,7 @@ func (f *friends) Groups(_ context.Context, owner, viewer jid.JID) ([]string, er
 	return f.groups[owner.String()+" "+viewer.Bare().String()], nil
 }
 
-func (f *friends) Interested(dst []jid.JID, _ jid.JID, _ string) []jid.JID {
+func (f *friends) Interested(dst []jid.JID, _ jid.JID, _ string, _ uint64) []jid.JID {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.interested {

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +41,7 @@ type world struct {
 	module  *pubsub.Module
 	inlet   *server.Inlet
 	folder  string
+	metrics *metrics.Registry
 	archive *archive
 	asked   int
 	ended   bool
@@ -83,7 +86,7 @@ func (d *disk) Commit(ops ...store.Op) *store.Pending {
 func defaults() pubsub.Config {
 	return pubsub.Config{
 		Host: "pubsub", Create: pubsub.Everybody, Nodes: 100, NodesPerOwner: 50, Subscriptions: 1000, SubscriptionsPerNode: 500,
-		Affiliations: 50, Items: 100, ItemBytes: 10_000, Page: 50, CachedNodes: 10, ExpireEvery: time.Minute,
+		Affiliations: 50, Items: 100, ItemBytes: 10_000, Page: 50, CachedNodes: 10, Elsewhere: 3, ExpireEvery: time.Minute,
 	}
 }
 
@@ -106,12 +109,13 @@ func newWorld(t testing.TB, folder string, c pubsub.Config, a pubsub.Audience) *
 	if a != nil {
 		w.module.Hear(a)
 	}
+	w.metrics = metrics.New()
 	w.archive = &archive{kept: make(map[string][]string)}
 	w.module.Keep(w.archive)
 	w.module.Lead(adhoc.NewLeader(adhoc.Bounds{Sessions: 100, OfOne: 10, Expire: time.Minute}, func(int) {}))
 	w.Server, err = server.New(server.Config{
 		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: w.store,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics.New(),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: w.metrics,
 	}, []server.Module{w.module, &accounts{w.module}, &ears{w}})
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +190,15 @@ func (w *world) hear(s *stanza.Stanza) {
 	}
 	s.From, s.To = jid.JID{}, jid.JID{}
 	w.inbox[to] = append(w.inbox[to], string(s.Append(nil, "")))
+}
+
+// metric is the value of one.
+func (w *world) metric(name string) string {
+	page := httptest.NewRecorder()
+	w.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", http.NoBody))
+	_, value, _ := strings.Cut(page.Body.String(), "\n"+name+" ")
+	value, _, _ = strings.Cut(value, "\n")
+	return value
 }
 
 // account makes an account.

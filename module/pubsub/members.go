@@ -212,6 +212,9 @@ func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation
 	c := n.config
 	for _, j := range sortedJIDs(next) {
 		a := next[j]
+		if owns, owned := a == store.AffiliationOwner, n.affiliations[j] == store.AffiliationOwner; owns != owned && n.name.JID.IsDomain() {
+			r.owned.change(holding{n.name.JID, j}, map[bool]int{true: 1, false: -1}[owns])
+		}
 		if a == store.AffiliationNone {
 			delete(n.affiliations, j)
 		} else {

@@ -364,6 +364,7 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 			m.names.stored(n.name)
 		}
 		if err != nil {
+			m.owned.forgetAll()
 			m.nodes.drop(n)
 			return
 		}

@@ -7,6 +7,7 @@ package pubsub
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -25,8 +26,11 @@ type receivers struct {
 	interested []jid.JID       // full addresses that have no subscription
 }
 
-// receivers finds who hears of what happens at a node now. n.work is held.
-func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
+// anyMoment is for what is not sent again as the last item.
+const anyMoment = math.MaxUint64
+
+// receivers finds who hears of what happens at a node now, at that Moment. n.work is held.
+func (m *Module) receivers(ctx context.Context, n *node, moment uint64) (r receivers) {
 	n.mu.Lock()
 	c := n.config
 	list, special := n.subscribers(), n.special
@@ -42,7 +46,7 @@ func (m *Module) receivers(ctx context.Context, n *node) (r receivers) {
 		return r
 	}
 	var hears, split map[*subscription]bool // who is told as a subscriber, and whom of these at his resources
-	for _, j := range m.audience.Interested(nil, n.name.JID, n.name.Node) {
+	for _, j := range m.audience.Interested(nil, n.name.JID, n.name.Node, moment) {
 		n.mu.Lock()
 		s := n.standing(j.Bare())
 		full, bare := n.subscriptions[j], n.subscriptions[j.Bare()]

@@ -113,16 +113,17 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	if !r.at.IsDomain() {
 		most = limits.NodesPerOwner
 	} else {
-		owned, err := r.store.NodesOwned(r.ctx, r.at, owner)
+		may, err := r.mayOwnMore(r.ctx, holding{r.at, owner}, limits.NodesPerOwner)
 		if err != nil {
 			return nil, err
 		}
-		if owned >= limits.NodesPerOwner {
+		if !may {
 			return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "you own as many nodes as one may"))
 		}
 	}
 	if size.nodes.Add(1) > int64(most) {
 		size.nodes.Add(-1)
+		r.owned.change(holding{r.at, owner}, -1)
 		return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "there are as many nodes as there may be"))
 	}
 	n.mu.Lock()
@@ -140,6 +141,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 func (m *Module) unmake(n *node) {
 	n.mu.Lock()
 	n.exists = false
+	m.disowned(n)
 	n.mu.Unlock()
 	m.names.stored(n.name)
 }
@@ -216,7 +218,7 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 	ended, ops := n.expel()
 	n.mu.Unlock()
 	r.presences.mark(n.name, next.PurgeOffline)
-	who := r.receivers(r.ctx, n) // those who may hear of the node as it is now
+	who := r.receivers(r.ctx, n, anyMoment) // those who may hear of the node as it is now
 	event := r.message(n, &next, &pubsub.Event{Configuration: &pubsub.NodeForm{Node: x.Node}})
 	if next.DeliverPayloads {
 		event = r.message(n, &next, &pubsub.Event{Configuration: &pubsub.NodeForm{Node: x.Node, Form: next.Form(form.Result)}})
@@ -276,7 +278,7 @@ func (r *request) delete(x *pubsub.Delete) (stanza.Payload, error) {
 
 // end deletes a node. n.work is held.
 func (r *request) end(n *node, moved string) *store.Pending {
-	who := r.receivers(r.ctx, n)
+	who := r.receivers(r.ctx, n, anyMoment)
 	n.mu.Lock()
 	c := n.config
 	for _, s := range n.subscriptions {
@@ -285,6 +287,7 @@ func (r *request) end(n *node, moved string) *store.Pending {
 		}
 	}
 	subscriptions := len(n.subscriptions)
+	r.disowned(n)
 	n.exists, n.moved, n.last, n.items = false, moved, nil, 0
 	n.subscriptions, n.resources, n.list, n.affiliations = nil, nil, nil, nil
 	n.mu.Unlock()
@@ -331,7 +334,7 @@ func (r *request) empty(n *node) (*store.Pending, error) {
 	if !c.Persist {
 		return nil, pubsub.ErrUnsupported("persistent-items")
 	}
-	who := r.receivers(r.ctx, n)
+	who := r.receivers(r.ctx, n, anyMoment)
 	event := r.message(n, c, &pubsub.Event{Purge: &pubsub.Node{Node: n.name.Node}})
 	n.mu.Lock()
 	n.last, n.items, n.kept = nil, 0, nil

@@ -30,16 +30,18 @@ type presences struct {
 	temporary map[jid.JID]map[store.NodeName]struct{} // nodes at which a bare address has subscriptions that end with its presence
 	purging   map[store.NodeName]struct{}             // nodes in memory whose items go with their publishers
 	stored    bool                                    // there were such nodes when the server started; set before it does
-}
 
-// maxElsewhere is how many resources elsewhere are known, and how many sessions here that have sent their presence.
-const maxElsewhere = 100_000
+	leaving map[jid.JID]struct{} // bare addresses of which a resource is not available any more, for leave
+	wake    chan struct{}        // when there are some
+}
 
 func (p *presences) init() {
 	p.elsewhere = make(map[jid.JID]string)
 	p.here = make(map[jid.JID]struct{})
 	p.temporary = make(map[jid.JID]map[store.NodeName]struct{})
 	p.purging = make(map[store.NodeName]struct{})
+	p.leaving = make(map[jid.JID]struct{})
+	p.wake = make(chan struct{}, 1)
 }
 
 // watch remembers that a subscription ends with its subscriber's presence.
@@ -67,18 +69,20 @@ func (p *presences) mark(name store.NodeName, purges bool) {
 // presence takes what somebody sends to the service.
 func (s *service) presence(t *server.Turn, st *stanza.Stanza) {
 	j := st.From.Clone()
-	switch came, went := s.presences.sent(j, st, s.server.Serves(j.Domain())); {
+	switch came, went, full := s.presences.sent(j, st, s.server.Serves(j.Domain()), s.config.Load().Elsewhere); {
+	case full:
+		s.metrics.forgotten.Inc()
 	case came:
 		since := s.Moment()
 		t.OffLoop(nil, st, func(t *server.Turn, _ *stanza.Stanza) { s.appeared(t, j, since) })
 	case went:
-		t.OffLoop(nil, st, func(*server.Turn, *stanza.Stanza) { s.left(j) })
+		t.OffLoop(nil, st, func(*server.Turn, *stanza.Stanza) { s.left(j.Bare()) })
 	}
 }
 
 // sent notes what somebody has said of himself: came that he is available and was not, went that he is not any more, who
-// is no session here.
-func (p *presences) sent(j jid.JID, st *stanza.Stanza, session bool) (came, went bool) {
+// is no session here, full that as many are known as may be.
+func (p *presences) sent(j jid.JID, st *stanza.Stanza, session bool, most int) (came, went, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, known := p.elsewhere[j]
@@ -89,20 +93,22 @@ func (p *presences) sent(j jid.JID, st *stanza.Stanza, session bool) (came, went
 	case stanza.Unavailable, stanza.TypeError:
 		delete(p.elsewhere, j)
 		delete(p.here, j)
-		return false, !session // sessions tell by themselves
+		return false, !session, false // sessions tell by themselves
 	case stanza.Available:
 	default:
-		return false, false
+		return false, false, false
 	}
 	switch {
-	case session && !known && len(p.here) < maxElsewhere:
+	case session && known:
+		return false, false, false
+	case session && len(p.here) < most:
 		p.here[j] = struct{}{}
-		return true, false
-	case !session && (known || len(p.elsewhere) < maxElsewhere):
+		return true, false, false
+	case !session && (known || len(p.elsewhere) < most):
 		p.elsewhere[j] = showOf(st)
-		return !known, false
+		return !known, false, false
 	}
-	return false, false
+	return false, false, true
 }
 
 // appeared sends the last items of the nodes that a resource, or its bare address, is subscribed to and that send them with
@@ -180,18 +186,40 @@ func (m *Module) gone(j jid.JID) {
 	p := &m.presences
 	p.mu.Lock()
 	delete(p.here, j)
-	any := len(p.temporary[j.Bare()]) > 0 || len(p.purging) > 0 || p.stored
-	p.mu.Unlock()
-	if any {
-		go m.left(j) // it may wait for the store
+	defer p.mu.Unlock()
+	if len(p.temporary[j.Bare()]) == 0 && len(p.purging) == 0 && !p.stored {
+		return
+	}
+	p.leaving[j.Bare()] = struct{}{}
+	select {
+	case p.wake <- struct{}{}:
+	default:
 	}
 }
 
-// left ends the temporary subscriptions of an address that is not available, and removes what it has published where that
-// goes with it.
-func (m *Module) left(j jid.JID) {
+// leave does what follows for those of whom gone has told, each once however many of his resources went.
+func (m *Module) leave(ctx context.Context) {
 	p := &m.presences
-	bare := j.Bare()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		}
+		p.mu.Lock()
+		all := p.leaving
+		p.leaving = make(map[jid.JID]struct{})
+		p.mu.Unlock()
+		for bare := range all {
+			m.left(bare)
+		}
+	}
+}
+
+// left ends the temporary subscriptions of a bare address whose resource is not available, and removes what it has published
+// where that goes with it. It may wait for the store.
+func (m *Module) left(bare jid.JID) {
+	p := &m.presences
 	p.mu.Lock()
 	var names []store.NodeName
 	for name := range p.temporary[bare] {

@@ -2,7 +2,38 @@
 
 package pubsub_test
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
+
+// TestElsewhere: so many are known to be available as may be, and those stay so.
+func TestElsewhere(t *testing.T) {
+	bubble(t, defaults(), nil, func(w *world) {
+		w.node("news")
+		w.must(w.set(romeo, publish("news", "a")))
+		for i, want := range []bool{true, true, true, false, false} {
+			who := fmt.Sprintf("p%d@people/r", i)
+			w.must(w.set(who, subscribe("news", who)))
+			w.got(who)
+			for range 2 { // the second time he is there already
+				w.send(who, service, "<presence xmlns='jabber:client'/>")
+				if want {
+					w.hears(who, items("news", "a"))
+				} else {
+					w.hears(who)
+				}
+				want = false
+			}
+		}
+		if got := w.metric("stonechat_pubsub_resources_forgotten_total"); got != "4" {
+			t.Errorf("the metric says %q", got)
+		}
+		w.send("p0@people/r", service, "<presence xmlns='jabber:client' type='unavailable'/>")
+		w.send("p3@people/r", service, "<presence xmlns='jabber:client'/>")
+		w.hears("p3@people/r", items("news", "a"))
+	})
+}
 
 // TestComes: whoever sends his presence to the service is sent the last items of what he is subscribed to, once as long as he
 // is there, and nobody is sent what he may not have or does not want.

@@ -218,7 +218,7 @@ func (m *Module) put(ctx context.Context, t *server.Turn, n *node, ops []store.O
 		items[i].At = n.next(time.Now())
 	}
 	n.mu.Unlock()
-	who := m.receivers(ctx, n)
+	who := m.receivers(ctx, n, moment)
 	event := m.message(n, c, n.event(c, items...))
 	var retract *stanza.Stanza
 	if len(old) > 0 {
@@ -452,7 +452,7 @@ func (m *Module) remove(ctx context.Context, n *node, ids []string, notify bool)
 	n.mu.Unlock()
 	var who receivers
 	if notify || c.NotifyRetract {
-		who = m.receivers(ctx, n)
+		who = m.receivers(ctx, n, anyMoment)
 	}
 	if last != nil && slices.Contains(ids, last.ID) { // the one before is the last now
 		list, err := m.store.Items(ctx, n.name, store.ItemQuery{Newest: true, Limit: len(ids) + 1})

@@ -64,6 +64,9 @@ type Config struct {
 	// CachedAccounts are those of which the names of their nodes are held in memory, to know what their contacts
 	// are to be told when they come.
 	CachedAccounts int `yaml:"cached_accounts" default:"50000" live:"yes"`
+	// Elsewhere is of how many resources of other servers and components it is known that they are available, because they have sent
+	// the service their presence, and of how many sessions here that they have. Others are not sent last items when they come.
+	Elsewhere int `yaml:"elsewhere" default:"100000" live:"yes"`
 	// ExpireEvery is how often items are looked for that are older than their nodes allow.
 	ExpireEvery time.Duration `yaml:"expire_every" default:"1m" live:"yes"`
 }
@@ -94,8 +97,9 @@ type Audience interface {
 	// Groups are the groups of owner's roster that viewer is in (access model roster). It may wait for the store.
 	Groups(ctx context.Context, owner, viewer jid.JID) ([]string, error)
 	// Interested appends the full addresses of available resources, the owner's own and those of contacts that see the
-	// owner's presence, whose client asks for the notifications of node.
-	Interested(dst []jid.JID, owner jid.JID, node string) []jid.JID
+	// owner's presence, whose client asked for the notifications of node before that Moment: who has asked since then is sent
+	// the last item.
+	Interested(dst []jid.JID, owner jid.JID, node string, moment uint64) []jid.JID
 }
 
 // Archive keeps what is published (XEP-0442). Module mam is one.
@@ -125,6 +129,7 @@ type Module struct {
 	desk      *server.Desk
 	services  map[jid.JID]*service
 	sizes     sizes
+	owned     owned
 	names     names
 	presences presences
 	lastID    atomic.Uint64 // of notifications
@@ -134,7 +139,7 @@ type Module struct {
 	deletions atomic.Int64  // of accounts
 	removers  []func(owner jid.JID, node string, ids []string)
 	metrics   struct {
-		notifications, items, limited metrics.Counter
+		notifications, items, limited, forgotten metrics.Counter
 	}
 }
 
@@ -195,6 +200,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.metrics.items = h.Metrics.Counter("stonechat_pubsub_items_total", "Items published.")
 	m.metrics.limited = h.Metrics.Counter("stonechat_pubsub_limited_total",
 		"Requests refused for a bound of modules.pubsub: nodes, nodes_per_owner, subscriptions, subscriptions_per_node, affiliations, items, item_bytes.")
+	m.metrics.forgotten = h.Metrics.Counter("stonechat_pubsub_resources_forgotten_total", "Presence sent to a service by those whom it does not remember, because there are too many (modules.pubsub.elsewhere).")
 	h.Metrics.GaugeFunc("stonechat_pubsub_nodes_loaded", "Nodes held in memory (modules.pubsub.cached_nodes).", m.nodes.size)
 	m.presences.init()
 	var err error
@@ -205,8 +211,11 @@ func (m *Module) Init(h *server.Host) error {
 	return m.serveHosts(h)
 }
 
-// Run removes items that are too old.
+// Run removes items that are too old, and what goes with people's presence.
 func (m *Module) Run(ctx context.Context) error {
+	var leaving sync.WaitGroup
+	defer leaving.Wait()
+	leaving.Go(func() { m.leave(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -226,6 +235,7 @@ const expireSlice = 100
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	m.deletions.Add(1) // who reads a node now reads it again
 	m.sizes.forget(u.JID)
+	m.owned.forgetAll() // the account owns nothing any more, and its name may be somebody's again
 	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {
 		if n.name.JID == u.JID {

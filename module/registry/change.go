@@ -11,15 +11,17 @@ import (
 // anybody is told who waits for that. f must not wait, and runs on the store's goroutine.
 func (m *Module) OnChange(f func(thing jid.JID)) { m.changes = append(m.changes, f) }
 
-// telling has them told when p is done, and returns p.
+// telling has them told when p is done; what it returns is done behind that.
 func (m *Module) telling(thing jid.JID, p *store.Pending) *store.Pending {
-	if p == nil {
-		return nil
+	if p == nil || len(m.changes) == 0 {
+		return p
 	}
-	p.OnDone(func(error) {
+	told := new(store.Pending)
+	p.OnDone(func(err error) {
 		for _, f := range m.changes {
 			f(thing)
 		}
+		told.Resolve(err)
 	})
-	return p
+	return told
 }

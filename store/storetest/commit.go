@@ -197,7 +197,9 @@ func testMany(t *testing.T, e Engine) {
 			failed = errors.Join(failed, err)
 		})
 	}
-	commit(t, s)
+	if err := s.Commit().Wait(t.Context()); err != nil { // as long as a busy machine needs
+		t.Fatal(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if failed != nil {
