@@ -32,34 +32,22 @@ func (a *agent) online() string {
 	return full
 }
 
-// TestThingsOfOthers lets slixmpp and Smack read and set each other through our server, which is then not
-// what fails when they do not understand a thing of ours.
+// TestThingsOfOthers lets slixmpp read a thing of Smack through our server, which is then not what fails when they do not
+// understand a thing of ours. More of each other these two do not understand: Smack 4.4 reads no numeric fields, breaks its
+// connection at a time without a zone, as slixmpp tells it, and as a thing refuses to be set; slixmpp has the last field alone.
 func TestThingsOfOthers(t *testing.T) {
 	t.Parallel()
 	need(t, slixmpp, smack)
 	s := start(t)
 	python, java := newThings(s, s.name("python")), newSmack(s, s.name("java"), s.authority)
-	sensor, other := python.online(), java.online()
+	python.online()
+	other := java.online()
 	befriend(java, python)
-	python.do("thing")
-	python.expect("ready")
-
-	java.do("read %s", sensor)
-	java.expect("field " + sensor + " temperature 22.5")
-	java.expect("read " + sensor)
-	java.do("set %s boolean lamp true", sensor)
-	python.expect("control lamp true")
-	java.expect("set " + sensor + " lamp true")
-
 	java.do("thing 1 secret")
 	java.expect("ready")
 	python.do("read %s -", other)
-	python.expect("field " + other + " temperature int 23")
 	python.expect("field " + other + " lamp boolean true")
 	python.expect("read " + other + " done")
-	python.do("set %s boolean lamp false", other)
-	java.expect("control " + python.own + " lamp false")
-	python.expect("set " + other)
 }
 
 // TestOurThing lets slixmpp and Smack read and set a thing of our SDK, and others be refused.
