@@ -330,3 +330,14 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	return c, nil
 }
+
+// Decode reads the text of another file that is as strict as a configuration into a pointer to a struct, whose tags are those of
+// [Config]; name is what errors call the file. The error is an [Errors].
+func Decode(name string, data []byte, into any) error {
+	d := &decoder{file: name, lines: map[string]int{}}
+	d.fill(into, d.parse(data), "")
+	if len(d.errs) > 0 {
+		return d.errs
+	}
+	return nil
+}

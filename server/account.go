@@ -18,8 +18,8 @@ import (
 // NewAccount is an account to be made.
 type NewAccount struct {
 	JID      jid.JID
-	Password string // "": none, it logs in by a certificate alone
-	Random   bool   // the password was made at random, of 128 bits or more: its keys are made more quickly
+	Password string
+	Random   bool // the password was made at random, of 128 bits or more: its keys are made more quickly
 	// Commit commits the operation that makes the account, with what belongs to that. It may wait. nil: the
 	// operation alone.
 	Commit func(ctx context.Context, create store.Op) (*store.Pending, error)
@@ -27,9 +27,6 @@ type NewAccount struct {
 
 // CreateAccount is Create with a password that somebody has chosen.
 func (s *Server) CreateAccount(ctx context.Context, account jid.JID, password string) error {
-	if password == "" {
-		return fmt.Errorf("%w: of %s: it is empty", ErrPassword, account)
-	}
 	return s.Create(ctx, NewAccount{JID: account, Password: password})
 }
 
@@ -37,20 +34,18 @@ func (s *Server) CreateAccount(ctx context.Context, account jid.JID, password st
 // error is or wraps store.ErrExists, ErrPassword for a password that cannot be, or what Commit has
 // failed with.
 func (s *Server) Create(ctx context.Context, n NewAccount) error {
-	a := store.Account{JID: n.JID, Created: time.Now()}
-	if n.Password != "" {
-		iterations := sasl.DefaultIterations
-		if n.Random {
-			iterations = sasl.MinIterations
-		}
-		var err error
-		if a.Keys, err = s.derive(n.JID, n.Password, iterations); err != nil {
-			return err
-		}
+	iterations := sasl.DefaultIterations
+	if n.Random {
+		iterations = sasl.MinIterations
+	}
+	keys, err := s.derive(n.JID, n.Password, iterations)
+	if err != nil {
+		return err
 	}
 	if n.Commit == nil {
 		n.Commit = s.alone
 	}
+	a := store.Account{JID: n.JID, Keys: keys, Created: time.Now()}
 	return s.changeAccount(ctx, n.JID, store.CreateAccount{Account: a}, n.Commit, nil)
 }
 

@@ -29,8 +29,7 @@ const (
 func (p Phase) String() string { return [phases]string{"guard", "rewrite", "handle", "observe"}[p] }
 
 // Handled is what a hook of phase Handle returns to say that the stanza is taken care of. No
-// further hook of that phase runs; those of Observe do. A hook of an earlier phase that returns it has
-// taken the stanza away: no other hook sees it, and who has sent it is told nothing.
+// further hook of that phase runs; those of Observe do. Of an earlier phase it takes s away: no hook sees it.
 //
 //lint:ignore ST1012 it is a verdict, as io.EOF is
 var Handled = errors.New("server: handled")

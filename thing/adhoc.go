@@ -324,7 +324,7 @@ func (t *Thing) commandSet(ctx context.Context, x *command.Execution, b *body, l
 	if err != nil {
 		return err
 	}
-	if last := x.Stage() - 1; last < 0 || !asked(x.Forms[last], list) {
+	if !t.isFilled(x) {
 		f := &form.Form{Type: form.Ask, Title: "Set", Instructions: []string{"What is left as it is is not set."}}
 		if b.Name != "" {
 			f.Title = b.Name
@@ -371,39 +371,28 @@ func (t *Thing) commandSet(ctx context.Context, x *command.Execution, b *body, l
 	return nil
 }
 
-// asked reports whether a form that was filled in is the one for these parameters.
-func asked(f *form.Form, list []*Parameter) bool {
-	return f.Field(varNode) == nil || slices.ContainsFunc(list, func(p *Parameter) bool { return p.Name == varNode })
+// isFilled reports whether the form of a command is behind it, and not only the choice of a node.
+func (t *Thing) isFilled(x *command.Execution) bool {
+	if len(t.all()) > 1 {
+		return x.Stage() >= 2
+	}
+	return x.Stage() >= 1
 }
 
 // commandDo asks for the arguments of a command, if it has any, and carries it out.
 func (t *Thing) commandDo(ctx context.Context, x *command.Execution, b *body, c *Command) error {
-	list := make([]*Parameter, len(c.Parameters))
-	for i := range c.Parameters {
-		list[i] = &c.Parameters[i]
-	}
-	arguments := make(map[string]Value)
-	if last := x.Stage() - 1; len(list) > 0 && (last < 0 || !asked(x.Forms[last], list)) {
-		f := &form.Form{Type: form.Ask, Title: c.title()}
-		for _, p := range list {
-			f.Fields = append(f.Fields, p.ask(Value{}, !p.Optional))
-		}
-		x.Ask(f)
+	last := x.Stage() - 1
+	if len(c.Parameters) > 0 && !t.isFilled(x) {
+		x.Ask(c.form())
 		return nil
 	}
-	for _, p := range list {
-		field := x.Forms[x.Stage()-1].Field(p.Name)
-		if field == nil || field.First() == "" {
-			continue
-		}
-		v, err := p.value(field.First())
-		if err != nil {
-			return command.Err(command.BadPayload, p.Name+": "+err.Error())
-		}
-		arguments[p.Name] = v
+	var filled *form.Form
+	if last >= 0 {
+		filled = x.Forms[last]
 	}
-	if err := c.complete(arguments); err != nil {
-		return command.Err(command.BadPayload, err.Error())
+	arguments, wrong := c.submitted(filled)
+	if len(wrong) > 0 {
+		return command.Err(command.BadPayload, wrong[0].Var+": "+wrong[0].Text)
 	}
 	answer, err := t.act(ctx, b, c, arguments)
 	if answer == "" {

@@ -2,6 +2,9 @@
 
 package thing
 
+// How to read this file: Config is what a program says of a thing; Environment is what whoever runs it says; complete fills in the
+// rest, and finds what cannot work.
+
 import (
 	"context"
 	"errors"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/command"
+	"github.com/stonechat-im/stonechat/xmpp/concentrator"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -88,6 +92,9 @@ type Config struct {
 	// Transient tells readings only to an owner who is there: nothing waits on the server
 	// (XEP-0334's no-store).
 	Transient bool
+	// Told is told of each reading when the server has it (nil), or that it never will; at is when it was reported. It must not
+	// block. nil: nobody.
+	Told func(at time.Time, err error)
 	// Stale is the age at which a command that has waited on the server is not obeyed any more: a
 	// heater is not to be turned on by yesterday's word. 0 is one minute.
 	Stale time.Duration
@@ -165,6 +172,9 @@ func (c *Config) complete() error {
 	}
 	if c.Client.Caps == "" {
 		c.Client.Caps = "urn:stonechat:thing"
+	}
+	if len(c.Nodes) > 0 {
+		c.Client.Features = append(c.Client.Features, concentrator.NS)
 	}
 	c.Client.Features = append(c.Client.Features, jsonmsg.NS, jsonmsg.NS+"#"+Datatype, command.NS, disco.NSItems,
 		sensordata.NS, control.NS, provisioning.NS, registry.NS)

@@ -327,6 +327,9 @@ func (t *Thing) send(ctx context.Context, x reading, landed func()) bool {
 			t.log.Error("reading not told", "err", err)
 		}
 		land(err == nil || errors.Is(err, client.ErrRejected))
+		if t.config.Told != nil {
+			t.config.Told(x.at, err)
+		}
 	})
 	if err != nil {
 		kept := errors.Is(err, client.ErrFull) || errors.Is(err, client.ErrClosed) || t.client.Err() != nil

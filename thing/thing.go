@@ -126,6 +126,7 @@ func New(config Config) (*Thing, error) {
 	t.serveControl()
 	t.serveRegistry()
 	t.serveRooms()
+	t.serveConcentrator()
 	return t, nil
 }
 

@@ -42,10 +42,10 @@ func TestReduced(t *testing.T) {
 		}
 		// What hides in a form is no way around.
 		romeo.Send(iqTo("set", "<set xmlns='urn:xmpp:iot:control'><x xmlns='jabber:x:data' type='submit'><field var='on'><value>1</value></field><field type='hidden' var='level'><value>3</value></field></x></set>"))
-		if got := h.meter.Got(); len(got) > 0 {
+		if got := strings.Join(h.meter.Got(), ""); strings.Contains(got, "level") || strings.Contains(got, "<value>3") {
 			t.Errorf("the thing has %s", got)
 		}
-		if n := h.Metric("stonechat_consent_reduced_total"); n != "5" {
+		if n := h.Metric("stonechat_consent_reduced_total"); n != "6" {
 			t.Errorf("%s requests were reduced", n)
 		}
 		// Everything but something cannot be asked for.
@@ -54,6 +54,55 @@ func TestReduced(t *testing.T) {
 		romeo.Send(iqTo("get", readAll))
 		if got := strings.Join(romeo.Got(), ""); !strings.Contains(got, "forbidden") || !strings.Contains(got, "by name") || len(h.meter.Got()) > 0 {
 			t.Errorf("everything but one: %s", got)
+		}
+	})
+}
+
+// Of what is behind one address each has its owner, and its rules; a request gets what it may have of it.
+func TestNodesOfThings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHome(t, "")
+		for _, name := range []string{"nurse@d", "romeo@d", "paris@d"} {
+			h.Account(name)
+		}
+		nurse, romeo, paris := h.online("nurse@d/r"), h.online("romeo@d/r"), h.online("paris@d/r")
+		h.adopt("meter@d", "nurse@d", "two")
+		h.meter.Got()
+		h.tells(nurse, "allow romeo@d to read meter@d#two t", "romeo@d may read t of two")
+		h.tells(h.juliet, "allow paris@d to read meter@d", "revoke")
+		h.tells(h.juliet, "allow romeo@d to read meter@d#two", "no thing called")
+		ask := func(ids ...string) string {
+			nodes := ""
+			for _, id := range ids {
+				nodes += "<node nodeId='" + id + "'/>"
+			}
+			return iqTo("get", "<req xmlns='urn:xmpp:iot:sensordata' seqnr='1'>"+nodes+"</req>")
+		}
+		for _, test := range []struct {
+			p   *peer
+			ids []string
+			has string // parts of what the thing has; "": nothing
+			not string
+		}{
+			{romeo, []string{"two"}, "nodeId='two' name='t'", "one"},
+			{romeo, []string{"one", "two"}, "nodeId='two' name='t'", "one"},
+			{romeo, nil, "nodeId='two' name='t'", "one"},
+			{romeo, []string{"one"}, "", ""},
+			{paris, []string{"one"}, "nodeId='one'", "name="},
+			{paris, []string{"two"}, "", ""},
+			{paris, []string{"one", "two"}, "nodeId='one'", "two"},
+			{nurse, []string{"two"}, "nodeId='two'", "name="},
+			{nurse, []string{"one"}, "", ""},
+			{nurse, nil, "", ""},
+			{h.juliet, []string{"one"}, "nodeId='one'", "name="},
+			{h.juliet, []string{"two"}, "", ""},
+		} {
+			test.p.Send(ask(test.ids...))
+			test.p.Got()
+			got := strings.Join(h.meter.Got(), "")
+			if (test.has == "") != (got == "") || !matches(got, test.has) || test.not != "" && strings.Contains(got, test.not) {
+				t.Errorf("%s asks for %v: the meter has %q, want %q", test.p.Session.JID, test.ids, got, test.has)
+			}
 		}
 	})
 }

@@ -2,9 +2,9 @@
 
 package main
 
-// How to read this file: Run brings up a server as serve does, makes its accounts (account), runs
-// its things as clients of it, each over TLS like any device (demo_things.go), has the person
-// befriend them and hear what they say (person), and says what there is to see (explain).
+// How to read this file: open brings up a server as serve does, makes its accounts (account) and runs
+// its things as clients of it, each over TLS like any device (demo_things.go). They wait for an owner:
+// what a person reads and types is in demo_pages.go.
 
 import (
 	"context"
@@ -24,88 +24,184 @@ import (
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/registry"
 	"github.com/stonechat-im/stonechat/xmpp/roster"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// Demo runs a server with a person and three things, to look at.
+// Demo runs a server with a small home: a person, a neighbour and five things.
 type Demo struct {
-	Data  string        `default:"./demo-data" placeholder:"FOLDER" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
-	Host  string        `default:"127.0.0.1" help:"Where to listen."`
-	Port  int           `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free. 0 is any."`
-	Every time.Duration `default:"10s" help:"How often the thermometer tells a reading."`
+	Data    string        `default:"./demo-data" placeholder:"FOLDER" help:"The demo's data folder; serve can use it afterwards, with the stonechat.yaml in it."`
+	Host    string        `default:"127.0.0.1" help:"Where to listen."`
+	Port    int           `default:"5222" help:"For clients with STARTTLS, and the next one for direct TLS; where they are taken, the next two that are free. 0 is any."`
+	Domain  string        `default:"localhost" help:"The domain of the addresses. For a telephone that scans the codes: a name by which it finds this machine, with --host 0.0.0.0."`
+	Every   time.Duration `default:"30s" help:"How often the thermometer tells a reading."`
+	Claimed bool          `help:"Have the person own all things at once, without claiming them."`
 }
 
-// The demo's person.
+// The local parts of the people's addresses, and what is before the domain in that of the service.
 const (
-	demoDomain = "localhost"
-	demoPerson = "you@" + demoDomain
+	demoPerson    = "you"
+	demoNeighbour = "neighbour"
+	demoService   = "things."
 )
+
+// household is a demo that runs.
+type household struct {
+	Demo
+	in             *instance
+	you, neighbour client.Config
+	things         []*device
+	news           chan string // what happens, for whoever looks
+
+	ctx     context.Context // of all that runs; its cause is what failed
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
+}
 
 // Run implements the command.
 func (d Demo) Run() error {
-	if d.Every <= 0 {
-		return errors.New("--every: a time above 0")
-	}
 	ctx, cancel := interrupted()
 	defer cancel()
+	h, err := d.open(ctx)
+	if err == nil {
+		h.show(os.Stdin, os.Stdout)
+		err = h.close()
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	if err == nil {
+		fmt.Println("\nEnding: what is stored stays in", d.Data)
+	}
+	return err
+}
+
+// open brings all up, until it is known of each thing whose it is.
+func (d Demo) open(ctx context.Context) (*household, error) {
+	if d.Every <= 0 {
+		return nil, errors.New("--every: a time above 0")
+	}
+	if _, err := jid.Parse("things." + d.Domain); err != nil {
+		return nil, fmt.Errorf("--domain: %w", err)
+	}
 	c := config.Default()
-	c.Domains, c.Data = []string{demoDomain}, d.Data
+	c.Domains, c.Data = []string{d.Domain}, d.Data
 	c.Log.Level = "warn"
 	c.Listen.HTTP, c.Listen.HTTPS, c.Listen.Metrics, c.Listen.Server, c.Listen.ServerTLS = nil, nil, nil, nil, nil
 	in, err := d.start(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var running sync.WaitGroup
-	err = d.run(ctx, cancel, in, &running)
-	cancel()
-	running.Wait()
-	return errors.Join(err, in.stop())
+	h := &household{Demo: d, in: in, news: make(chan string, 100)}
+	h.ctx, h.cancel = context.WithCancelCause(ctx)
+	if err := h.furnish(); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
 }
 
-func (d Demo) run(ctx context.Context, cancel context.CancelFunc, in *instance, running *sync.WaitGroup) error {
-	if err := d.remember(in); err != nil {
-		return err
+// close ends all that runs, and returns what made it end before its time.
+func (h *household) close() error {
+	h.cancel(nil)
+	h.running.Wait()
+	err := context.Cause(h.ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
 	}
-	person, err := d.account(ctx, in, demoPerson)
+	return errors.Join(err, h.in.stop())
+}
+
+// furnish makes the accounts and begins what runs.
+func (h *household) furnish() error {
+	err := h.remember(h.in)
+	if err == nil {
+		h.you, err = h.account(h.ctx, h.in, demoPerson)
+	}
+	if err == nil {
+		h.neighbour, err = h.account(h.ctx, h.in, demoNeighbour)
+	}
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, len(d.things()))
-	for _, t := range d.things() {
-		account, err := d.account(ctx, in, t.account())
+	for _, kind := range demoThings() {
+		account, err := h.account(h.ctx, h.in, kind.name)
 		if err != nil {
 			return err
 		}
-		run, err := t.start(account, person.Account)
+		x, err := h.install(kind, account)
 		if err != nil {
 			return err
 		}
-		running.Go(func() {
-			if err := run(ctx); err != nil {
-				failed <- fmt.Errorf("%s: %w", t.account(), err)
-				cancel()
-			}
-		})
+		h.things = append(h.things, x)
 	}
-	hears := make(chan string, 1)
-	c, err := d.person(ctx, person, hears)
+	return h.settle()
+}
+
+// settle waits until each thing has an owner or can be claimed, and prepares what is the person's.
+func (h *household) settle() error {
+	ctx, cancel := context.WithTimeout(h.ctx, time.Minute)
+	defer cancel()
+	for _, x := range h.things {
+		select {
+		case <-x.settled:
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not registered: %w", x.name, context.Cause(ctx))
+		}
+	}
+	c, err := client.New(h.you)
 	if err == nil {
-		defer c.Close() //nolint:errcheck // it only listens
-		d.explain(in, person)
-		d.listen(ctx, hears)
-	} else if ctx.Err() == nil {
+		err = c.Connect(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	select {
-	case err := <-failed:
-		return err
-	default:
-		fmt.Println("\nEnding: what is stored stays in", d.Data)
-		return nil
+	err = h.introduce(ctx, c)
+	if err == nil && h.Claimed {
+		err = h.claimAll(ctx, c)
 	}
+	return errors.Join(err, c.Close())
+}
+
+// service is who knows whose things are.
+func (h *household) service() jid.JID { return jid.MustParse(demoService + h.Domain) }
+
+// introduce puts the service among the person's contacts, for clients that talk to contacts alone.
+func (h *household) introduce(ctx context.Context, c *client.Client) error {
+	service := h.service()
+	items, err := c.Roster(ctx)
+	if err != nil || slices.ContainsFunc(items, func(i roster.Item) bool { return i.JID == service }) {
+		return err
+	}
+	return c.SetContact(ctx, service, "Things: claim, share, answer")
+}
+
+// claimAll has the person claim what is nobody's, as a program does. XEP-0347 §3.9
+func (h *household) claimAll(ctx context.Context, c *client.Client) error {
+	for _, x := range h.things {
+		claim := x.code()
+		if claim.Code == "" {
+			continue
+		}
+		code, err := registry.ParseURI(claim.Code)
+		if err != nil {
+			return err
+		}
+		mine, ok := code.Claim()
+		if !ok {
+			return fmt.Errorf("%s has no key", x.name)
+		}
+		mine.Private = true
+		if _, err := c.IQ(ctx, h.service(), stanza.Set, mine); err != nil {
+			return fmt.Errorf("claiming %s: %w", x.name, err)
+		}
+		select {
+		case <-x.owned:
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not told whose it is: %w", x.name, context.Cause(ctx))
+		}
+	}
+	return nil
 }
 
 // start starts the server at the first two ports from Port on that are free.
@@ -158,17 +254,17 @@ listen:
   http: []
   https: []
   metrics: []
-`, demoDomain, data, in.address("client"), in.address("client_tls"))
+`, d.Domain, data, in.address("client"), in.address("client_tls"))
 	return os.WriteFile(filepath.Join(d.Data, "stonechat.yaml"), []byte(text), 0o600)
 }
 
 // account makes an account, with a password of this data folder, and says how to log in to it.
 func (d Demo) account(ctx context.Context, in *instance, name string) (client.Config, error) {
-	c := client.Config{Account: jid.MustParse(name), Address: in.address("client")}
+	c := client.Config{Account: jid.MustParse(name + "@" + d.Domain), Address: in.address("client")}
 	if err := c.Trust(d.certificate()); err != nil {
 		return c, err
 	}
-	file := filepath.Join(d.Data, name+".password")
+	file := filepath.Join(d.Data, c.Account.String()+".password")
 	var err error
 	if c.Password, err = client.ReadPassword(file); err == nil {
 		return c, nil
@@ -186,118 +282,3 @@ func (d Demo) account(ctx context.Context, in *instance, name string) (client.Co
 
 // certificate is the one that the server has made for itself.
 func (d Demo) certificate() string { return filepath.Join(d.Data, "tls", "self-signed.crt") }
-
-// person logs in as the person and makes the things contacts, as a messenger would, so that they
-// are there when the person comes. What they say goes to hears, as long as somebody listens.
-func (d Demo) person(ctx context.Context, person client.Config, hears chan<- string) (*client.Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	c, err := client.New(person)
-	if err != nil {
-		return nil, err
-	}
-	granted := make(chan jid.JID, 100)
-	grants := func(i roster.Item) {
-		if i.Subscription&roster.To != 0 {
-			select {
-			case granted <- i.JID:
-			default:
-			}
-		}
-	}
-	c.HandleRoster(func(_ context.Context, i roster.Item) { grants(i) })
-	c.Handle(stanza.Message, xmlstream.Name{Space: stanza.NSClient, Local: "body"}, func(_ context.Context, s *stanza.Stanza) {
-		select {
-		case hears <- fmt.Sprintf("%s  %s: %s", time.Now().Format(time.TimeOnly), s.From.Local(), stanza.BodyOf(s)):
-		default:
-		}
-	})
-	if err := c.Connect(ctx); err != nil {
-		return nil, err
-	}
-	err = d.befriend(ctx, c, grants, granted)
-	if err == nil {
-		err = c.Announce(ctx, client.Availability{Status: "hears what the things say"})
-	}
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, nil
-}
-
-// befriend asks the things for their presence and waits until all have granted it.
-func (d Demo) befriend(ctx context.Context, c *client.Client, grants func(roster.Item), granted <-chan jid.JID) error {
-	items, err := c.Roster(ctx)
-	if err != nil {
-		return err
-	}
-	missing := map[jid.JID]bool{}
-	for _, t := range d.things() {
-		contact := jid.MustParse(t.account())
-		missing[contact] = true
-		is := func(i roster.Item) bool { return i.JID == contact && i.Subscription&roster.To != 0 }
-		if i := slices.IndexFunc(items, is); i >= 0 {
-			grants(items[i])
-			continue
-		}
-		if err := errors.Join(c.SetContact(ctx, contact, t.title), c.Subscribe(ctx, contact)); err != nil {
-			return err
-		}
-	}
-	for len(missing) > 0 {
-		select {
-		case contact := <-granted:
-			delete(missing, contact)
-		case <-ctx.Done():
-			return fmt.Errorf("%d things have not granted their presence: %w", len(missing), context.Cause(ctx))
-		}
-	}
-	return nil
-}
-
-// demoLines is how much of what the things say is printed: what is above it must not scroll away.
-const demoLines = 8
-
-// listen prints what the person hears at first, and waits for the end.
-func (d Demo) listen(ctx context.Context, hears <-chan string) {
-	for range demoLines {
-		select {
-		case line := <-hears:
-			fmt.Println("  " + line)
-		case <-ctx.Done():
-			return
-		}
-	}
-	fmt.Println("  … and so on: they go on telling you, wherever you are logged in.")
-	<-ctx.Done()
-}
-
-// explain says what to look at.
-func (d Demo) explain(in *instance, person client.Config) {
-	fmt.Printf(`
-A Stonechat server is running, with a person and three things in it: a
-thermometer, a lamp and a motion sensor, each a client of its own over TLS.
-
-Log in as the person with any XMPP client:
-  address   %s
-  password  %s
-  server    %s (STARTTLS) or %s (direct TLS)
-The server has made its certificate itself, so your client will ask you to
-trust it: %s
-
-What to look at: the things are in the contact list, and tell you what they
-notice. Write to the lamp "set lamp on"; to any of them "read", or "help".
-They obey you alone.
-
-Or with this program, in another terminal:
-  export STONECHAT_JID=%s STONECHAT_PASSWORD=%s
-  export STONECHAT_ADDRESS=%s
-  export STONECHAT_CA=%s
-  stonechat listen
-  stonechat send lamp@%s set lamp on
-
-Ctrl-C ends the demo. "stonechat serve -c %s" goes on
-with the same accounts. What you hear meanwhile:
-`, person.Account, person.Password, in.address("client"), in.address("client_tls"), d.certificate(),
-		person.Account, person.Password, in.address("client"), d.certificate(), demoDomain, filepath.Join(d.Data, "stonechat.yaml"))
-}

@@ -21,7 +21,7 @@ import (
 // login is what every command takes that logs in as somebody.
 type login struct {
 	password
-	From               string `env:"STONECHAT_JID" required:"" placeholder:"JID" help:"Log in as this account, name@domain."`
+	From               string `env:"STONECHAT_JID" placeholder:"JID" help:"Log in as this account, name@domain."`
 	Address            string `env:"STONECHAT_ADDRESS" placeholder:"HOST:PORT" help:"The server's address, instead of what DNS says of the domain; tls://HOST:PORT where TLS begins with the first byte, as at port 5223."`
 	CA                 string `name:"ca" env:"STONECHAT_CA" placeholder:"FILE" help:"Trust the certificates in this PEM file instead of the system's: a self-signed one, say."`
 	Certificate        string `env:"STONECHAT_CERTIFICATE" placeholder:"FILE" help:"Log in by the certificate in this PEM file, without a password."`
@@ -30,13 +30,9 @@ type login struct {
 	Verbose            bool   `short:"v" help:"Tell of connections made and lost."`
 }
 
-// config is what the flags say.
-func (l login) config() (client.Config, error) {
+// reach is what the flags say of how the server is reached.
+func (l login) reach() (client.Config, error) {
 	var c client.Config
-	var err error
-	if c.Account, err = jid.Parse(l.From); err != nil {
-		return c, fmt.Errorf("--from: %w", err)
-	}
 	if err := c.SetAddress(l.Address); err != nil {
 		return c, err
 	}
@@ -48,6 +44,21 @@ func (l login) config() (client.Config, error) {
 	}
 	if l.Verbose {
 		c.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return c, nil
+}
+
+// config is what the flags say.
+func (l login) config() (client.Config, error) {
+	if l.From == "" {
+		return client.Config{}, errors.New("whose account? --from JID, or STONECHAT_JID")
+	}
+	c, err := l.reach()
+	if err != nil {
+		return c, err
+	}
+	if c.Account, err = jid.Parse(l.From); err != nil {
+		return c, fmt.Errorf("--from: %w", err)
 	}
 	if l.Certificate != "" {
 		return c, c.LoadCertificate(l.Certificate, l.Key)

@@ -17,7 +17,7 @@ import (
 // commands are the program's, each in a file of its name.
 type commands struct {
 	Serve   Serve   `cmd:"" help:"Run the server."`
-	Demo    Demo    `cmd:"" help:"Run a server with a person and three things in it, to look at."`
+	Demo    Demo    `cmd:"" help:"Run a server with a small home in it, to try things out."`
 	User    User    `cmd:"" help:"Administer the accounts of a running server."`
 	Room    Room    `cmd:"" help:"Administer the rooms of a running server."`
 	Node    Node    `cmd:"" help:"Administer the publish-subscribe nodes of a running server."`

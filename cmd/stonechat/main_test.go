@@ -8,7 +8,8 @@ package main
 //	server [CONFIG DATA]
 //	               starts a server, on stonechat.yaml with the folder data, and sets
 //	               STONECHAT_ADDRESS, TLS_ADDRESS and STONECHAT_CA
-//	demo ARGS      starts the demo, and sets what it says to export
+//	demo ARGS      starts the demo, and sets what it says to export, and as CLAIM_… the words by
+//	               which a thing is claimed
 //	watch ARGS     runs stonechat beside the script, until its end, and returns when it says something
 //	heard REGEXP   waits until that is in what it says; unheard is that it is not
 //	acts NAME FILE logs in with an account whose password is $STONECHAT_PASSWORD, sends the stanzas of a file, one a line, is
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": cmdServer, "demo": cmdDemo, "ends": cmdEnds,
-			"acts": cmdActs, "watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard,
+			"acts": cmdActs, "watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard, "claimed": cmdClaimed,
 		},
 	})
 }
@@ -83,6 +84,10 @@ func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
 				name, value, _ := strings.Cut(e, "=")
 				ts.Setenv(name, value)
 			}
+		}
+		if code, ok := strings.CutPrefix(line, "claim IoTDisco;SN:"); ok {
+			name, _, _ := strings.Cut(code, ";")
+			ts.Setenv("CLAIM_"+name, line)
 		}
 		return strings.HasPrefix(line, "Ctrl-C")
 	})
@@ -136,6 +141,14 @@ func cmdHeard(ts *testscript.TestScript, _ bool, args []string) {
 	if text, ok := ts.Value("running").(map[string]*running)["watch"].said.wait(0, re.MatchString); !ok {
 		ts.Fatalf("%s is not in\n%s", args[0], text)
 	}
+}
+
+// cmdClaimed claims what was heard last by its code, as somebody.
+func cmdClaimed(ts *testscript.TestScript, _ bool, args []string) {
+	code := regexp.MustCompile(`(?m)^IoTDisco;.*$`).FindString(ts.Value("running").(map[string]*running)["watch"].said.String())
+	ts.Setenv("STONECHAT_JID", args[0])
+	ts.Check(ts.Exec(program(ts), "send", "things.localhost", "claim "+code))
+	ts.Check(ts.Exec(program(ts), "listen", "--from", args[0], "-n", "1")) // it tells its new owner
 }
 
 func cmdUnheard(ts *testscript.TestScript, _ bool, args []string) {

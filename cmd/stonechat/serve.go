@@ -26,6 +26,7 @@ import (
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
+	"github.com/stonechat-im/stonechat/module/onboard"
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/admin"
@@ -36,6 +37,7 @@ import (
 	"github.com/stonechat-im/stonechat/server/websocket"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 // Serve runs the server.
@@ -156,6 +158,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		TLS: in.certs.Asking(), Log: in.log, Metrics: reg,
 		Anonymous:         guestsAt(c),
 		ClientCertificate: in.certs.Client, ClientIdentity: c.TLS.ClientIdentity,
+		Enrol:          enrolling(in.modules),
 		AllowPlaintext: c.AllowPlaintext, Secret: secret, Limits: clientLimits(c),
 	})
 	in.parts, err = components.New(components.Config{
@@ -205,6 +208,16 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	in.watch.ready.Store(true)
 	return in, nil
+}
+
+// enrolling is the method of the module that makes accounts of certificates, nil for none.
+func enrolling(mods []server.Module) func(context.Context, jid.JID) (bool, error) {
+	for _, m := range mods {
+		if x, ok := m.(*onboard.Module); ok {
+			return x.Enrol
+		}
+	}
+	return nil
 }
 
 // bind listens at every address of the configuration, or at none.

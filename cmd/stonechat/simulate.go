@@ -41,6 +41,7 @@ func (s *sine) at(t time.Time) float64 {
 type walk struct {
 	low, high, step float64
 	now             float64
+	random          *rand.Rand // nil: any
 }
 
 // UnmarshalText reads LOW,HIGH,STEP.
@@ -57,7 +58,11 @@ func (w *walk) UnmarshalText(text []byte) error {
 }
 
 func (w *walk) at(time.Time) float64 {
-	w.now += w.step * (2*rand.Float64() - 1) //nolint:gosec // a simulation
+	by := rand.Float64() //nolint:gosec // a simulation
+	if w.random != nil {
+		by = w.random.Float64()
+	}
+	w.now += w.step * (2*by - 1)
 	w.now = min(max(w.now, w.low), w.high)
 	return rounded(w.now)
 }

@@ -14,9 +14,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -32,13 +35,16 @@ type Thing struct {
 	Disown ThingDisown `cmd:"" help:"Make a thing nobody's: whoever owned it does so no more."`
 	Groups ThingGroups `cmd:"" help:"Put a thing into groups."`
 	Token  ThingToken  `cmd:"" help:"Let things make accounts for themselves: tokens that a factory puts into them."`
+	Read   ThingRead   `cmd:"" help:"Read a thing."`
+	Set    ThingSet    `cmd:"" help:"Set what a thing lets you set."`
 	Run    ThingRun    `cmd:"" help:"Be a thing: tell readings to an owner, and obey the owner's messages (help, read, set …)."`
 }
 
 // ThingRun runs one.
 type ThingRun struct {
 	login
-	Owner     string        `required:"" env:"STONECHAT_OWNER" placeholder:"JID" help:"Whom to tell, and whom to obey."`
+	Owner     string        `env:"STONECHAT_OWNER" placeholder:"JID" help:"Whom to tell, and whom to obey. Without one the thing waits until somebody claims it by the code it shows."`
+	Scenario  string        `group:"source" xor:"source" placeholder:"FILE" help:"Be all the virtual things of a YAML file, and tell at the end what became of their readings."`
 	Name      string        `help:"What people see."`
 	Field     string        `default:"value" help:"The name of what is measured, such as temperature."`
 	Unit      string        `help:"Its unit, as SenML has it: Cel, %RH, lx, W …"`
@@ -50,12 +56,21 @@ type ThingRun struct {
 	Set       []string      `placeholder:"NAME=KIND" help:"What the owner may set, as boolean, numeric or string; a line NAME VALUE is printed when it is."`
 	Transient bool          `help:"Tell only an owner who is there: nothing waits on the server."`
 	Keep      int           `default:"1000" help:"How many readings to keep while there is no connection."`
+	Publish   bool          `help:"Publish readings too, for whoever follows them and may."`
+	Maker     string        `placeholder:"DOMAIN" help:"Who has made it, for whoever claims it."`
+	Model     string        `help:"What it is, for whoever claims it."`
+	Serial    string        `help:"Its serial number, for whoever claims it."`
+	Token     string        `env:"STONECHAT_TOKEN" help:"Make the account by this token first; with --state the password may be left out."`
+	Room      []string      `placeholder:"ROOM" help:"A room to be in, to report to and to hear moderators in."`
 	State     string        `env:"STONECHAT_STATE" placeholder:"FOLDER" help:"Where to keep them, so that a power cut does not take them."`
 }
 
 // Run implements the command. It ends when its source does and the server has acknowledged
 // everything, or when it is interrupted.
 func (r *ThingRun) Run() error {
+	if r.Scenario != "" {
+		return r.scenario()
+	}
 	config, err := r.thing()
 	if err != nil {
 		return err
@@ -91,19 +106,65 @@ func (r *ThingRun) Run() error {
 	}
 }
 
+// scenario is all the things of a file.
+func (r *ThingRun) scenario() error {
+	s, err := readScenario(r.Scenario)
+	if err != nil {
+		return err
+	}
+	base, err := r.reach()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Things, func(c Crowd) bool { return c.Password == "" }) {
+		if base.Password, err = r.read(); err != nil {
+			return err
+		}
+	}
+	owner, err := r.owner()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := interrupted()
+	defer cancel()
+	return s.live(ctx, base, owner, os.Stdout)
+}
+
+// owner is whom the flags name, or the zero JID.
+func (r *ThingRun) owner() (owner jid.JID, err error) {
+	if r.Owner == "" {
+		return owner, nil
+	}
+	if owner, err = jid.Parse(r.Owner); err != nil {
+		return owner, fmt.Errorf("--owner: %w", err)
+	}
+	return owner, nil
+}
+
 // thing is what the flags say.
 func (r *ThingRun) thing() (thing.Config, error) {
 	c, err := r.config()
 	if err != nil {
 		return thing.Config{}, err
 	}
-	owner, err := jid.Parse(r.Owner)
+	owner, err := r.owner()
 	if err != nil {
-		return thing.Config{}, fmt.Errorf("--owner: %w", err)
+		return thing.Config{}, err
 	}
-	t := thing.Config{Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep, State: r.State}
+	t := thing.Config{
+		Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep, State: r.State, Publish: r.Publish,
+		Maker: r.Maker, Model: r.Model, Serial: r.Serial, Token: r.Token,
+		Claim: func(c thing.Claim) { fmt.Print(c.Text(term.IsTerminal(int(os.Stdout.Fd())))) },
+	}
+	for _, s := range r.Room {
+		room, err := jid.Parse(s)
+		if err != nil {
+			return t, fmt.Errorf("--room: %w", err)
+		}
+		t.Rooms = append(t.Rooms, thing.Room{JID: room, Report: true})
+	}
 	for _, s := range r.Set {
-		p, err := parameter(s)
+		p, err := parameter(s, true)
 		if err != nil {
 			return t, err
 		}
@@ -125,8 +186,8 @@ func (r *ThingRun) thing() (thing.Config, error) {
 	return t, nil
 }
 
-// parameter makes a parameter of NAME=KIND, which remembers what it was set to.
-func parameter(s string) (thing.Parameter, error) {
+// parameter makes a parameter of NAME=KIND, which remembers what it was set to, and prints it if it is told to.
+func parameter(s string, told bool) (thing.Parameter, error) {
 	name, kind, _ := strings.Cut(s, "=")
 	p := thing.Parameter{Name: name}
 	value := thing.Text("")
@@ -142,6 +203,9 @@ func parameter(s string) (thing.Parameter, error) {
 	}
 	p.Set = func(_ context.Context, v thing.Value) error {
 		value = v
+		if !told {
+			return nil
+		}
 		_, err := fmt.Println(name, v)
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/message"
 	"github.com/stonechat-im/stonechat/module/muc"
 	"github.com/stonechat-im/stonechat/module/offline"
+	"github.com/stonechat-im/stonechat/module/onboard"
 	"github.com/stonechat-im/stonechat/module/pep"
 	"github.com/stonechat-im/stonechat/module/ping"
 	"github.com/stonechat-im/stonechat/module/presence"
@@ -178,6 +179,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 		reg.Invite(invitations)
 	}
 	w.add(reg)
+	w.add(onboard.New(settings[onboard.Config](&w, "onboard"), things))
 
 	// commands of the server and of accounts, when all above have added theirs
 	w.addOn(sessions.New(com), com.Name())

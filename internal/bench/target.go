@@ -42,7 +42,9 @@ type Target struct {
 	Accounts Accounts
 	Rooms    string // the domain of its rooms; empty: conference.DOMAIN
 	Nodes    string // the domain of its publish-subscribe service; empty: pubsub.DOMAIN
-	Metrics  string // where it tells its metrics over HTTP, host:port; only ours tells how long its loops take
+	// Component is the listener for components, host:port; empty: it has none.
+	Component string
+	Metrics   string // where it tells its metrics over HTTP, host:port; only ours tells how long its loops take
 	// Far is the server where the second of each pair of the relay is; nil: the same one. Its CPU time counts too.
 	Far   *Target
 	Share int // loads that a slow server would take hours for are divided by so much; the report says what was left

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -23,9 +22,7 @@ import (
 
 // work lets the rules of a thing be changed by one at a time.
 func (m *Module) work(thing jid.JID) *sync.Mutex {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(thing.String()))
-	return &m.changing[h.Sum32()%uint32(len(m.changing))]
+	return &m.changing[shard(thing)]
 }
 
 // decree makes r a rule of its owner's, and ends the question of that number, 0 for none. What was said before of the same subject,
@@ -96,7 +93,7 @@ func settle(r *store.Rule, rules []store.Rule, question int64) (ops []store.Op, 
 				shadow = x.Number
 			}
 		default:
-			x.Names = slices.DeleteFunc(slices.Clone(x.Names), func(name string) bool { return slices.Contains(r.Names, name) })
+			x.Names = slices.DeleteFunc(slices.Clone(x.Names), func(name string) bool { return named(r.Names, name) })
 			if len(x.Names) == 0 {
 				ops = append(ops, store.DeleteRule{Owner: x.Owner, Number: x.Number})
 			} else {
@@ -152,9 +149,18 @@ func (m *Module) commit(ctx context.Context, r *store.Rule, rules []store.Rule, 
 	} else {
 		p = m.store.Commit(ops...)
 	}
-	p.OnDone(func(error) { m.known.forget(thing) }) // on the store's goroutine: before anybody is told. K1
-	if err := p.Wait(ctx); err != nil {
-		return err
+	done := make(chan error, 1) // behind forget, which Wait is not. K1
+	p.OnDone(func(err error) {
+		m.known.forget(thing)
+		done <- err
+	})
+	select {
+	case err := <-done:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	for _, contact := range lost {
 		if p, err := m.roster.Part(ctx, thing, contact); err != nil {
@@ -240,6 +246,43 @@ func (m *Module) contacts(thing jid.JID) (list []jid.JID, err error) {
 		}
 	}
 	return list, err
+}
+
+// strangers are who sees a thing and will not any more once it is next's: whom its last owner has let see it. At most store.MaxCallOps/4 go
+// with the change itself; what is beyond goes before it.
+func (m *Module) strangers(ctx context.Context, thing, next jid.JID) ([]jid.JID, error) {
+	list, err := m.contacts(thing)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	stay := map[jid.JID]bool{next: true, thing: true}
+	for f := (store.ThingFilter{Account: thing}); ; {
+		page, err := m.store.ListThings(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			f.After = page[i].Row
+			if page[i].ThingNode != (store.ThingNode{}) {
+				stay[page[i].Owner] = true
+			}
+		}
+	}
+	list = slices.DeleteFunc(list, func(j jid.JID) bool { return stay[j] })
+	for len(list) > store.MaxCallOps/4 {
+		p, err := m.roster.Part(ctx, thing, list[0])
+		if err == nil {
+			err = p.Wait(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = list[1:]
+	}
+	return list, nil
 }
 
 // recheck ends subscriptions to what the thing publishes.

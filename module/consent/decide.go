@@ -7,6 +7,7 @@ package consent
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -110,7 +111,7 @@ func (s *standing) everything(owner jid.JID, n store.ThingNode, right store.Righ
 			continue
 		}
 		for _, name := range r.Names {
-			if slices.Contains(yes, name) || slices.Contains(no, name) {
+			if named(yes, name) || named(no, name) {
 				continue
 			}
 			if s.one(owner, n, right, name) == All {
@@ -139,7 +140,7 @@ func (s *standing) one(owner jid.JID, n store.ThingNode, right store.Right, name
 			if r.Subject.Kind != kind || r.Right != right || !s.about(r, owner, n) || !s.is(r) {
 				continue
 			}
-			if len(r.Names) > 0 && (name == "" || !slices.Contains(r.Names, name)) {
+			if len(r.Names) > 0 && (name == "" || !named(r.Names, name)) {
 				continue
 			}
 			if !r.Allow {
@@ -152,6 +153,12 @@ func (s *standing) one(owner jid.JID, n store.ThingNode, right store.Right, name
 		}
 	}
 	return Unknown
+}
+
+// named reports whether a name is among others. How it is written, large or small, is no difference: to some things it is none, and
+// people write as their telephones do.
+func named(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, name) })
 }
 
 // about reports whether a rule is the owner's and speaks of the node. One that forbids speaks of all that may be meant.

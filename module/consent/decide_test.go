@@ -96,7 +96,8 @@ func TestPrecedence(t *testing.T) {
 		{"+read all;-read caller romeo@x t", "read t", "none"},
 		{"-read all t;-read all h", "read t,h", "none"},
 		{"-read all t", "read t,h", "unknown unknown h"},
-		{"+read all T", "read t", "unknown unknown t"},
+		{"+read all T", "read t", "all"},
+		{"+read all;-read all Ж", "read ж", "none"},
 		// Everything.
 		{"+read caller romeo@x t;+read all h", "read", "some t,h"},
 		{"+read all;-read caller romeo@x t", "read", "all except t"},

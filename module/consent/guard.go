@@ -256,7 +256,7 @@ func (s *standing) part(nodes []store.ThingNode, right store.Right, names []stri
 		case d.Verdict == Some && open:
 			some, common, open = append(some, n), d.Names, false
 		case d.Verdict == Some:
-			both := slices.DeleteFunc(slices.Clone(common), func(x string) bool { return !slices.Contains(d.Names, x) })
+			both := slices.DeleteFunc(slices.Clone(common), func(x string) bool { return !named(d.Names, x) })
 			if len(both) > 0 {
 				some, common = append(some, n), both
 			}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,7 @@ import (
 // known is the table.
 type known struct {
 	mu     sync.RWMutex
-	turns  uint64 // rises with every change
+	turns  [64]uint64 // by thing: it rises with every change
 	things map[jid.JID]*entry
 	owning map[jid.JID]map[jid.JID]struct{} // by owner: his things with rules for groups
 }
@@ -119,8 +120,15 @@ func (k *known) stale(thing jid.JID) int64 {
 func (k *known) forget(thing jid.JID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.turns++
+	k.turns[shard(thing)]++
 	k.drop(thing)
+}
+
+// shard is one of 64.
+func shard(thing jid.JID) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(thing.String()))
+	return int(h.Sum32() % 64)
 }
 
 // drop is forget for one who holds mu.
@@ -144,13 +152,13 @@ func (k *known) regrouped(owner, contact jid.JID) {
 	k.mu.RLock()
 	any := len(k.owning[owner]) > 0
 	k.mu.RUnlock()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.turns++ // what is being read now may be what was before
 	if !any {
 		return
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for thing := range k.owning[owner] {
+		k.turns[shard(thing)]++ // what is being read now may be what was before
 		if e := k.things[thing]; e != nil {
 			delete(e.groups, contact)
 		}
@@ -161,22 +169,34 @@ func (k *known) regrouped(owner, contact jid.JID) {
 func (k *known) forgetAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.turns++
+	for i := range k.turns {
+		k.turns[i]++
+	}
 	k.things = make(map[jid.JID]*entry)
 	k.owning = make(map[jid.JID]map[jid.JID]struct{})
 }
 
-func (k *known) turn() uint64 {
+func (k *known) turn(thing jid.JID) uint64 {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.turns
+	return k.turns[shard(thing)]
+}
+
+// own says that changes of an owner's roster are changes for a thing, before that is read.
+func (k *known) own(owner, thing jid.JID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.owning[owner] == nil {
+		k.owning[owner] = make(map[jid.JID]struct{})
+	}
+	k.owning[owner][thing.Clone()] = struct{}{}
 }
 
 // put adds what was read, unless something has changed since that turn: then it reports false.
 func (k *known) put(turn uint64, thing jid.JID, read *entry, most int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.turns != turn {
+	if k.turns[shard(thing)] != turn {
 		return false
 	}
 	e := k.things[thing]
@@ -199,14 +219,6 @@ func (k *known) put(turn uint64, thing jid.JID, read *entry, most int) bool {
 		}
 	}
 	e.used.Store(true)
-	if e.grouped {
-		for _, o := range e.owners {
-			if k.owning[o.owner] == nil {
-				k.owning[o.owner] = make(map[jid.JID]struct{})
-			}
-			k.owning[o.owner][thing] = struct{}{}
-		}
-	}
 	return true
 }
 
@@ -229,7 +241,7 @@ func (m *Module) load(ctx context.Context, thing jid.JID, nodes []store.ThingNod
 		if s, ok := m.known.get(thing, nodes, caller); ok {
 			return s, nil
 		}
-		turn := m.known.turn()
+		turn := m.known.turn(thing)
 		e, err := m.read(ctx, thing, nodes, caller)
 		if err != nil {
 			m.metrics.failed.Inc()
@@ -294,6 +306,7 @@ func (m *Module) read(ctx context.Context, thing jid.JID, nodes []store.ThingNod
 			continue
 		}
 		seen[o.owner] = true
+		m.known.own(o.owner, thing)
 		groups, err := m.groups(ctx, o.owner, caller)
 		if err != nil {
 			return nil, err

@@ -249,7 +249,7 @@ func union(a, b []string) []string {
 	}
 	all := slices.Clone(a)
 	for _, x := range b {
-		if !slices.Contains(all, x) {
+		if !named(all, x) {
 			all = append(all, x)
 		}
 	}

@@ -150,7 +150,7 @@ func controlled(s *stanza.Stanza, i int, local string) (*want, error) {
 	w.nodes, w.names = nodesOf(set.Nodes), set.Names()
 	hidden := formNames(set.Form)
 	for _, name := range hidden {
-		if !slices.Contains(w.names, name) {
+		if !named(w.names, name) {
 			w.names = append(w.names, name)
 		}
 	}
@@ -199,14 +199,15 @@ func commanded(s *stanza.Stanza, speaks bool) (*want, error) {
 	if found, err := s.Decode(&c); err != nil || !found {
 		return &want{way: wayCommand, need: needOwner}, err
 	}
-	name, isSet := strings.CutPrefix(c.Node, commandSet+"/")
+	verb, name, isSet := strings.Cut(c.Node, "/")
+	isSet = isSet && strings.EqualFold(verb, commandSet)
 	switch {
-	case c.Node == commandRead:
+	case strings.EqualFold(c.Node, commandRead):
 		w.right = store.RightRead
 		if speaks {
 			w.need = needSome // it shows what may be read
 		}
-	case c.Node == commandSet:
+	case strings.EqualFold(c.Node, commandSet):
 		if w.names = formNames(c.Form); speaks || len(w.names) == 0 {
 			w.need, w.names = needSome, nil
 		}

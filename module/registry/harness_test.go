@@ -24,8 +24,6 @@ import (
 // How to read this file: a bed is a server with a registry, and in place of rosters, presence and messages the little of them
 // that it needs; then what tests say to it.
 
-const service = "things.d"
-
 type bed struct {
 	*servertest.Server
 	things *registry.Module
@@ -41,7 +39,7 @@ func start(t *testing.T, change ...func(*registry.Config)) *bed {
 	t.Helper()
 	b := &bed{config: registry.Config{
 		Host: "things", ThingsPerAccount: 10, ThingsPerOwner: 10, Tags: 20, KeyLength: 8, Groups: 3, NameBytes: 40,
-		Page: 5, Offset: 50, Scan: 100, AnswerWithin: 10 * time.Second, ClaimsPerHour: 5, GiveExpire: time.Hour,
+		Page: 5, Operators: 4, Offset: 50, Scan: 100, AnswerWithin: 10 * time.Second, TellEvery: 10 * time.Minute, ClaimsPerHour: 5, GiveExpire: time.Hour,
 		MessageBytes: 2000, AnswerBytes: 4000, MessagesPerMinute: 100,
 	}}
 	for _, c := range change {

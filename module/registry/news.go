@@ -7,7 +7,9 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -38,6 +40,15 @@ func (n *news) add(account jid.JID) {
 	defer n.mu.Unlock()
 	n.untold[account]++
 	n.enqueue(account)
+}
+
+// again has all told again that are there and have not answered.
+func (n *news) again() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for account := range n.untold {
+		n.enqueue(account)
+	}
 }
 
 // here says that an account is there now.
@@ -188,6 +199,8 @@ func (m *Module) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-m.news.wake:
+		case <-time.After(max(m.config.Load().TellEvery, time.Second)):
+			m.news.again()
 		}
 		for {
 			account, times, ok := m.news.next()
@@ -201,8 +214,17 @@ func (m *Module) Run(ctx context.Context) error {
 	}
 }
 
-// tell asks the sessions of an account to take note. Each thing that it is about is answered for once.
+// tell asks the sessions of an account to take note, if there are any. Each thing that it is about is answered for once.
 func (m *Module) tell(ctx context.Context, account jid.JID, times uint64) error {
+	u, release, ok := m.server.Lookup(account)
+	if !ok {
+		return nil // it is told when it comes
+	}
+	defer release()
+	there := slices.DeleteFunc(u.Sessions(nil), func(se *server.Session) bool { return !se.Presence().Available })
+	if len(there) == 0 {
+		return nil
+	}
 	var all []store.Thing
 	for f := (store.ThingFilter{Account: account}); ; {
 		page, err := m.store.ListThings(ctx, f)
@@ -223,20 +245,13 @@ func (m *Module) tell(ctx context.Context, account jid.JID, times uint64) error 
 		m.news.told(account, times)
 		return nil
 	}
-	u, release, ok := m.server.Lookup(account)
-	if !ok {
-		return nil // it is told when it comes
-	}
-	defer release()
 	left := &remaining{n: len(all), done: func() { m.news.told(account, times) }}
 	t := m.server.NewTurn()
 	defer t.End()
 	for i := range all {
 		once := new(sync.Once)
-		for _, se := range u.Sessions(nil) {
-			if se.Presence().Available {
-				m.ask(t, se.JID, &all[i], func() { once.Do(left.one) })
-			}
+		for _, se := range there {
+			m.ask(t, se.JID, &all[i], func() { once.Do(left.one) })
 		}
 	}
 	return nil

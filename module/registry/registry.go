@@ -45,8 +45,9 @@ type Config struct {
 	// ThingsPerAccount is how many things one account may have registered: itself, and nodes behind it. One more is refused
 	// with resource-constraint.
 	ThingsPerAccount int `yaml:"things_per_account" default:"5000" live:"yes"`
-	// ThingsPerOwner is how many things one address may own. One more is refused with resource-constraint.
-	ThingsPerOwner int `yaml:"things_per_owner" default:"10000" live:"yes"`
+	// ThingsPerOwner is how many things one address may own. One more is refused with resource-constraint. They are all in the
+	// owner's roster: modules.roster.items bounds them, too.
+	ThingsPerOwner int `yaml:"things_per_owner" default:"5000" live:"yes"`
 	// Tags of one thing; one more is refused with policy-violation. No more than 64 are ever read.
 	Tags int `yaml:"tags" default:"64" live:"yes"`
 	// KeyLength is how many characters the KEY must have by which a thing can be claimed; a shorter one is refused with
@@ -58,14 +59,17 @@ type Config struct {
 	NameBytes config.Bytes `yaml:"name_bytes" default:"128" live:"yes"`
 	// Page is how many things one answer to a search holds at most.
 	Page int `yaml:"page" default:"100" live:"yes"`
+	// Operators that one search may have; more are refused with policy-violation. No more than 32 are ever read.
+	Operators int `yaml:"operators" default:"12" live:"yes"`
 	// Offset is how far into its results a search may ask. Beyond it is refused with policy-violation.
 	Offset int `yaml:"offset" default:"10000" live:"yes"`
 	// Scan is how many things a search by regular expressions looks at. If that is not enough it is refused with
 	// policy-violation.
 	Scan int `yaml:"scan" default:"10000" live:"yes"`
-	// AnswerWithin is how long a thing has to answer when it is told that it was claimed, removed or disowned. What has not
-	// answered is told again when it is there the next time.
+	// AnswerWithin is how long a thing has to answer when it is told that it was claimed, removed or disowned.
 	AnswerWithin time.Duration `yaml:"answer_within" default:"30s" live:"yes"`
+	// TellEvery is how often a thing that is there is told so again until it has answered; it is told each time when it comes, too.
+	TellEvery time.Duration `yaml:"tell_every" default:"10m" live:"yes"`
 	// ClaimsPerHour is how many claims of one address may fail in an hour. Then all fail with policy-violation.
 	ClaimsPerHour int `yaml:"claims_per_hour" default:"30" live:"yes"`
 	// GiveExpire is how long whoever is given a thing has time to claim it.
@@ -81,6 +85,9 @@ type Config struct {
 func (c *Config) bounds() chat.Bounds {
 	return chat.Bounds{Bytes: int(c.MessageBytes), Answer: int(c.AnswerBytes), PerMinute: c.MessagesPerMinute}
 }
+
+// searches are how many go on at one time; others wait, and with them who asked.
+const searches = 2
 
 // Contacts are the rosters of accounts. Module roster has them.
 type Contacts interface {
@@ -111,11 +118,13 @@ type Module struct {
 	commands []adhoc.Command
 	owners   []func(thing jid.JID, node store.ThingNode, old, new jid.JID) []store.Op
 	changes  []func(thing jid.JID)
+	partings []func(ctx context.Context, thing, next jid.JID) ([]jid.JID, error)
 	hosts    map[string]jid.JID // the service's address, by the domain it is of
 
 	known   known
 	news    news
 	working [64]sync.Mutex
+	looking chan struct{} // held by searches: a few at a time, so that they leave the store to others
 	failed  failures
 	metrics struct {
 		limited metrics.CounterVec // by key
@@ -128,6 +137,7 @@ func New(c Config, contacts Contacts, leader *adhoc.Leader) *Module {
 	m := &Module{contacts: contacts, leader: leader, hosts: make(map[string]jid.JID)}
 	m.config.Store(&c)
 	m.known.seed = maphash.MakeSeed()
+	m.looking = make(chan struct{}, searches)
 	m.news.init()
 	m.addVerbs()
 	m.addCommands()
@@ -150,7 +160,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.metrics.limited = h.Metrics.CounterVec("stonechat_registry_limited_total",
 		"What a bound of the registry has refused (modules.registry.things_per_account, modules.registry.things_per_owner, "+
 			"modules.registry.claims_per_hour, modules.registry.messages_per_minute, modules.registry.tags, modules.registry.key_length, "+
-			"modules.registry.groups, modules.registry.name_bytes, modules.registry.offset, modules.registry.scan).", "key")
+			"modules.registry.groups, modules.registry.name_bytes, modules.registry.operators, modules.registry.offset, modules.registry.scan).", "key")
 	m.metrics.claims = h.Metrics.CounterVec("stonechat_registry_claims_total", "Claims of things, by how they ended: claimed, refused, failed.", "outcome")
 	h.Metrics.GaugeFunc("stonechat_registry_accounts", "Accounts that are known as things.", func() float64 { return float64(m.known.count.Load()) })
 	m.chat = chat.New(m.config.Load().bounds(), h.Log, func() { m.metrics.limited.WithLabelValues("messages_per_minute").Inc() })

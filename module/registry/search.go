@@ -33,6 +33,9 @@ func (m *Module) takeSearch(_ *server.Turn, q *server.Query) (stanza.Payload, er
 // search finds public things of a domain.
 func (m *Module) search(ctx context.Context, domain string, ask *registry.Search) (found []store.Thing, more bool, err error) {
 	c := m.config.Load()
+	if len(ask.Operators) > c.Operators {
+		return nil, false, m.limited("operators", stanza.PolicyViolation.Err("the search has too many operators"))
+	}
 	if ask.Offset > c.Offset {
 		return nil, false, m.limited("offset", stanza.PolicyViolation.Err("the search asks too far into its results: make it narrower"))
 	}
@@ -46,6 +49,8 @@ func (m *Module) search(ctx context.Context, domain string, ask *registry.Search
 		}
 	}
 	terms, unsure := terms(ask.Operators)
+	m.looking <- struct{}{}
+	defer func() { <-m.looking }()
 	s := store.ThingSearch{Domain: domain, Terms: terms, Offset: ask.Offset, Limit: limit}
 	if !unsure {
 		return m.store.SearchThings(ctx, s)

@@ -334,6 +334,17 @@ func address(n store.ThingName) string {
 	return n.JID.String() + "#" + n.ID
 }
 
+// parseAddress reads what address writes, however people write it.
+func parseAddress(word string) (account jid.JID, node string, ok bool) {
+	word = strings.TrimPrefix(word, "xmpp:")
+	if at := strings.LastIndexByte(word, '@'); at >= 0 {
+		domain, id, _ := strings.Cut(word[at:], "#")
+		word, node = word[:at]+domain, id
+	}
+	account, err := jid.Parse(word)
+	return account.Bare(), node, err == nil && account.Local() != ""
+}
+
 // owned lists what somebody owns, in a group or "" for all.
 func (m *Module) owned(ctx context.Context, who jid.JID, group string) (all []store.Thing, err error) {
 	for f := (store.ThingFilter{Owner: who, Group: group}); ; {
@@ -361,8 +372,9 @@ func (m *Module) Find(ctx context.Context, owner jid.JID, word string) (store.Th
 	if err != nil {
 		return store.Thing{}, err
 	}
+	account, node, named := parseAddress(word)
 	for _, fits := range []func(x *store.Thing) bool{
-		func(x *store.Thing) bool { return address(x.ThingName) == strings.TrimPrefix(word, "xmpp:") },
+		func(x *store.Thing) bool { return named && x.JID == account && x.ID == node },
 		func(x *store.Thing) bool { return strings.EqualFold(called(x), word) },
 		func(x *store.Thing) bool { return x.ID == "" && strings.EqualFold(x.JID.Local(), word) },
 	} {

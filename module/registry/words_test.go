@@ -225,8 +225,18 @@ func TestNames(t *testing.T) {
 		if got := says(juliet, strings.Repeat("x", 2001)); got != "That is too long: I read up to 2000 bytes." {
 			t.Error(got)
 		}
-		if x, err := b.things.Find(t.Context(), jid.MustParse("juliet@d"), "LAMP"); err != nil || x.JID.String() != "lamp@d" {
-			t.Error(x, err)
+		for word, want := range map[string]string{
+			"LAMP": "lamp@d", "Lamp@D": "lamp@d", "xmpp:lamp@d": "lamp@d", "lamp@d/x": "lamp@d", "rack@d#n1": "rack@d#n1",
+			"rack@d": "", "d": "", "@": "", "#n1": "", "rack@d#": "", "n1": "",
+		} {
+			x, err := b.things.Find(t.Context(), jid.MustParse("juliet@d"), word)
+			got := ""
+			if err == nil {
+				got = strings.TrimSuffix(x.JID.String()+"#"+x.ID, "#")
+			}
+			if got != want {
+				t.Errorf("%q: %q, want %q (%v)", word, got, want, err)
+			}
 		}
 	})
 }
@@ -247,6 +257,20 @@ func TestMessagesPerMinute(t *testing.T) {
 		if says(juliet, "help") == "" {
 			t.Error("no answer")
 		}
+	})
+}
+
+func TestReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t)
+		juliet := b.peer("juliet@d/j")
+		c := b.config
+		c.MessageBytes, c.ClaimsPerHour = 5, 0
+		b.things.Reload(registry.New(c, b, nil))
+		if got := says(juliet, "claim x"); got != "That is too long: I read up to 5 bytes." {
+			t.Error(got)
+		}
+		asks(juliet, "set", mine(lampTags), "type='error'.*policy-violation")
 	})
 }
 

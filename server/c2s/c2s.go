@@ -32,6 +32,7 @@ import (
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -52,6 +53,10 @@ type Config struct {
 	// (config.TLS). nil: certificates of clients are not asked for.
 	ClientCertificate func(tls.ConnectionState) (*x509.Certificate, error)
 	ClientIdentity    string
+
+	// Enrol makes the account that a believed certificate names, where it is not there, and reports whether it is
+	// then. It may wait. nil: no account is made so.
+	Enrol func(ctx context.Context, account jid.JID) (made bool, err error)
 
 	// Anonymous are the domains where clients need no account (XEP-0175).
 	Anonymous []string

@@ -27,11 +27,14 @@ func (c *conn) lookup(account jid.JID) (answered bool) {
 	}
 	c.attempt = account
 	c.place.advance(time.Now())
-	prepare := c.machine.Prepare()
+	prepare, certified := c.machine.Prepare(), c.machine.Certifies()
 	c.Pause()
 	go func() {
 		defer c.Resume()
 		keys, err := c.keys(account)
+		if certified && keys == nil && err == nil {
+			keys, err = c.enrol(account)
+		}
 		if prepare != nil && !c.compute(func() { prepare(keys) }) {
 			return
 		}
@@ -73,6 +76,24 @@ func (c *conn) keys(account jid.JID) ([]sasl.Key, error) {
 		return a.Keys, sasl.ErrDisabled // told to whoever knows the password only
 	}
 	return a.Keys, nil
+}
+
+// enrol is keys of an account that is not there, and may be made because a certificate names it.
+func (c *conn) enrol(account jid.JID) ([]sasl.Key, error) {
+	s := c.service
+	if s.Enrol == nil {
+		return nil, nil
+	}
+	made, err := s.Enrol(context.Background(), account)
+	if err != nil {
+		s.Log.Error("account of a certificate not made", "jid", account.String(), "err", err)
+		return nil, err
+	}
+	if !made {
+		return nil, nil
+	}
+	s.Log.Info("account made for a certificate", "jid", account.String(), "peer", c.Address())
+	return c.keys(account)
 }
 
 // loggedIn runs when the exchange has succeeded. The caller holds in.

@@ -27,7 +27,8 @@ func (r *route) put(t *server.Turn, s *stanza.Stanza) (taken bool, err error) {
 		r.rs.metrics.full.Inc()
 		return true, r.unwanted(k, stanza.ResourceConstraint.Err("too much waits for the other server"))
 	}
-	if r.out != nil && !r.behind() {
+	// What would fill the memory with what is not confirmed waits on the disk.
+	if r.out != nil && !r.behind() && (k != kept || r.mem <= l.QueueBytes/2) {
 		if sent, followed := r.out.send(t, r, s, k); sent {
 			if followed {
 				r.flying++

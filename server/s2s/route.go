@@ -20,7 +20,7 @@ import (
 //	sent, not confirmed │  head: to be   │  cold: on the   │  tail: waits  │
 //	(window of its out) │  sent again    │  disk alone     │  in memory    │  ◀─ put
 //
-// While a connection works and nothing waits, what is put leaves at once.
+// While a connection works and nothing waits, what is put leaves at once, unless what is not confirmed has half of the memory.
 type route struct {
 	rs    *routes
 	key   store.Route
@@ -154,11 +154,7 @@ func (r *route) admit(sw *sweep, o *out) bool {
 func (r *route) use(sw *sweep, o *out) {
 	r.out, r.opened, r.proved, r.outage, r.used = o, sw.now, false, nil, sw.now
 	r.head = r.send(sw.t, r.head)
-	if r.cold.any() {
-		r.work()
-	} else {
-		r.sendTail(sw.t)
-	}
+	r.goOn(sw.t)
 	r.settle(sw.now)
 }
 
@@ -168,6 +164,15 @@ func (r *route) dialed() {
 		r.rs.dials.done()
 	}
 	r.dial = notDialing
+}
+
+// goOn sends what waits, where there is a connection. The caller holds mu.
+func (r *route) goOn(t *server.Turn) {
+	if r.cold.any() {
+		r.work()
+	} else {
+		r.sendTail(t)
+	}
 }
 
 // sendTail sends what waits in memory, where there is a connection. The caller holds mu.
@@ -321,7 +326,7 @@ func (e *entry) confirmed(t *server.Turn) {
 		r.rs.sweeper.arm(r, t.Now.Add(deleteAfter))
 	}
 	if r.flying <= page/2 {
-		r.work()
+		r.goOn(t)
 	}
 	r.mu.Unlock()
 	e.way.Note(server.TraceAcked, "")

@@ -65,7 +65,7 @@ func (e *entry) written(t *server.Turn, err error) {
 
 // pageOut lets go of what waits longest in memory and is on the disk, where memory is short. The caller holds mu.
 func (r *route) pageOut() {
-	if r.mem <= r.rs.limits.Load().QueueBytes/2 || r.out != nil {
+	if r.mem <= r.rs.limits.Load().QueueBytes/2 {
 		return
 	}
 	n := 0
@@ -79,6 +79,9 @@ func (r *route) pageOut() {
 		n++
 	}
 	r.tail = slices.Delete(r.tail, 0, n)
+	if r.out != nil {
+		r.work()
+	}
 }
 
 // cold is what of a route is on the disk alone: its rows with from < id <= to. They stand behind what goes

@@ -5,6 +5,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -194,9 +195,10 @@ func (s *Store) SearchThings(ctx context.Context, q store.ThingSearch) (found []
 	limit := store.PageLimit(q.Limit)
 	query := `WHERE t.public AND NOT t.removed AND t.owner IS NOT NULL AND a.domain = ?`
 	args := []any{q.Domain}
-	if i := equal(q.Terms); i >= 0 { // the index leads to these
-		query += ` AND t.id IN (SELECT thing FROM thing_tag WHERE name = ? AND value = ?)`
-		args = append(args, q.Terms[i].Tag, bound(q.Terms[i], q.Terms[i].Min))
+	if i := narrow(q.Terms); i >= 0 { // the index leads to these
+		query += ` AND t.id IN (SELECT thing FROM thing_tag WHERE name = ? AND value BETWEEN ? AND ?)`
+		from, to := span(q.Terms[i])
+		args = append(args, q.Terms[i].Tag, from, to)
 	}
 	for _, term := range q.Terms {
 		query += thingTerm
@@ -219,14 +221,35 @@ func (s *Store) SearchThings(ctx context.Context, q store.ThingSearch) (found []
 	return found, more, err
 }
 
-// equal is the first term that asks for one value, or -1.
-func equal(terms []store.ThingTerm) int {
+// narrow is the term that is likely to leave the fewest: that asks for one value, else for a range; -1 for none.
+func narrow(terms []store.ThingTerm) (best int) {
+	best = -1
 	for i, t := range terms {
-		if !t.Outside && t.Min != nil && t.Max != nil && *t.Min == *t.Max && !t.Min.Excluded {
+		switch {
+		case t.Outside:
+		case t.Min != nil && t.Max != nil && *t.Min == *t.Max:
 			return i
+		case best < 0 && (t.Min != nil || t.Max != nil):
+			best = i
 		}
 	}
-	return -1
+	return best
+}
+
+// span are the ends of a range as they are sorted: numbers, then strings, then bytes.
+func span(t store.ThingTerm) (from, to any) {
+	from, to = bound(t, t.Min), bound(t, t.Max)
+	if from == nil && t.Numeric {
+		from = -math.MaxFloat64
+	} else if from == nil {
+		from = ""
+	}
+	if to == nil && t.Numeric {
+		to = math.MaxFloat64
+	} else if to == nil {
+		to = []byte{}
+	}
+	return from, to
 }
 
 func bound(t store.ThingTerm, b *store.ThingBound) any {

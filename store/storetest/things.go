@@ -425,6 +425,15 @@ func testThingSearch(t *testing.T, e Engine) {
 			t.Errorf("two from %d: %q, want %q", offset, got, want)
 		}
 	}
+	for i, terms := range [][]store.ThingTerm{
+		{{Tag: "V", Numeric: true, Min: n(2, false)}, {Tag: "MAN", Min: in("acme")}}, // what is narrow
+		{{Tag: "MAN", Min: in("acme")}, {Tag: "V", Numeric: true, Min: n(2, false)}},
+		{{Tag: "SN", Mask: "*", Wildcard: "*"}, {Tag: "SN", Max: out("39y")}, {Tag: "V", Numeric: true, Outside: true, Max: n(1, false)}},
+	} {
+		if got := search(0, 0, terms...); got != "b" {
+			t.Errorf("%d: %q", i, got)
+		}
+	}
 	many := make([]store.ThingTerm, 50)
 	for i := range many {
 		many[i] = acme

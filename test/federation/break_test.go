@@ -14,7 +14,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -101,8 +100,7 @@ type person struct {
 	client *client.Client
 	jid    jid.JID
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and made anew with each change
+	board
 	sent     int
 	arrived  []int        // numbers, as they came
 	returned map[int]bool // numbers that came back with an error
@@ -128,7 +126,7 @@ func (p *person) late(m *stanza.Stanza) bool {
 func newPerson(t *testing.T, s *server, name string) *person {
 	t.Helper()
 	register(t, s, name)
-	p := &person{jid: jid.MustParse(name + "@" + s.domain), changed: make(chan struct{}), returned: map[int]bool{}, again: map[int]bool{}}
+	p := &person{jid: jid.MustParse(name + "@" + s.domain), board: newBoard(), returned: map[int]bool{}, again: map[int]bool{}}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.bed.known.cert)
 	var err error
@@ -164,31 +162,6 @@ func newPerson(t *testing.T, s *server, name string) *person {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func (p *person) change(f func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f()
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
-// until waits for something to be so; it reports whether it is.
-func (p *person) until(d time.Duration, so func() bool) bool {
-	for deadline := time.After(d); ; {
-		p.mu.Lock()
-		ok, changed := so(), p.changed
-		p.mu.Unlock()
-		if ok {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			return false
-		}
-	}
 }
 
 func (p *person) await(t *testing.T, count int) {

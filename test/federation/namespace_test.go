@@ -56,7 +56,7 @@ func TestNamespaces(t *testing.T) {
 		b.names.hosts["xmpp."+domain] = s.host
 	}
 	b.start()
-	l := &ledger{changed: make(chan struct{}), letters: map[letter]*fate{}, written: map[[2]string]int{}, arrived: map[[2]string][]int{}}
+	l := &ledger{board: newBoard(), letters: map[letter]*fate{}, written: map[[2]string]int{}, arrived: map[[2]string][]int{}}
 	var residents []*resident
 	for i, name := range []string{"romeo", "juliet", "benvolio"} {
 		residents = append(residents, newResident(t, b.servers[i], name, l))
@@ -133,36 +133,10 @@ type fate struct {
 }
 
 type ledger struct {
-	mu      sync.Mutex
-	changed chan struct{} // closed and made anew with each change
+	board
 	letters map[letter]*fate
 	written map[[2]string]int   // by sender and receiver: how many
 	arrived map[[2]string][]int // as they came
-}
-
-func (l *ledger) change(f func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f()
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-// until waits for something to be so, and reports whether it is. so is called with mu held.
-func (l *ledger) until(d time.Duration, so func() bool) bool {
-	for deadline := time.After(d); ; {
-		l.mu.Lock()
-		ok, changed := so(), l.changed
-		l.mu.Unlock()
-		if ok {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			return false
-		}
-	}
 }
 
 func (l *ledger) await(t *testing.T, what string, so func() bool) {

@@ -10,7 +10,7 @@
 //	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
 //	go run ./test/load -rows relay,sm      some rows; what the document says of others stays
 //	go run ./test/load -rows places        the rows of rooms, nodes and archives, a quarter of an hour
-//	go run ./test/load -rows federation    the rows of servers that talk to each other: two of a kind, and one with 1,000 domains
+//	go run ./test/load -rows federation    the rows of servers that talk to each other: two of a kind, one with 1,000 domains, and one with a component
 //	go run ./test/load -rows none -peers "" -with all.json    the document, of rows measured before
 //
 // Debian's packages are installed if it runs as root, without starting the

@@ -13,7 +13,8 @@ import (
 
 const (
 	federatedPairs = 20
-	firstDomains   = 40 // of a round
+	firstDomains   = 40      // of a round
+	echoName       = "echo." // in front of a server's domain: that of its component
 )
 
 // remote is how many other domains there are in the row about these.
@@ -49,6 +50,15 @@ func federationRows() []row {
 			command: func(options) string { return "go run ./test/load -rows domains" },
 			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
 				return r.Domains(ctx, t, bench.ReachOptions{Sink: o.sink, Domain: sinkDomain, Domains: o.remote(), Rest: o.rest})
+			},
+		},
+		{
+			name: "component", group: "federation", title: "To a component and back", lacks: "no components",
+			takes: people, accounts: func(options, int) int { return federatedPairs },
+			command: func(options) string { return "go run ./test/load -rows component" },
+			run: func(ctx context.Context, r *bench.Run, t []bench.Target, o options) (*bench.Report, error) {
+				return r.Component(ctx, t, bench.ComponentOptions{Sessions: federatedPairs, Window: 8, Body: body, Duration: o.duration, Secret: password,
+					Domain: func(t *bench.Target) string { return echoName + t.Domain }})
 			},
 		},
 	}

@@ -31,12 +31,12 @@ type software struct {
 
 func known() []software {
 	return []software{
-		{"stonechat", []string{"client", "metrics", federating}, buildStonechat, configureStonechat, serveStonechat("auto"), xmppTargets},
-		{"stonechat-goroutine", []string{"client", "metrics", federating}, buildStonechat, configureStonechat, serveStonechat("goroutine"), xmppTargets},
-		{"prosody", []string{"client", federating}, debianOf("prosody", "lua-sec", "lua-unbound"), configureProsody, func(s *server) ([]string, []string) {
+		{"stonechat", []string{"client", "metrics", federating, attaching}, buildStonechat, configureStonechat, serveStonechat("auto"), xmppTargets},
+		{"stonechat-goroutine", []string{"client", "metrics", federating, attaching}, buildStonechat, configureStonechat, serveStonechat("goroutine"), xmppTargets},
+		{"prosody", []string{"client", federating, attaching}, debianOf("prosody", "lua-sec", "lua-unbound"), configureProsody, func(s *server) ([]string, []string) {
 			return []string{"prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F"}, nil
 		}, xmppTargets},
-		{"ejabberd", []string{"client", federating}, debianOf("ejabberd"), configureEjabberd, ejabberdCommand, xmppTargets},
+		{"ejabberd", []string{"client", federating, attaching}, debianOf("ejabberd"), configureEjabberd, ejabberdCommand, xmppTargets},
 		{"mosquitto", []string{"tls", "plain"}, debianOf("mosquitto"), configureMosquitto, func(s *server) ([]string, []string) {
 			return []string{"mosquitto", "-c", filepath.Join(s.dir, "mosquitto.conf")}, nil
 		}, mqttTargets},
@@ -46,7 +46,7 @@ func known() []software {
 // xmppTargets are STARTTLS and no encryption on one port.
 func xmppTargets(s *server) []bench.Target {
 	t := bench.Target{Name: s.name, Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.addr("client"), Domain: s.domain,
-		Accounts: bench.Accounts{Pattern: "bench%d", Password: password}}
+		Accounts: bench.Accounts{Pattern: "bench%d", Password: password}, Component: s.addr(attaching)}
 	if strings.HasPrefix(s.name, ours) {
 		t.Metrics = s.addr("metrics")
 	}
@@ -133,6 +133,8 @@ listen:
   http: []
   https: []
   metrics: ["%[6]s"]
+  component: ["%[8]s"]
+components: {%[9]s: {secret: %[10]s}}
 registration: open
 allow_plaintext: true
 limits:
@@ -145,7 +147,7 @@ limits:
   federation_connections_per_address: none
   federation_dials: 100
 %[7]s%[4]slog: {level: warn}
-`, s.domain, s.dir, s.addr("client"), stonechatModules(s.archive), server, s.addr("metrics"), federation)
+`, s.domain, s.dir, s.addr("client"), stonechatModules(s.archive), server, s.addr("metrics"), federation, s.addr(attaching), echoName+s.domain, password)
 }
 
 // stonechatModules has no limits of rooms, nodes and archives either.
@@ -192,6 +194,8 @@ limits = { }
 log = { warn = "%[1]s/prosody.log" }
 interfaces = { "127.0.0.1" }
 c2s_ports = { %[2]d }
+component_interfaces = { "127.0.0.1" }
+component_ports = { %[6]d }
 ssl = { key = "%[1]s/key.pem", certificate = "%[1]s/cert.pem", cafile = "%[1]s/roots.pem" }
 VirtualHost "%[3]s"
 Component "conference.%[3]s" "muc"
@@ -200,7 +204,9 @@ Component "conference.%[3]s" "muc"
 Component "pubsub.%[3]s" "pubsub"
 	admins = { "bench0@%[3]s", "bench2@%[3]s" }
 	default_admin_affiliation = "owner"
-`, s.dir, s.ports["client"], s.domain, archive, federation)
+Component "%[7]s"
+	component_secret = "%[8]s"
+`, s.dir, s.ports["client"], s.domain, archive, federation, s.ports[attaching], echoName+s.domain, password)
 }
 
 func configureEjabberd(s *server) error {
@@ -227,6 +233,7 @@ auth_password_format: scram
 registration_timeout: infinity
 %[5]slisten:
   - {port: %[2]d, ip: "127.0.0.1", module: ejabberd_c2s, starttls: true, max_stanza_size: 262144, shaper: none, access: all, backlog: 1024}
+  - {port: %[7]d, ip: "127.0.0.1", module: ejabberd_service, access: all, shaper: none, hosts: {"%[8]s": {password: "%[9]s"}}}
 %[6]sacl: {}
 access_rules: {}
 modules:
@@ -246,7 +253,7 @@ modules:
   mod_stream_mgmt: {}
   mod_vcard: {}
   mod_version: {}
-`, s.dir, s.ports["client"], s.domain, archive, federation, listen)
+`, s.dir, s.ports["client"], s.domain, archive, federation, listen, s.ports[attaching], echoName+s.domain, password)
 }
 
 // ejabberdCommand starts ejabberd without distribution, and so without the

@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	federating  = "server" // the port for other servers, in the list of each software
+	federating  = "server"    // the port for other servers, in the list of each software
+	attaching   = "component" // that for components
 	host        = "host.example"
 	sinkDomains = 1100
 )
@@ -144,7 +145,7 @@ func ejabberdFederation(s *server) (top, listen string, err error) {
 	dnsHost, dnsPort, _ := strings.Cut(s.resolver, ":")
 	// The name server comes last: that there is no resolv.conf takes away those named before.
 	err = s.write("inetrc", "{lookup, [dns]}.\n{resolv_conf, \"\"}.\n{hosts_file, \"\"}.\n{cache_size, 0}.\n{nameserver, {%s}, %s}.\n", strings.ReplaceAll(dnsHost, ".", ","), dnsPort)
-	top = fmt.Sprintf("ca_file: %q\ns2s_use_starttls: required\ns2s_cafile: %[1]q\n", filepath.Join(s.dir, rootsFile))
+	top = fmt.Sprintf("ca_file: %q\ns2s_use_starttls: required\ns2s_max_retry_delay: 1\ns2s_cafile: %[1]q\n", filepath.Join(s.dir, rootsFile))
 	listen = fmt.Sprintf("  - {port: %d, ip: \"127.0.0.1\", module: ejabberd_s2s_in, shaper: none, max_stanza_size: 262144}\n", s.ports[federating])
 	return top, listen, err
 }

@@ -101,6 +101,28 @@ func TestLenient(t *testing.T) {
 	}
 }
 
+// As slixmpp 1.8.5 writes it: types and elements of version 0.2, and times without an offset.
+func TestSlixmpp(t *testing.T) {
+	const when = "2024-05-01T06:00:00"
+	for xml, want := range map[string]stanza.Payload{
+		`<req xmlns="urn:xmpp:iot:sensordata" seqnr="1" from="` + when + `" momentary="true"><node nodeId="a" /><field name="f" /></req>`: &sensordata.Request{
+			Seq: "1", Categories: sensordata.Momentary, From: at(when), Nodes: []sensordata.Node{{ID: "a"}}, Names: []string{"f"}},
+		`<fields xmlns="urn:xmpp:iot:sensordata" seqnr="5" done="true"><node nodeId="thing"><timestamp value="` + when + `"><numeric unit="°C" name="t" ` +
+			`value="22.5" automaticReadout="true" momentary="true" /><timeSpan name="span" value="P5D" /><enum dataType="T" name="e" value="x" /></timestamp></node></fields>`: &sensordata.Fields{
+			Seq: "5", Done: true, Nodes: []sensordata.NodeFields{{Node: sensordata.Node{ID: "thing"}, Timestamps: []sensordata.Timestamp{{At: at(when), Fields: []sensordata.Field{
+				{Name: "t", Type: sensordata.TypeNumeric, Value: "22.5", Unit: "°C", Categories: sensordata.Momentary, Quality: sensordata.AutomaticReadout},
+				{Name: "span", Type: sensordata.TypeDuration, Value: "P5D"}, {Name: "e", Type: sensordata.TypeEnum, Value: "x", DataType: "T"}}}}}}},
+		`<failure xmlns="urn:xmpp:iot:sensordata" seqnr="1"><error nodeId="n" timestamp="` + when + `">Timeout</error></failure>`: &sensordata.Failure{
+			Seq: "1", Errors: []sensordata.NodeError{{Node: sensordata.Node{ID: "n"}, At: at(when), Text: "Timeout"}}},
+		`<rejected xmlns="urn:xmpp:iot:sensordata" seqnr="1"><error>no</error></rejected>`: &sensordata.Rejection{Seq: "1", Text: "no"},
+	} {
+		got := reflect.New(reflect.TypeOf(want).Elem()).Interface().(stanza.Payload)
+		if err := xmpptest.Decode(xml, got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, %v\nwant %+v", got, err, want)
+		}
+	}
+}
+
 func TestRefuse(t *testing.T) {
 	const ns = " xmlns='urn:xmpp:iot:sensordata' "
 	fields := func(inner string) string {

@@ -85,6 +85,7 @@ type negotiation struct {
 	failures   int
 	lookup     bool   // waiting for Resolve, after Lookup or Stranger
 	costly     bool   // which has a password to compare
+	outside    bool   // which leaves the proof to TLS
 	announce   bool   // Login is due
 	bind       bool   // waiting for Bind or RefuseBind
 	bindID     string // of the request

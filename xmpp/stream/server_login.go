@@ -79,7 +79,7 @@ func (s *Server) auth(mechanism, text string) Event {
 	case err != nil:
 		return s.refuse(&sasl.Failure{Condition: sasl.TemporaryAuthFailure})
 	}
-	l.exchange, l.account, l.costly = exchange, jid.JID{}, mechanism == sasl.Plain
+	l.exchange, l.account, l.costly, l.outside = exchange, jid.JID{}, mechanism == sasl.Plain, mechanism == sasl.External
 	return s.outcome(exchange.Step(data))
 }
 
@@ -146,6 +146,9 @@ func (s *Server) Resolve(keys []sasl.Key, err error) {
 	}
 	s.outcome(s.login.exchange.Resolve(keys, err))
 }
+
+// Certifies reports whether the login under way, which waits for Resolve, is by the certificate that TLS has verified.
+func (s *Server) Certifies() bool { return s.login != nil && s.login.exchange != nil && s.login.outside }
 
 // Prepare returns what does the costly part of answering Lookup, milliseconds of computing, given the
 // account's keys; nil where nothing is costly. Unlike the methods of a Server it may run beside
