@@ -289,3 +289,54 @@ func TestOpenNodesOfThings(t *testing.T) {
 		}
 	})
 }
+
+// With the next owner nobody sees a thing any more whom the last one has let see it, and nothing of his rules is left.
+func TestNextOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHome(t, "")
+		for _, name := range []string{"romeo@d", "nurse@d"} {
+			h.Account(name)
+		}
+		romeo, nurse := h.online("romeo@d/r"), h.online("nurse@d/r")
+		for _, rule := range []string{"allow romeo@d to see meter", "allow romeo@d to read meter"} {
+			h.tells(h.juliet, rule, "revoke")
+		}
+		romeo.Send("<presence to='meter@d' type='subscribe'/>")
+		h.tells(h.juliet, "give meter to nurse@d", "")
+		code := ""
+		for _, xml := range nurse.Got() {
+			if _, after, ok := strings.Cut(xml, "claim IoTDisco"); ok {
+				code, _, _ = strings.Cut("claim IoTDisco"+after, "<")
+			}
+		}
+		romeo.Got()
+		h.tells(nurse, code, "is yours")
+		synctest.Wait()
+		if got := strings.Join(romeo.Got(), ""); !strings.Contains(got, "type='unavailable'") {
+			t.Errorf("romeo is told %s", got)
+		}
+		meter := jid.MustParse("meter@d")
+		for who, want := range map[string]store.Subscription{"romeo@d": store.SubscriptionNone, "juliet@d": store.SubscriptionNone, "nurse@d": store.SubscriptionBoth} {
+			if it := h.item(meter, jid.MustParse(who)); it.Subscription != want {
+				t.Errorf("the meter's contact %s: %+v", who, it)
+			}
+		}
+		h.meter.Got()
+		for _, p := range []*peer{romeo, h.juliet} {
+			p.Send(iqTo("get", readT))
+			if got := strings.Join(p.Got(), ""); !strings.Contains(got, "<service-unavailable") {
+				t.Errorf("%s is told %s", p.Session.JID, got)
+			}
+		}
+		if got := h.meter.Got(); len(got) > 0 {
+			t.Errorf("the meter has %s", got)
+		}
+		h.tells(h.juliet, "rules", "There are no rules")
+		h.tells(h.juliet, "allow romeo@d to read meter@d", "no thing called")
+		nurse.Got()
+		nurse.Send(iqTo("get", readT))
+		if got := strings.Join(h.meter.Got(), ""); !strings.Contains(got, "sensordata") {
+			t.Errorf("of its new owner the meter has %s", got)
+		}
+	})
+}

@@ -248,6 +248,43 @@ func (m *Module) contacts(thing jid.JID) (list []jid.JID, err error) {
 	return list, err
 }
 
+// strangers are who sees a thing and will not any more once it is next's: whom its last owner has let see it. At most store.MaxCallOps/4 go
+// with the change itself; what is beyond goes before it.
+func (m *Module) strangers(ctx context.Context, thing, next jid.JID) ([]jid.JID, error) {
+	list, err := m.contacts(thing)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	stay := map[jid.JID]bool{next: true, thing: true}
+	for f := (store.ThingFilter{Account: thing}); ; {
+		page, err := m.store.ListThings(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			f.After = page[i].Row
+			if page[i].ThingNode != (store.ThingNode{}) {
+				stay[page[i].Owner] = true
+			}
+		}
+	}
+	list = slices.DeleteFunc(list, func(j jid.JID) bool { return stay[j] })
+	for len(list) > store.MaxCallOps/4 {
+		p, err := m.roster.Part(ctx, thing, list[0])
+		if err == nil {
+			err = p.Wait(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = list[1:]
+	}
+	return list, nil
+}
+
 // recheck ends subscriptions to what the thing publishes.
 func (m *Module) recheck(ctx context.Context, r *store.Rule) {
 	if m.nodes == nil || r.Subject.Kind != store.SubjectCaller {

@@ -42,6 +42,8 @@ type Things interface {
 	Known(account jid.JID) bool
 	// OnOwner has f give what else is to be committed when a thing changes hands, or is nobody's any more.
 	OnOwner(f func(thing jid.JID, node store.ThingNode, was, is jid.JID) []store.Op)
+	// OnParting has f say who may not see an account any more once it is next's, zero for nobody's. f may wait.
+	OnParting(f func(ctx context.Context, thing, next jid.JID) ([]jid.JID, error))
 	// OnChange has f told when that, or what else Thing says, was committed, before anybody else is told. It must not wait.
 	OnChange(f func(thing jid.JID))
 }
@@ -189,6 +191,7 @@ func (m *Module) Init(h *server.Host) error {
 		}
 		return []store.Op{store.ForgetConsent{Thing: store.ThingName{JID: thing, ThingNode: node}, Owner: was}}
 	})
+	m.things.OnParting(m.strangers)
 	m.things.OnChange(m.known.forget)
 	m.roster.OnChange(func(u *server.User, was, is store.RosterItem) { m.known.regrouped(u.JID, is.Contact) })
 	m.answerThings()
