@@ -168,6 +168,10 @@ func (t *Thing) register(ctx context.Context) error {
 		return t.claimedBy(c.JID)
 	}
 	t.log.Info("registered: it waits for an owner", "to", t.config.Registry.String())
+	// What the server notes of a thing's presence, it notes of one that it knows: it is told again.
+	if err := t.announce(ctx); err != nil {
+		t.log.Error("presence not sent", "err", err)
+	}
 	t.show(registry.URI{Registry: t.config.Registry, Tags: tags}, key)
 	return nil
 }

@@ -43,6 +43,7 @@ func TestClaimLife(t *testing.T) {
 		report(t, l.thing, 1)
 		p.Say("<message from='%s/x' type='chat'><body>read</body></message>", owner) // not yet
 		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
+		p.Expect("<presence id='[^']+'>.*<c xmlns='http://jabber.org/protocol/caps' .*")
 		c := <-claims
 		u, err := registry.ParseURI(c.Code)
 		if err != nil || u.Tags.Value(registry.KEY) != key || u.Registry != jid.MustParse("things.example.org") || !strings.HasPrefix(c.Chat, "xmpp:things.example.org?message;body=claim") {
@@ -65,6 +66,7 @@ func TestClaimLife(t *testing.T) {
 			t.Errorf("the key was %s and is %s", key, m[2])
 		}
 		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
+		p.Expect("<presence .*")
 		p.Say("<iq from='things.example.org' id='c' type='set'><claimed xmlns='urn:xmpp:iot:discovery' jid='%s'/></iq>", owner)
 		p.Expect("<iq to='things.example.org' id='c' type='result'/>")
 		report(t, l.thing, 2)
@@ -98,6 +100,7 @@ func TestClaimLife(t *testing.T) {
 		}
 		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
 		<-claims
+		p.Expect("<presence .*")
 		p.Say("<message from='%s/x' type='chat'><body>help</body></message>", owner)
 		p.Say("<iq from='example.org' id='fence' type='get'><ping xmlns='urn:xmpp:ping'/></iq>")
 		p.Rest = false

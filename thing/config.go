@@ -2,6 +2,9 @@
 
 package thing
 
+// How to read this file: Config is what a program says of a thing; Environment is what whoever runs it says; complete fills in the
+// rest, and finds what cannot work.
+
 import (
 	"context"
 	"errors"

@@ -22,6 +22,13 @@ func (h *home) announce(p *peer, features ...string) {
 	info := infoOf(features...)
 	c := capsOf(h.t, xcaps.SHA1, info)
 	p.Send(fmt.Sprintf("<presence>%s</presence>", c.AppendXML(nil)))
+	h.answerDisco(p, features...)
+}
+
+// answerDisco answers what a client is asked it can do.
+func (h *home) answerDisco(p *peer, features ...string) {
+	h.t.Helper()
+	info := infoOf(features...)
 	var rest []string
 	for _, xml := range p.Got() {
 		if strings.HasPrefix(xml, "<iq ") && strings.Contains(xml, "disco#info") {
@@ -118,6 +125,25 @@ func TestPublishedByThings(t *testing.T) {
 		list, err := h.Disk.Memberships(t.Context(), jid.MustParse("meter@d"), jid.MustParse("apart@d"), "", 0)
 		if err != nil || len(list) > 0 && len(list[0].Subscriptions) > 0 {
 			t.Errorf("a subscription of one who may not read any more: %+v, %v", list, err)
+		}
+	})
+}
+
+// A thing that was here before it was one is known to ask for itself, too.
+func TestBecomesThing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHome(t, "")
+		h.Account("lamp@d")
+		h.Account("romeo@d")
+		romeo, lamp := h.online("romeo@d/r"), h.bind("lamp@d/x")
+		h.announce(lamp, provisions)
+		h.adopt("lamp@d", "juliet@d", "")
+		h.answerDisco(lamp, provisions)
+		h.tells(h.juliet, "allow romeo@d to read lamp t", "revoke")
+		lamp.Got()
+		romeo.Send("<message to='lamp@d' type='chat'><body>read t</body></message>")
+		if got := strings.Join(lamp.Got(), ""); !strings.Contains(got, "read t") {
+			t.Errorf("the lamp has %s; romeo %s", got, romeo.Got())
 		}
 	})
 }
@@ -286,6 +312,57 @@ func TestOpenNodesOfThings(t *testing.T) {
 		stranger.Send(strings.ReplaceAll(pubsubItems(senmlT), "meter@d", "nurse@d"))
 		if got := stranger.answer("q"); !strings.Contains(got, "<item id='1'") {
 			t.Errorf("an open node of a person: %s", got)
+		}
+	})
+}
+
+// With the next owner nobody sees a thing any more whom the last one has let see it, and nothing of his rules is left.
+func TestNextOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHome(t, "")
+		for _, name := range []string{"romeo@d", "nurse@d"} {
+			h.Account(name)
+		}
+		romeo, nurse := h.online("romeo@d/r"), h.online("nurse@d/r")
+		for _, rule := range []string{"allow romeo@d to see meter", "allow romeo@d to read meter"} {
+			h.tells(h.juliet, rule, "revoke")
+		}
+		romeo.Send("<presence to='meter@d' type='subscribe'/>")
+		h.tells(h.juliet, "give meter to nurse@d", "")
+		code := ""
+		for _, xml := range nurse.Got() {
+			if _, after, ok := strings.Cut(xml, "claim IoTDisco"); ok {
+				code, _, _ = strings.Cut("claim IoTDisco"+after, "<")
+			}
+		}
+		romeo.Got()
+		h.tells(nurse, code, "is yours")
+		synctest.Wait()
+		if got := strings.Join(romeo.Got(), ""); !strings.Contains(got, "type='unavailable'") {
+			t.Errorf("romeo is told %s", got)
+		}
+		meter := jid.MustParse("meter@d")
+		for who, want := range map[string]store.Subscription{"romeo@d": store.SubscriptionNone, "juliet@d": store.SubscriptionNone, "nurse@d": store.SubscriptionBoth} {
+			if it := h.item(meter, jid.MustParse(who)); it.Subscription != want {
+				t.Errorf("the meter's contact %s: %+v", who, it)
+			}
+		}
+		h.meter.Got()
+		for _, p := range []*peer{romeo, h.juliet} {
+			p.Send(iqTo("get", readT))
+			if got := strings.Join(p.Got(), ""); !strings.Contains(got, "<service-unavailable") {
+				t.Errorf("%s is told %s", p.Session.JID, got)
+			}
+		}
+		if got := h.meter.Got(); len(got) > 0 {
+			t.Errorf("the meter has %s", got)
+		}
+		h.tells(h.juliet, "rules", "There are no rules")
+		h.tells(h.juliet, "allow romeo@d to read meter@d", "no thing called")
+		nurse.Got()
+		nurse.Send(iqTo("get", readT))
+		if got := strings.Join(h.meter.Got(), ""); !strings.Contains(got, "sensordata") {
+			t.Errorf("of its new owner the meter has %s", got)
 		}
 	})
 }

@@ -82,7 +82,10 @@ func (d Demo) open(ctx context.Context) (*household, error) {
 	if d.Every <= 0 {
 		return nil, errors.New("--every: a time above 0")
 	}
-	if j, err := jid.Parse(demoService + d.Domain); err != nil || !j.IsDomain() {
+	switch host, err := jid.Parse("things." + d.Domain); {
+	case err != nil:
+		return nil, fmt.Errorf("--domain: %w", err)
+	case !host.IsDomain():
 		return nil, fmt.Errorf("--domain: %q is no domain", d.Domain)
 	}
 	c := config.Default()

@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": cmdServer, "demo": cmdDemo, "ends": cmdEnds,
-			"acts": cmdActs, "watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard,
+			"acts": cmdActs, "watch": cmdWatch, "heard": cmdHeard, "unheard": cmdUnheard, "claimed": cmdClaimed,
 		},
 	})
 }
@@ -141,6 +141,14 @@ func cmdHeard(ts *testscript.TestScript, _ bool, args []string) {
 	if text, ok := ts.Value("running").(map[string]*running)["watch"].said.wait(0, re.MatchString); !ok {
 		ts.Fatalf("%s is not in\n%s", args[0], text)
 	}
+}
+
+// cmdClaimed claims what was heard last by its code, as somebody.
+func cmdClaimed(ts *testscript.TestScript, _ bool, args []string) {
+	code := regexp.MustCompile(`(?m)^IoTDisco;.*$`).FindString(ts.Value("running").(map[string]*running)["watch"].said.String())
+	ts.Setenv("STONECHAT_JID", args[0])
+	ts.Check(ts.Exec(program(ts), "send", "things.localhost", "claim "+code))
+	ts.Check(ts.Exec(program(ts), "listen", "--from", args[0], "-n", "1")) // it tells its new owner
 }
 
 func cmdUnheard(ts *testscript.TestScript, _ bool, args []string) {

@@ -112,7 +112,7 @@ func (c *Crowd) complete() error {
 		return errors.New("fields are missing")
 	}
 	for i := range c.Fields {
-		if _, err := c.Fields[i].source(rand.New(rand.NewPCG(1, 1))); err != nil { //nolint:gosec // a simulation
+		if _, err := c.Fields[i].source(seeded(1, 1)); err != nil {
 			return err
 		}
 	}
@@ -215,3 +215,8 @@ func columnOf(spec string) ([]string, error) {
 
 // withNumber puts the number of a thing in.
 func withNumber(s string, n int) string { return strings.Replace(s, "%d", strconv.Itoa(n), 1) }
+
+// seeded makes random numbers that are the same for the same seed and thing.
+func seeded(seed, n uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, n)) //nolint:gosec // a simulation
+}

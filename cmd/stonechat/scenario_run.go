@@ -34,16 +34,23 @@ type tally struct {
 	latency                  bench.Histogram
 }
 
-// told notes that the server has a reading, or never will.
-func (a *tally) told(at time.Time, err error) {
+// told notes that the server has a reading, or never will. After a reboot some may be told again; they come in order.
+func (v *virtual) told(at time.Time, err error) {
 	if err != nil {
 		return // it is counted by not being acked
 	}
+	v.mu.Lock()
+	again := !at.After(v.newest)
+	v.newest = at
+	v.mu.Unlock()
+	if again {
+		return
+	}
+	a := v.tally
 	a.acked.Add(1)
-	d := time.Since(at)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.latency.Add(d)
+	a.latency.Add(time.Since(at))
 }
 
 // line is how it goes.
@@ -64,12 +71,13 @@ type virtual struct {
 	random  *rand.Rand
 	tally   *tally
 
-	mu    sync.Mutex
-	last  []thing.Value
-	until []time.Time // of stuck and noise, by fault; while it is in the future the fault is there
-	cut   time.Time   // until then there is no network
-	conns map[net.Conn]bool
-	ends  bool // nothing is measured any more
+	mu     sync.Mutex
+	last   []thing.Value
+	until  []time.Time // of stuck and noise, by fault; while it is in the future the fault is there
+	cut    time.Time   // until then there is no network
+	conns  map[net.Conn]bool
+	ends   bool      // nothing is measured any more
+	newest time.Time // reading that the server has
 }
 
 // live runs a scenario until ctx or its time is over, and writes what came of it.
@@ -92,7 +100,7 @@ func (s *Scenario) live(ctx context.Context, base client.Config, owner jid.JID, 
 		c := &s.Things[i]
 		for k := range c.Count {
 			n++
-			v, err := c.virtual(c.First+k, base, owner, a, rand.New(rand.NewPCG(seed, n))) //nolint:gosec // a simulation
+			v, err := c.virtual(c.First+k, base, owner, a, seeded(seed, n))
 			if err != nil {
 				return err
 			}
@@ -180,7 +188,7 @@ func (c *Crowd) virtual(n int, base client.Config, owner jid.JID, a *tally, rand
 	}
 	v.config = thing.Config{
 		Client: base, Owner: owner, Name: withNumber(c.Name, n), Every: c.Every, Read: v.read, Sleep: c.Sleep, Publish: c.Publish, Keep: c.Keep,
-		History: -1, Told: a.told,
+		History: -1, Told: v.told,
 	}
 	if c.State != "" {
 		v.config.State = filepath.Join(c.State, account.Local())
@@ -208,18 +216,18 @@ func (v *virtual) run(ctx context.Context) error {
 		trouble.Go(func() { v.trouble(ctx, i, reboot) })
 	}
 	for {
-		err := v.once(ctx, reboot)
-		if err != nil || ctx.Err() != nil {
+		rebooted, err := v.once(ctx, reboot)
+		if err != nil || !rebooted {
 			return err
 		}
 	}
 }
 
-// once lives until the next reboot, or until ctx is over and all is told.
-func (v *virtual) once(ctx context.Context, reboot <-chan time.Duration) error {
+// once lives until the next reboot, or until ctx is over and all is told: also what was kept through a reboot that was just then.
+func (v *virtual) once(ctx context.Context, reboot <-chan time.Duration) (rebooted bool, err error) {
 	t, err := thing.New(v.config)
 	if err != nil {
-		return err
+		return false, err
 	}
 	t.Client().HandleSession(func(context.Context) { v.tally.sessions.Add(1) })
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -228,7 +236,7 @@ func (v *virtual) once(ctx context.Context, reboot <-chan time.Duration) error {
 	go func() { ended <- t.Run(own) }()
 	select {
 	case err := <-ended:
-		return err
+		return false, err
 	case off := <-reboot:
 		v.disconnect(time.Now().Add(off)) // a power cut says no farewell
 		cancel()
@@ -237,7 +245,7 @@ func (v *virtual) once(ctx context.Context, reboot <-chan time.Duration) error {
 		case <-time.After(off):
 		case <-ctx.Done():
 		}
-		return nil
+		return true, nil
 	case <-ctx.Done():
 	}
 	v.mu.Lock()
@@ -248,7 +256,7 @@ func (v *virtual) once(ctx context.Context, reboot <-chan time.Duration) error {
 	_ = t.Sync(settle) // what is not told is counted
 	cancel()
 	<-ended
-	return nil
+	return false, nil
 }
 
 // trouble has one fault come and go.

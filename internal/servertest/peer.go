@@ -165,6 +165,8 @@ type Memory struct {
 	out     []byte
 	paused  int
 	resumed sync.Cond
+	over    bool
+	why     *stream.Error
 }
 
 // Queue implements server.Stream.
@@ -214,8 +216,21 @@ func (*Memory) Flush() {}
 // Queued is nothing: the client reads at once.
 func (*Memory) Queued() int { return 0 }
 
-// End does nothing.
-func (*Memory) End(*stream.Error) {}
+// End implements server.Stream: nothing but Ended tells of it.
+func (m *Memory) End(e *stream.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.over {
+		m.over, m.why = true, e
+	}
+}
+
+// Ended is whether the server has ended the stream, and by what error, nil for none.
+func (m *Memory) Ended() (why *stream.Error, over bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.why, m.over
+}
 
 // Abort does nothing.
 func (*Memory) Abort() {}

@@ -248,6 +248,43 @@ func (m *Module) contacts(thing jid.JID) (list []jid.JID, err error) {
 	return list, err
 }
 
+// strangers are who sees a thing and will not any more once it is next's: whom its last owner has let see it. At most store.MaxCallOps/4 go
+// with the change itself; what is beyond goes before it.
+func (m *Module) strangers(ctx context.Context, thing, next jid.JID) ([]jid.JID, error) {
+	list, err := m.contacts(thing)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	stay := map[jid.JID]bool{next: true, thing: true}
+	for f := (store.ThingFilter{Account: thing}); ; {
+		page, err := m.store.ListThings(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			f.After = page[i].Row
+			if page[i].ThingNode != (store.ThingNode{}) {
+				stay[page[i].Owner] = true
+			}
+		}
+	}
+	list = slices.DeleteFunc(list, func(j jid.JID) bool { return stay[j] })
+	for len(list) > store.MaxCallOps/4 {
+		p, err := m.roster.Part(ctx, thing, list[0])
+		if err == nil {
+			err = p.Wait(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = list[1:]
+	}
+	return list, nil
+}
+
 // recheck ends subscriptions to what the thing publishes.
 func (m *Module) recheck(ctx context.Context, r *store.Rule) {
 	if m.nodes == nil || r.Subject.Kind != store.SubjectCaller {
@@ -268,16 +305,26 @@ func (m *Module) refresh(_ *server.Turn, thing jid.JID) { m.asking.refresh(thing
 // clear asks a thing to forget what it remembers of decisions (XEP-0324 §3.5); it is asked again when it comes back, until it has
 // answered. A thing that does not understand has nothing to forget.
 func (m *Module) clear(ctx context.Context, thing jid.JID) {
-	if _, err := m.load(ctx, thing, nil, thing); err != nil {
+	u, release, ok := m.server.Lookup(thing)
+	if !ok {
+		return
+	}
+	defer release()
+	for _, se := range u.Sessions(nil) {
+		if m.speaks.Of(se) == nil { // it was here before it was a thing
+			t := m.server.NewTurn()
+			m.learn(t, se)
+			t.End()
+		}
+	}
+	if _, err := m.recall(ctx, thing, nil, thing); err != nil {
 		m.log.Error("a thing was not told that rules have changed", "jid", thing.String(), "err", err)
 		return
 	}
 	stale := m.known.stale(thing)
-	u, release, ok := m.server.Lookup(thing)
-	if stale == 0 || !ok {
+	if stale == 0 {
 		return
 	}
-	defer release()
 	var asked []*server.Session
 	for _, se := range u.Sessions(nil) {
 		if m.asksItself(se) {

@@ -42,6 +42,8 @@ type Things interface {
 	Known(account jid.JID) bool
 	// OnOwner has f give what else is to be committed when a thing changes hands, or is nobody's any more.
 	OnOwner(f func(thing jid.JID, node store.ThingNode, was, is jid.JID) []store.Op)
+	// OnParting has f say who may not see an account any more once it is next's, zero for nobody's. f may wait.
+	OnParting(f func(ctx context.Context, thing, next jid.JID) ([]jid.JID, error))
 	// OnChange has f told when that, or what else Thing says, was committed, before anybody else is told. It must not wait.
 	OnChange(f func(thing jid.JID))
 }
@@ -171,7 +173,7 @@ func (m *Module) Init(h *server.Host) error {
 		if !m.things.Known(u.JID) {
 			return nil
 		}
-		_, err := m.load(ctx, u.JID, nil, u.JID) // at hand when the first stanza comes
+		_, err := m.recall(ctx, u.JID, nil, u.JID) // at hand when the first stanza comes
 		return err
 	}
 	h.PresenceChanged = m.appeared
@@ -189,7 +191,14 @@ func (m *Module) Init(h *server.Host) error {
 		}
 		return []store.Op{store.ForgetConsent{Thing: store.ThingName{JID: thing, ThingNode: node}, Owner: was}}
 	})
-	m.things.OnChange(m.changed)
+	m.things.OnParting(m.strangers)
+	m.things.OnChange(func(thing jid.JID) {
+		m.known.forget(thing)
+		if _, release, here := m.server.Lookup(thing); here { // it may have become a thing just now
+			release()
+			m.asking.refresh(thing)
+		}
+	})
 	m.roster.OnChange(func(u *server.User, was, is store.RosterItem) { m.known.regrouped(u.JID, is.Contact) })
 	m.answerThings()
 	m.addVerbs()

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
@@ -49,6 +50,7 @@ func (b *bed) Thing(_ context.Context, thing jid.JID, _ store.ThingNode) (jid.JI
 // Known takes those for things, too, whose names begin with a t.
 func (*bed) Known(account jid.JID) bool                                                     { return strings.HasPrefix(account.Local(), "t") }
 func (*bed) OnOwner(func(jid.JID, store.ThingNode, jid.JID, jid.JID) []store.Op)            {}
+func (*bed) OnParting(func(context.Context, jid.JID, jid.JID) ([]jid.JID, error))           {}
 func (b *bed) OnChange(f func(jid.JID))                                                     { b.changed = f }
 func (b *bed) Handle(h server.IQHandler, _ ...string)                                       { b.handlers = append(b.handlers, h) }
 func (*bed) Verb(chat.Verb)                                                                 {}
@@ -315,4 +317,54 @@ func TestAskAgain(t *testing.T) {
 			t.Errorf("asked again about everything: %v", q.Names)
 		}
 	})
+}
+
+// What is old goes, and what is too much is counted.
+func TestRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := usual()
+		c.Remember = config.Duration(time.Hour)
+		b := newBed(t, c, "thing@d", "romeo@d")
+		romeo := b.Client("romeo@d/r")
+		b.Client("thing@d/x")
+		left := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			refusals, err := b.Disk.Refusals(t.Context(), jid.MustParse("thing@d"), 0, 0)
+			questions, _, err2 := b.Disk.QuestionCount(t.Context(), jid.MustParse("thing@d"), jid.MustParse("romeo@d"))
+			if err := errors.Join(err, err2); err != nil || len(refusals) != want || questions != want {
+				t.Errorf("%d refusals, %d questions, %v, want %d", len(refusals), questions, err, want)
+			}
+		}
+		for range 3 {
+			romeo.Send(fmt.Sprintf(help, "thing@d/x"))
+		}
+		left(1)
+		<-time.After(50 * time.Minute)
+		left(1)
+		<-time.After(20 * time.Minute)
+		left(0)
+	})
+}
+
+func TestPending(t *testing.T) {
+	var r refusals
+	var a asking
+	r.init()
+	a.init()
+	thing := store.ThingName{JID: jid.MustParse("thing@d")}
+	for i, want := range []bool{true, false} {
+		caller := jid.MustParse(fmt.Sprintf("c%d@d", i))
+		for range 2 { // again is no more
+			if got := r.add(store.Refusal{Thing: thing, Caller: caller, Way: wayChat, Count: 1}, 1); got != want {
+				t.Errorf("refusal of %s is taken: %v", caller, got)
+			}
+			if got := a.add(store.Question{Thing: thing, Caller: caller, Right: store.RightRead}, time.Hour, 1); got != want {
+				t.Errorf("question about %s is taken: %v", caller, got)
+			}
+		}
+	}
+	if list := r.take(); len(list) != 1 || list[refusal{thing, jid.MustParse("c0@d"), 0, wayChat}].Count != 2 {
+		t.Errorf("refusals: %v", list)
+	}
 }

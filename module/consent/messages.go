@@ -8,7 +8,6 @@ package consent
 import (
 	"bytes"
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -93,8 +92,15 @@ func (m *Module) asksItself(se *server.Session) bool {
 
 // appeared learns whether a session of a thing asks for itself, and has it forget what does not hold any more.
 func (m *Module) appeared(t *server.Turn, se *server.Session, _ server.Presence) {
+	if m.things.Known(se.User.JID) {
+		m.learn(t, se)
+	}
+}
+
+// learn is appeared for a session of a thing.
+func (m *Module) learn(t *server.Turn, se *server.Session) {
 	p := se.Presence()
-	if !p.Available || !m.things.Known(se.User.JID) {
+	if !p.Available {
 		return
 	}
 	speaks := m.speaks.SetOnce(se, new(atomic.Bool))
@@ -121,33 +127,6 @@ func (m *Module) appeared(t *server.Turn, se *server.Session, _ server.Presence)
 			m.refresh(t, thing)
 		}
 	})
-}
-
-// changed forgets what is known of a thing. One that has registered after its sessions came is looked at, as they were not.
-func (m *Module) changed(thing jid.JID) {
-	m.known.forget(thing)
-	if len(m.unseen(thing)) > 0 {
-		m.asking.meet(thing)
-	}
-}
-
-// unseen are the sessions of a thing that nobody has looked at, because it was none when they came.
-func (m *Module) unseen(thing jid.JID) []*server.Session {
-	u, release, ok := m.server.Lookup(thing)
-	if !ok {
-		return nil
-	}
-	defer release()
-	return slices.DeleteFunc(u.Sessions(nil), func(se *server.Session) bool { return m.speaks.Of(se) != nil })
-}
-
-// meet looks at the sessions of what has become a thing.
-func (m *Module) meet(thing jid.JID) {
-	t := m.server.NewTurn()
-	defer t.End()
-	for _, se := range m.unseen(thing) {
-		m.appeared(t, se, server.Presence{})
-	}
 }
 
 // speakers are things that have said, when they were last here, that they ask for themselves.

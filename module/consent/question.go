@@ -22,12 +22,11 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
-// asking is what owners are to be asked, which things are to forget what they remember, and which are to be looked at.
+// asking is what owners are to be asked, and which things are to forget what they remember.
 type asking struct {
 	mu     sync.Mutex
 	list   []store.Question // without number and owner
-	stale  []jid.JID
-	fresh  []jid.JID           // what has become a thing with its sessions there
+	stale  map[jid.JID]struct{}
 	recent map[about]time.Time // when it was looked at last, so that not every refusal reads the store
 	wake   chan struct{}
 }
@@ -74,28 +73,19 @@ func (x *asking) answered(q *store.Question) {
 func (x *asking) refresh(thing jid.JID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !slices.Contains(x.stale, thing) {
-		x.stale = append(x.stale, thing.Clone())
+	if x.stale == nil {
+		x.stale = make(map[jid.JID]struct{})
 	}
+	x.stale[thing.Clone()] = struct{}{}
 	awake(x.wake)
 }
 
-// meet has the sessions of a thing looked at. It does not wait.
-func (x *asking) meet(thing jid.JID) {
+func (x *asking) take() (list []store.Question, stale map[jid.JID]struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !slices.Contains(x.fresh, thing) {
-		x.fresh = append(x.fresh, thing.Clone())
-	}
-	awake(x.wake)
-}
-
-func (x *asking) take() (list []store.Question, stale, fresh []jid.JID) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	list, stale, fresh = x.list, x.stale, x.fresh
-	x.list, x.stale, x.fresh = nil, nil, nil
-	return list, stale, fresh
+	list, stale = x.list, x.stale
+	x.list, x.stale = nil, nil
+	return list, stale
 }
 
 // ask has the owners of what is wanted asked about what no rule speaks of.
@@ -128,11 +118,8 @@ func (m *Module) ask(thing jid.JID, w *want, st *standing, subscribe bool) {
 
 // askAll does what waits.
 func (m *Module) askAll(ctx context.Context) {
-	list, stale, fresh := m.asking.take()
-	for _, thing := range fresh {
-		m.meet(thing)
-	}
-	for _, thing := range stale {
+	list, stale := m.asking.take()
+	for thing := range stale {
 		m.clear(ctx, thing)
 	}
 	for _, q := range list {

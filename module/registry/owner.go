@@ -131,6 +131,17 @@ func (m *Module) pass(ctx context.Context, x *store.Thing, old, next jid.JID, op
 			relations = append(relations, Relation{Thing: x.JID, Other: old})
 		}
 	}
+	if old != next {
+		leave, err := m.parting(ctx, x, next)
+		if err != nil {
+			return nil, err
+		}
+		for _, contact := range leave {
+			if contact != old {
+				relations = append(relations, Relation{Thing: x.JID, Other: contact})
+			}
+		}
+	}
 	if !next.IsZero() && next != x.JID {
 		relations = append(relations, Relation{Thing: x.JID, Other: next, Friends: true, Name: called(x)})
 	}

@@ -118,6 +118,7 @@ type Module struct {
 	commands []adhoc.Command
 	owners   []func(thing jid.JID, node store.ThingNode, old, new jid.JID) []store.Op
 	changes  []func(thing jid.JID)
+	partings []func(ctx context.Context, thing, next jid.JID) ([]jid.JID, error)
 	hosts    map[string]jid.JID // the service's address, by the domain it is of
 
 	known   known
