@@ -42,6 +42,12 @@ type profane struct {
 
 func newProfanity(s *server, name string, trusted *authority) person {
 	s.t.Helper()
+	return newProfanityOn(s, name, "profanity", trusted)
+}
+
+// newProfanityOn is one of several devices of an account.
+func newProfanityOn(s *server, name, resource string, trusted *authority) *profane {
+	s.t.Helper()
 	home := s.t.TempDir()
 	folder := filepath.Join(home, "profanity")
 	if err := os.Mkdir(folder, 0o700); err != nil {
@@ -64,15 +70,15 @@ time.chat=%%H:%%M:%%S.%%f
 	write(s.t, filepath.Join(folder, "accounts"), fmt.Sprintf(`[%[1]s]
 enabled=true
 jid=%[1]s
-resource=profanity
+resource=%[5]s
 server=%[2]s
 port=%[3]d
 tls.policy=force
 password=%[4]s
-`, own, s.client.IP, s.client.Port, password))
+`, own, s.client.IP, s.client.Port, password, resource))
 	p := &profane{own: own, home: home}
 	s.t.Cleanup(p.keepLog)
-	p.terminal = newTerminal(s.t, "profanity-"+name, home, nil, "profanity", "-l", "DEBUG")
+	p.terminal = newTerminal(s.t, "profanity-"+name+"-"+resource, home, nil, "profanity", "-l", "DEBUG")
 	p.until("prompt", contains("Profanity. Type /help"))
 	return p
 }
