@@ -82,7 +82,7 @@ func (d Demo) open(ctx context.Context) (*household, error) {
 	if d.Every <= 0 {
 		return nil, errors.New("--every: a time above 0")
 	}
-	switch host, err := jid.Parse("things." + d.Domain); {
+	switch host, err := jid.Parse(demoService + d.Domain); {
 	case err != nil:
 		return nil, fmt.Errorf("--domain: %w", err)
 	case !host.IsDomain():
