@@ -5,6 +5,7 @@
 package interop
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -19,17 +20,13 @@ func (p *profane) says(to, text, answer string) {
 	p.until(answer, contains(answer))
 }
 
-// TestHome lets somebody with a client that knows nothing of things claim one by its code, read and switch it by words and by
-// commands, and answer for a neighbour, who is refused until then.
-func TestHome(t *testing.T) {
-	t.Parallel()
-	need(t, profanity)
-	s := start(t)
-	lamp := s.name("lamp") + "@" + domain
-	thing := startAgent(t, "lamp", lamp, []string{"STONECHAT_JID=" + lamp + "/lamp", "STONECHAT_PASSWORD=" + password,
+// newLamp is a lamp of ours that is nobody's, and the words by which it is claimed.
+func newLamp(s *server) (lamp string, thing *agent, code string) {
+	s.t.Helper()
+	lamp = s.name("lamp") + "@" + domain
+	thing = startAgent(s.t, "lamp", lamp, []string{"STONECHAT_JID=" + lamp + "/lamp", "STONECHAT_PASSWORD=" + password,
 		"STONECHAT_ADDRESS=" + s.client.String(), "STONECHAT_CA=" + s.authority.file},
-		program(t), "thing", "run", "--name", "Lamp", "--serial", "1", "--stdin", "--set", "lamp=boolean")
-	code := ""
+		program(s.t), "thing", "run", "--name", "Lamp", "--serial", "1", "--stdin", "--set", "lamp=boolean")
 	thing.await("no code", func() bool {
 		for _, l := range thing.lines {
 			if strings.HasPrefix(l.text, "IoTDisco;") {
@@ -38,6 +35,16 @@ func TestHome(t *testing.T) {
 		}
 		return code != ""
 	})
+	return lamp, thing, code
+}
+
+// TestHome lets somebody with a client that knows nothing of things claim one by its code, read and switch it by words and by
+// commands, and answer for a neighbour, who is refused until then.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	need(t, profanity)
+	s := start(t)
+	lamp, thing, code := newLamp(s)
 	service := "things." + domain
 
 	owner := newProfanity(s, s.name("owner"), s.authority).(*profane)
@@ -75,4 +82,31 @@ func TestHome(t *testing.T) {
 	neighbour.says(lamp, "read", ": lamp off")
 	neighbour.says(lamp, "set lamp on", "You may not set lamp")
 	owner.says(lamp, "read lamp", ": lamp off")
+}
+
+// TestConverseHome lets somebody with a browser switch and read a lamp of hers.
+func TestConverseHome(t *testing.T) {
+	t.Parallel()
+	need(t, converse)
+	s := start(t)
+	lamp, thing, code := newLamp(s)
+	juliet := s.name("juliet")
+	ours(s, juliet, "send", "things."+domain, code)
+	web := newConverse(s, juliet, s.authority)
+	web.do("connect")
+	web.expect("online juliet@" + domain)
+	web.do("sees %s online", lamp)
+	web.expect("seen " + lamp)
+	web.do("open %s", lamp)
+	web.expect("open " + lamp)
+	for _, said := range [][2]string{{"help", "set lamp on|off"}, {"set lamp on", "done: lamp on"}, {"read", "lamp on"}} {
+		web.do("say %s", said[0])
+		web.do("shows %s", said[1])
+		web.expect("shown " + said[1])
+	}
+	thing.expect("lamp on")
+	picture := filepath.Join(t.ArtifactDir(), "converse-home.png")
+	web.do("picture %s", picture)
+	web.expect("picture")
+	web.do("leave")
 }
