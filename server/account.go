@@ -42,16 +42,8 @@ func (s *Server) Create(ctx context.Context, n NewAccount) error {
 	if err != nil {
 		return err
 	}
-	if n.Commit == nil {
-		n.Commit = s.alone
-	}
 	a := store.Account{JID: n.JID, Keys: keys, Created: time.Now()}
 	return s.changeAccount(ctx, n.JID, store.CreateAccount{Account: a}, n.Commit, nil)
-}
-
-// alone commits an operation by itself.
-func (s *Server) alone(_ context.Context, op store.Op) (*store.Pending, error) {
-	return s.store.Commit(op), nil
 }
 
 // ErrPassword is that a password is empty, or has something in it that RFC 8265 does not allow.
@@ -75,13 +67,13 @@ func (s *Server) SetPassword(ctx context.Context, account jid.JID, password stri
 	if err != nil {
 		return err
 	}
-	return s.changeAccount(ctx, account, store.SetKeys{User: account, Keys: keys}, s.alone, nil)
+	return s.changeAccount(ctx, account, store.SetKeys{User: account, Keys: keys}, nil, nil)
 }
 
 // DeleteAccount removes the account and all that belongs to it, ends its sessions, and tells the
 // modules. first, unless nil, runs when it is removed and its sessions still live.
 func (s *Server) DeleteAccount(ctx context.Context, account jid.JID, first func(*Turn)) error {
-	return s.changeAccount(ctx, account, store.DeleteAccount{User: account}, s.alone, func(u *User) {
+	return s.changeAccount(ctx, account, store.DeleteAccount{User: account}, nil, func(u *User) {
 		u.deleted.Store(true)
 		t := s.NewTurn()
 		defer t.End()
@@ -115,6 +107,9 @@ func (s *Server) changeAccount(ctx context.Context, account jid.JID, op store.Op
 		if err := u.load(ctx); err != nil { // read before it is gone: modules still need it
 			return err
 		}
+	}
+	if commit == nil {
+		commit = func(context.Context, store.Op) (*store.Pending, error) { return s.store.Commit(op), nil }
 	}
 	p, err := commit(ctx, op)
 	if err == nil {

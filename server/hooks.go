@@ -64,6 +64,8 @@ type Hooks struct {
 	// Ended runs when se is over for good, after its time to resume: it is in no table any
 	// more, its last presence is was.
 	Ended func(t *Turn, se *Session, was Presence)
+	// Attached runs when a session waits to be resumed (on is false), and when it was. It only looks at it.
+	Attached func(t *Turn, se *Session, on bool)
 	// Features appends what a stream offers in its present state (RFC 6120 §4.3.2).
 	Features func(dst []byte, st Stream) []byte
 	// Stopping runs when the server is about to end, before its sessions: stanzas still reach them, and
@@ -102,6 +104,7 @@ type table struct {
 	bound    []func(*Turn, *Session)
 	presence []func(*Turn, *Session, Presence)
 	ended    []func(*Turn, *Session, Presence)
+	attached []func(*Turn, *Session, bool)
 	features []func([]byte, Stream) []byte
 	stopping []func(*Turn)
 	drains   []func(*Session, *stanza.Stanza) bool
@@ -139,6 +142,9 @@ func (t *table) join(module string, h *Hooks) {
 	}
 	if h.Ended != nil {
 		t.ended = append(t.ended, h.Ended)
+	}
+	if h.Attached != nil {
+		t.attached = append(t.attached, h.Attached)
 	}
 	if h.Features != nil {
 		t.features = append(t.features, h.Features)

@@ -45,6 +45,7 @@ type Session struct {
 
 	resume  atomic.Int64 // nanoseconds that a lost stream may be resumed; 0: it may not
 	managed atomic.Bool
+	why     atomic.Int32 // a Why
 }
 
 // Presence is what a session last said of itself.
@@ -211,10 +212,31 @@ func (se *Session) Lost(t *Turn, st Stream) {
 		se.server.metrics.detached.Inc()
 	}
 	se.handling.Unlock()
-	if mine && !stays {
+	switch {
+	case mine && !stays:
 		se.End(t, nil)
+	case mine:
+		se.turned(t, false)
 	}
 }
+
+// turned runs the hooks Attached.
+func (se *Session) turned(t *Turn, on bool) {
+	for _, f := range se.server.table.attached {
+		f(t, se, on)
+	}
+}
+
+// Because notes how the session's stream ends, which Why tells then.
+func (se *Session) Because(w Why) { se.why.Store(int32(w)) }
+
+// Why is how its stream has ended last.
+func (se *Session) Why() Why { return Why(se.why.Load()) }
+
+// Why is how a stream has ended: in order, by a broken connection, by a network that is gone, with an error.
+type Why int32
+
+const Closed, Lost, TimedOut, Failed Why = 0, 1, 2, 3
 
 // Resume makes st the session's stream; h is what its client has had. answer makes what st is
 // told, with the h that is its turn to hear, or, with ok false, that the session has ended in
@@ -267,7 +289,9 @@ func (se *Session) resumed(t *Turn, st Stream, answer func(uint32, bool) []byte)
 	if !st.Adopt(se) { // gone already
 		se.out.detach(t, st)
 		se.await()
+		return true
 	}
+	se.turned(t, true)
 	return true
 }
 
@@ -315,6 +339,9 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	u.drainToTaker()
 	u.mu.Unlock()
 	t.reached(gone, TraceLeft)
+	if e != nil {
+		se.Because(Failed)
+	}
 	if st != nil {
 		st.End(e)
 	}

@@ -61,6 +61,7 @@ type Store interface {
 	Pubsub
 	Privates
 	Tokens
+	SeenAccounts
 	Things
 	Consents
 }

@@ -202,6 +202,7 @@ func TestConsentIsRemembered(t *testing.T) {
 		p.Expect("<iq to='things.example.org' id='c' type='result'><clearCacheResponse .*")
 		say("set lamp off")
 		decide(p, "canControl", stranger, "<parameter name='lamp'/>", "false", "")
+		refuse(p, "canRead", stranger, "")
 		// Five minutes later it is asked again, and does not answer.
 		<-time.After(6 * time.Minute)
 		say("set lamp off")

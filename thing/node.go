@@ -260,28 +260,6 @@ type body struct {
 	latest  func() []Field
 }
 
-// names are those of all that can be read of it, declared or seen.
-func (b *body) names() []string {
-	var list []string
-	add := func(name string) {
-		if !slices.Contains(list, name) {
-			list = append(list, name)
-		}
-	}
-	for i := range b.Fields {
-		add(b.Fields[i].Name)
-	}
-	for i := range b.Parameters {
-		if b.Parameters[i].Get != nil {
-			add(b.Parameters[i].Name)
-		}
-	}
-	for _, f := range b.latest() {
-		add(f.Name)
-	}
-	return list
-}
-
 func (b *body) parameter(name string) *Parameter {
 	i := slices.IndexFunc(b.Parameters, func(p Parameter) bool { return strings.EqualFold(p.Name, name) })
 	if i < 0 {

@@ -208,6 +208,11 @@ func (r *Reader) result(from jid.JID, o *sensordata.Readout) (*Answer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := &Answer{From: from, Nodes: o.Nodes(), Errors: o.Errors()}
+	for i := range a.Nodes {
+		if n := &a.Nodes[i].Node; *n == (NodeID{ID: from.Local()}) {
+			*n = NodeID{} // the thing itself, by the name of its account
+		}
+	}
 	switch o.State() {
 	case sensordata.Refused:
 		if err := o.Err(); err != nil {

@@ -92,7 +92,7 @@ func (t *Thing) readRequest(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 func (t *Thing) begin(ctx context.Context, to jid.JID, q *sensordata.Request) {
 	parts, err := t.readable(ctx, to, q)
 	if err != nil {
-		t.tellReader(ctx, to, &sensordata.Failure{Seq: q.Seq, Done: true, Errors: []sensordata.NodeError{{At: xsd.At(time.Now()), Text: "it may not be read any more"}}})
+		t.tellReader(ctx, to, &sensordata.Failure{Seq: q.Seq, Done: true, Errors: []sensordata.NodeError{{Node: t.told(NodeID{}), At: xsd.At(time.Now()), Text: "it may not be read any more"}}})
 		return
 	}
 	t.tellReader(ctx, to, &sensordata.Started{Seq: q.Seq})
@@ -144,7 +144,7 @@ func (t *Thing) cancelRequest(_ context.Context, s *stanza.Stanza) (stanza.Paylo
 func (t *Thing) readable(ctx context.Context, caller jid.JID, q *sensordata.Request) ([]part, error) {
 	var parts []part
 	for _, b := range t.all() {
-		if !q.WantsNode(b.NodeID) {
+		if !q.WantsNode(b.NodeID) && !q.WantsNode(t.told(b.NodeID)) {
 			continue
 		}
 		if g := t.may(ctx, question{caller, toRead, b.NodeID, q.Names}); !g.isNone() {
@@ -169,10 +169,10 @@ func (t *Thing) readout(ctx context.Context, to jid.JID, q *sensordata.Request, 
 	for _, p := range parts {
 		fields, err := t.answers(ctx, p, q)
 		if err != nil {
-			errs = append(errs, sensordata.NodeError{Node: p.NodeID, At: xsd.At(time.Now()), Text: err.Error()})
+			errs = append(errs, sensordata.NodeError{Node: t.told(p.NodeID), At: xsd.At(time.Now()), Text: err.Error()})
 		}
 		if len(fields) > 0 {
-			nodes = append(nodes, sensordata.NodeFields{Node: p.NodeID, Timestamps: fields})
+			nodes = append(nodes, sensordata.NodeFields{Node: t.told(p.NodeID), Timestamps: fields})
 		}
 	}
 	if len(errs) > sensordata.MaxErrors {
@@ -187,6 +187,15 @@ func (t *Thing) readout(ctx context.Context, to jid.JID, q *sensordata.Request, 
 	for _, m := range sensordata.Split(q.Seq, nodes, fieldsOfMessage) {
 		t.tellReader(ctx, to, m)
 	}
+}
+
+// told is the address of a node as readers are told it: readers want one of a thing without nodes, too, and that is the name of
+// its account. They may ask by it.
+func (t *Thing) told(n NodeID) NodeID {
+	if isOwn(n) {
+		n.ID = t.account().Local()
+	}
+	return n
 }
 
 // tellReader sends a message of a readout.

@@ -95,7 +95,7 @@ func TestSensorData(t *testing.T) {
 			return p.Expect("(<iq .*)")[1]
 		}
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='1' momentary='true'/>")
-		p.Expect("<message .*seqnr='1' done='true'.*<timestamp .*<numeric name='temperature' .*momentary='true'.*value='21.5' unit='°C'/></timestamp>.*<node nodeId='meter' sourceId='bus'>.*energy.*")
+		p.Expect("<message .*seqnr='1' done='true'.*<node nodeId='juliet'><timestamp .*<numeric name='temperature' .*momentary='true'.*value='21.5' unit='°C'/></timestamp>.*<node nodeId='meter' sourceId='bus'>.*energy.*")
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='2' identity='true'/>")
 		p.Expect("<message .*<string name='serial' identity='true'.*")
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='3' all='true'><node nodeId='meter'/><field name='energy'/></req>")
@@ -105,6 +105,8 @@ func TestSensorData(t *testing.T) {
 		if got := ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='4' all='true'><node nodeId='pump'/></req>"); !strings.Contains(got, "item-not-found") {
 			t.Error(got)
 		}
+		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='9' identity='true'><node nodeId='juliet'/></req>")
+		p.Expect("<message .*<node nodeId='juliet'>.*serial.*")
 		broken = true
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='5' momentary='true'/>")
 		p.Expect("<message .*<failure .*seqnr='5'.*temperature: the sensor is loose.*")

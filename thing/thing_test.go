@@ -258,6 +258,7 @@ func TestCommands(t *testing.T) {
 			say(from, "type='chat'", "set lamp off", "")
 			bare, _, _ := strings.Cut(from, "/")
 			refuse(p, "canControl", bare, "<parameter name='lamp'/>")
+			refuse(p, "canRead", bare, "") // whether it may be told no
 		}
 		say(owner+"/phone", "type='headline'", "set lamp off", "")
 		say(owner+"/phone", "type='groupchat'", "set lamp off", "")

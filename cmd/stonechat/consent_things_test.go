@@ -22,6 +22,13 @@ func (h *home) announce(p *peer, features ...string) {
 	info := infoOf(features...)
 	c := capsOf(h.t, xcaps.SHA1, info)
 	p.Send(fmt.Sprintf("<presence>%s</presence>", c.AppendXML(nil)))
+	h.answerDisco(p, features...)
+}
+
+// answerDisco answers what a client is asked it can do.
+func (h *home) answerDisco(p *peer, features ...string) {
+	h.t.Helper()
+	info := infoOf(features...)
 	var rest []string
 	for _, xml := range p.Got() {
 		if strings.HasPrefix(xml, "<iq ") && strings.Contains(xml, "disco#info") {
@@ -118,6 +125,25 @@ func TestPublishedByThings(t *testing.T) {
 		list, err := h.Disk.Memberships(t.Context(), jid.MustParse("meter@d"), jid.MustParse("apart@d"), "", 0)
 		if err != nil || len(list) > 0 && len(list[0].Subscriptions) > 0 {
 			t.Errorf("a subscription of one who may not read any more: %+v, %v", list, err)
+		}
+	})
+}
+
+// A thing that was here before it was one is known to ask for itself, too.
+func TestBecomesThing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHome(t, "")
+		h.Account("lamp@d")
+		h.Account("romeo@d")
+		romeo, lamp := h.online("romeo@d/r"), h.bind("lamp@d/x")
+		h.announce(lamp, provisions)
+		h.adopt("lamp@d", "juliet@d", "")
+		h.answerDisco(lamp, provisions)
+		h.tells(h.juliet, "allow romeo@d to read lamp t", "revoke")
+		lamp.Got()
+		romeo.Send("<message to='lamp@d' type='chat'><body>read t</body></message>")
+		if got := strings.Join(lamp.Got(), ""); !strings.Contains(got, "read t") {
+			t.Errorf("the lamp has %s; romeo %s", got, romeo.Got())
 		}
 	})
 }

@@ -82,8 +82,11 @@ func (d Demo) open(ctx context.Context) (*household, error) {
 	if d.Every <= 0 {
 		return nil, errors.New("--every: a time above 0")
 	}
-	if _, err := jid.Parse("things." + d.Domain); err != nil {
+	switch host, err := jid.Parse(demoService + d.Domain); {
+	case err != nil:
 		return nil, fmt.Errorf("--domain: %w", err)
+	case !host.IsDomain():
+		return nil, fmt.Errorf("--domain: %q is no domain", d.Domain)
 	}
 	c := config.Default()
 	c.Domains, c.Data = []string{d.Domain}, d.Data

@@ -157,21 +157,22 @@ func (h *household) label(n int, look qr.Look) string {
 
 // words are what can be written.
 func (h *household) words() string {
-	service, neighbour, lamp := h.service(), h.neighbour.Account, "lamp@"+h.Domain
-	return fmt.Sprintf(`As %[1]s, to %[2]s:
-  claim CODE              what is above a thing's code: then it is yours
-  things     help         lists your things; says what else there is
+	lamp := "lamp@" + h.Domain
+	return fmt.Sprintf(`As %[1]s, write to %[2]s:
+  claim CODE          what stands above a thing's code: it is yours then
+  things, help        lists your things; says what else you can say
   allow %[3]s to read thermometer temperature
-  rules      revoke 1     what you have decided; takes the first back
-To a thing of yours:      read     help
-  to %-22[4]sset lamp on     set brightness 40
-  to %-22[5]sset locked off
-Or by commands: profanity has   /cmd list %[4]s/lamp
+  rules, revoke 1     what you have decided; takes the first back
+To a thing of yours:
+  read, help          to all of them
+  set lamp on         to %[4]s, and "set brightness 40"
+  set locked off      to %[5]s
+Or as commands, with profanity: /cmd list %[4]s/lamp
                                 /cmd exec switch %[4]s/lamp
-As %[3]s:
-  to thermometer@%[6]s   read temperature is answered; read humidity is not, and
-                          you are asked: "yes 1" to %[2]s allows it
-  to %-22[4]sset lamp on is refused, as if there were no lamp
+As %[3]s, with another client, when that is allowed:
+  read                to thermometer@%[6]s: temperature, not humidity
+  set lamp on         to %[4]s: refused, as if there were no lamp; and
+                      you are asked: say "yes 1" or "no 1" to %[2]s
 
 Or with this program, in another terminal:
   export STONECHAT_JID=%[1]s STONECHAT_PASSWORD=%[7]s
@@ -179,5 +180,5 @@ Or with this program, in another terminal:
   export STONECHAT_CA=%[9]s
   stonechat listen
   stonechat send %[4]s set lamp on
-`, h.you.Account, service, neighbour, lamp, "door@"+h.Domain, h.Domain, h.you.Password, h.in.address("client"), h.certificate())
+`, h.you.Account, h.service(), h.neighbour.Account, lamp, "door@"+h.Domain, h.Domain, h.you.Password, h.in.address("client"), h.certificate())
 }

@@ -9,8 +9,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/qr"
+	"github.com/stonechat-im/stonechat/xmpp/registry"
 )
 
 // Where its ports are taken the demo takes others, both of them.
@@ -41,6 +45,47 @@ func TestDemoPorts(t *testing.T) {
 		}
 		if err := in.stop(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Its pages are what a terminal of 80x24 shows, with the line that says what to type, and what a code says is what stands above it.
+func TestDemoPages(t *testing.T) {
+	h, err := Demo{Data: t.TempDir(), Host: "127.0.0.1", Domain: "localhost", Every: time.Minute}.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	h.Data = "demo-data" // as people have it
+	for n := range h.pages() {
+		page := h.page(n, qr.DarkTerminal)
+		if lines := strings.Count(page, "\n"); lines > 23 {
+			t.Errorf("page %d has %d lines", n, lines)
+		}
+		for line := range strings.Lines(page) {
+			if width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 80 {
+				t.Errorf("page %d has a line of %d: %s", n, width, line)
+			}
+		}
+	}
+	for i, x := range h.things {
+		lines := strings.Split(h.page(i+1, qr.DarkTerminal), "\n")
+		code, err := registry.ParseURI(x.code().Chat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		typed, err := registry.ParseURI(strings.TrimPrefix(lines[1], "claim "))
+		if err != nil || typed.Tags.Value(registry.KEY) != code.Tags.Value(registry.KEY) || code.Registry != h.service() {
+			t.Errorf("%s: %q beside %v: %v", x.name, lines[1], code, err)
+		}
+	}
+	for text, want := range map[string]int{"": 4, "2": 2, " Door ": 5, "h": 0, "w": 6, "6": 4, "0": 4, "-1": 4, "what?": 4} {
+		if got := h.wanted(text, 4); got != want {
+			t.Errorf("%q is page %d, not %d", text, got, want)
 		}
 	}
 }

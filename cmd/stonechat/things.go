@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/server/admin"
+	"github.com/stonechat-im/stonechat/store"
 )
 
 // How to read this file: the structs of the commands, then what they do. They speak to the running server as
@@ -44,6 +45,7 @@ type ThingList struct {
 	Owner  string `placeholder:"JID" help:"Only those of this owner."`
 	Group  string `placeholder:"NAME" help:"Only those in this group."`
 	Free   bool   `help:"Only those that are nobody's."`
+	State  string `enum:",online,sleeping,offline,unsteady,never" default:"" placeholder:"STATE" help:"Only those that are online, sleeping, offline or unsteady (they come and go), or were never there."`
 	After  int64  `placeholder:"ROW" help:"Only those behind this row, to go on after a part."`
 	Limit  int    `placeholder:"N" help:"At most so many; all by default."`
 	JSON   bool   `name:"json" help:"A line of JSON for each."`
@@ -117,25 +119,24 @@ func (c ThingAdd) Run() error {
 func (c ThingList) Run() error {
 	left := c.Limit
 	for after := c.After; ; {
-		q := url.Values{"domain": {c.Domain}, "owner": {c.Owner}, "group": {c.Group}, "after": {strconv.FormatInt(after, 10)}}
+		q := url.Values{"domain": {c.Domain}, "owner": {c.Owner}, "group": {c.Group}, "state": {c.State}, "after": {strconv.FormatInt(after, 10)}}
 		if c.Free {
 			q.Set("free", "1")
 		}
-		var page []admin.Thing
+		var page admin.ThingPage
 		if err := c.call(http.MethodGet, "/things?"+q.Encode(), nil, &page); err != nil {
 			return err
 		}
-		if len(page) == 0 {
-			return nil
-		}
-		after = page[len(page)-1].Row
-		for _, x := range page {
+		for _, x := range page.Things {
 			if err := c.print(&x); err != nil {
 				return err
 			}
 			if left--; left == 0 {
 				return nil
 			}
+		}
+		if after = page.Next; after == 0 {
+			return nil
 		}
 	}
 }
@@ -148,6 +149,7 @@ func (c ThingList) print(x *admin.Thing) error {
 	if x.Node != "" {
 		text += " " + x.Node
 	}
+	text += "  " + stateText(x.Seen)
 	if x.Owner == "" {
 		text += "  nobody's"
 	} else {
@@ -161,6 +163,24 @@ func (c ThingList) print(x *admin.Thing) error {
 	}
 	_, err := fmt.Println(text)
 	return err
+}
+
+// stateText is a state in words.
+func stateText(s *admin.Seen) string {
+	if s == nil {
+		return "never there"
+	}
+	text := string(s.State)
+	switch s.State {
+	case store.Sleeping:
+		text += " until " + s.Until.Local().Format(time.DateTime)
+	default:
+		text += " since " + s.Since.Local().Format(time.DateTime)
+	}
+	if s.Reason != "" && s.State == store.Offline {
+		text += " (" + s.Reason + ")"
+	}
+	return text
 }
 
 // Run implements the command.
@@ -184,6 +204,11 @@ func (c ThingInfo) Run() error {
 		owner = "nobody's"
 	}
 	say("owner", owner)
+	say("state", stateText(x.Seen))
+	if x.Seen != nil {
+		say("last there", x.Seen.Last.Local().Format(time.DateTime))
+		say("said", x.Seen.Status)
+	}
 	say("registered", x.Registered.Local().Format(time.DateTime))
 	if !x.Claimed.IsZero() {
 		say("claimed", x.Claimed.Local().Format(time.DateTime))

@@ -32,6 +32,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/register"
 	"github.com/stonechat-im/stonechat/module/registry"
 	"github.com/stonechat-im/stonechat/module/roster"
+	"github.com/stonechat-im/stonechat/module/seen"
 	"github.com/stonechat-im/stonechat/module/sessions"
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/module/tokens"
@@ -159,6 +160,12 @@ func modules(c *config.Config) ([]server.Module, error) {
 	hasThings := w.addOn(owned, "roster", "presence")
 	if hasThings {
 		pre.Trust(owned.Speaks)
+	}
+
+	// who is there, and since when not
+	state := seen.New(settings[seen.Config](&w, "seen"), pre.Sees)
+	if w.addOn(state, pre.Name()) && hasThings {
+		owned.Verb(state.Verb())
 	}
 
 	// small things

@@ -305,16 +305,26 @@ func (m *Module) refresh(_ *server.Turn, thing jid.JID) { m.asking.refresh(thing
 // clear asks a thing to forget what it remembers of decisions (XEP-0324 §3.5); it is asked again when it comes back, until it has
 // answered. A thing that does not understand has nothing to forget.
 func (m *Module) clear(ctx context.Context, thing jid.JID) {
-	if _, err := m.load(ctx, thing, nil, thing); err != nil {
+	u, release, ok := m.server.Lookup(thing)
+	if !ok {
+		return
+	}
+	defer release()
+	for _, se := range u.Sessions(nil) {
+		if m.speaks.Of(se) == nil { // it was here before it was a thing
+			t := m.server.NewTurn()
+			m.learn(t, se)
+			t.End()
+		}
+	}
+	if _, err := m.recall(ctx, thing, nil, thing); err != nil {
 		m.log.Error("a thing was not told that rules have changed", "jid", thing.String(), "err", err)
 		return
 	}
 	stale := m.known.stale(thing)
-	u, release, ok := m.server.Lookup(thing)
-	if stale == 0 || !ok {
+	if stale == 0 {
 		return
 	}
-	defer release()
 	var asked []*server.Session
 	for _, se := range u.Sessions(nil) {
 		if m.asksItself(se) {

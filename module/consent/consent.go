@@ -173,7 +173,7 @@ func (m *Module) Init(h *server.Host) error {
 		if !m.things.Known(u.JID) {
 			return nil
 		}
-		_, err := m.load(ctx, u.JID, nil, u.JID) // at hand when the first stanza comes
+		_, err := m.recall(ctx, u.JID, nil, u.JID) // at hand when the first stanza comes
 		return err
 	}
 	h.PresenceChanged = m.appeared
@@ -192,7 +192,13 @@ func (m *Module) Init(h *server.Host) error {
 		return []store.Op{store.ForgetConsent{Thing: store.ThingName{JID: thing, ThingNode: node}, Owner: was}}
 	})
 	m.things.OnParting(m.strangers)
-	m.things.OnChange(m.known.forget)
+	m.things.OnChange(func(thing jid.JID) {
+		m.known.forget(thing)
+		if _, release, here := m.server.Lookup(thing); here { // it may have become a thing just now
+			release()
+			m.asking.refresh(thing)
+		}
+	})
 	m.roster.OnChange(func(u *server.User, was, is store.RosterItem) { m.known.regrouped(u.JID, is.Contact) })
 	m.answerThings()
 	m.addVerbs()

@@ -235,8 +235,17 @@ func (k *known) evict(most int) {
 	}
 }
 
-// load is get, and reads what is not at hand.
+// load is recall for a request, which is refused where that fails.
 func (m *Module) load(ctx context.Context, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, error) {
+	s, err := m.recall(ctx, thing, nodes, caller)
+	if err != nil {
+		m.metrics.failed.Inc()
+	}
+	return s, err
+}
+
+// recall is get, and reads what is not at hand.
+func (m *Module) recall(ctx context.Context, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, error) {
 	for tries := 0; ; tries++ {
 		if s, ok := m.known.get(thing, nodes, caller); ok {
 			return s, nil
@@ -244,7 +253,6 @@ func (m *Module) load(ctx context.Context, thing jid.JID, nodes []store.ThingNod
 		turn := m.known.turn(thing)
 		e, err := m.read(ctx, thing, nodes, caller)
 		if err != nil {
-			m.metrics.failed.Inc()
 			return nil, fmt.Errorf("consent: rules of %s: %w", thing, err)
 		}
 		s, ok := e.standing(nodes, caller)

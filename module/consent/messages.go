@@ -92,8 +92,15 @@ func (m *Module) asksItself(se *server.Session) bool {
 
 // appeared learns whether a session of a thing asks for itself, and has it forget what does not hold any more.
 func (m *Module) appeared(t *server.Turn, se *server.Session, _ server.Presence) {
+	if m.things.Known(se.User.JID) {
+		m.learn(t, se)
+	}
+}
+
+// learn is appeared for a session of a thing.
+func (m *Module) learn(t *server.Turn, se *server.Session) {
 	p := se.Presence()
-	if !p.Available || !m.things.Known(se.User.JID) {
+	if !p.Available {
 		return
 	}
 	speaks := m.speaks.SetOnce(se, new(atomic.Bool))

@@ -26,7 +26,7 @@ import (
 type asking struct {
 	mu     sync.Mutex
 	list   []store.Question // without number and owner
-	stale  []jid.JID
+	stale  map[jid.JID]struct{}
 	recent map[about]time.Time // when it was looked at last, so that not every refusal reads the store
 	wake   chan struct{}
 }
@@ -73,13 +73,14 @@ func (x *asking) answered(q *store.Question) {
 func (x *asking) refresh(thing jid.JID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !slices.Contains(x.stale, thing) {
-		x.stale = append(x.stale, thing.Clone())
+	if x.stale == nil {
+		x.stale = make(map[jid.JID]struct{})
 	}
+	x.stale[thing.Clone()] = struct{}{}
 	awake(x.wake)
 }
 
-func (x *asking) take() (list []store.Question, stale []jid.JID) {
+func (x *asking) take() (list []store.Question, stale map[jid.JID]struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	list, stale = x.list, x.stale
@@ -118,7 +119,7 @@ func (m *Module) ask(thing jid.JID, w *want, st *standing, subscribe bool) {
 // askAll does what waits.
 func (m *Module) askAll(ctx context.Context) {
 	list, stale := m.asking.take()
-	for _, thing := range stale {
+	for thing := range stale {
 		m.clear(ctx, thing)
 	}
 	for _, q := range list {

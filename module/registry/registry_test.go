@@ -96,6 +96,20 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// Smack changes things by requests of type get.
+func TestOfTypeGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t)
+		lamp, juliet := b.peer("lamp@d/l"), b.peer("juliet@d/j")
+		asks(lamp, "get", register(lampTags), ok)
+		asks(juliet, "get", mine(lampTags), "<claimed .*jid='lamp@d'")
+		noted(lamp)
+		asks(juliet, "get", "<disown "+ns+" jid='lamp@d'/>", ok)
+		noted(lamp)
+		asks(lamp, "get", "<unregister "+ns+"/>", ok)
+	})
+}
+
 func TestSelfOwned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t)

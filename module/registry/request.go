@@ -20,12 +20,14 @@ func (m *Module) requests() {
 	add := func(typ stanza.Type, p stanza.Payload, do func(t *server.Turn, q *server.Query) (stanza.Payload, error)) {
 		m.desk.IQ(server.IQHandler{Type: typ, Name: p.XMLName(), Blocking: true, Do: do})
 	}
-	add(stanza.Set, (*registry.Register)(nil), m.takeRegister)
-	add(stanza.Set, (*registry.Update)(nil), m.takeUpdate)
-	add(stanza.Set, (*registry.Unregister)(nil), m.takeUnregister)
-	add(stanza.Set, (*registry.Mine)(nil), m.takeMine)
-	add(stanza.Set, (*registry.Remove)(nil), m.takeRemove)
-	add(stanza.Set, (*registry.Disown)(nil), m.takeDisown)
+	for _, typ := range []stanza.Type{stanza.Set, stanza.Get} { // COMPAT(Smack 4.4, 2016): it changes things by requests of type get
+		add(typ, (*registry.Register)(nil), m.takeRegister)
+		add(typ, (*registry.Update)(nil), m.takeUpdate)
+		add(typ, (*registry.Unregister)(nil), m.takeUnregister)
+		add(typ, (*registry.Mine)(nil), m.takeMine)
+		add(typ, (*registry.Remove)(nil), m.takeRemove)
+		add(typ, (*registry.Disown)(nil), m.takeDisown)
+	}
 	add(stanza.Get, (*registry.Search)(nil), m.takeSearch)
 }
 

@@ -11,8 +11,8 @@
 //	DELETE /accounts/JID
 //	POST   /accounts/import[?dry=1]        a line of JSON (Entry) for each account to be made; the
 //	                                       answer has one (Outcome) for each as soon as it is kept
-//	GET    /things?domain=D&owner=JID&group=G&after=ROW
-//	                                       a page of things (Thing); an empty one is the end
+//	GET    /things?domain=D&owner=JID&group=G&free=1&state=S&after=ROW
+//	                                       a page of things (ThingPage)
 //	GET    /things/JID                     one of them
 //	DELETE /things/JID/owner               makes it nobody's
 //	PUT    /things/JID/groups {"groups":…} in which it is

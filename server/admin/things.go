@@ -2,6 +2,9 @@
 
 package admin
 
+// How to read this file: what the protocol tells of a thing; what an import makes of an account (given, adopt); the
+// requests, of which named finds the thing in the path.
+
 import (
 	"context"
 	"errors"
@@ -27,6 +30,36 @@ type Thing struct {
 	Groups     []string          `json:"groups,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Row        int64             `json:"row"` // by which lists go on
+	Seen       *Seen             `json:"seen,omitempty"`
+}
+
+// ThingPage is a page of things.
+type ThingPage struct {
+	Things []Thing `json:"things"`         // those of the page that are in the state that was asked for
+	Next   int64   `json:"next,omitempty"` // the row behind which it goes on; 0: there is no more
+}
+
+// Seen is what state the account is in: online, sleeping, offline, unsteady.
+type Seen struct {
+	State  store.SeenState `json:"state"`
+	Since  time.Time       `json:"since"`
+	Until  time.Time       `json:"until,omitzero"` // it sleeps
+	Last   time.Time       `json:"last"`           // it was there
+	Reason string          `json:"reason,omitempty"`
+	Status string          `json:"status,omitempty"`
+}
+
+// never is the state, in requests, of a thing that was never there.
+const never store.SeenState = "never"
+
+// seen adds what state a thing is in.
+func (a *Service) seen(ctx context.Context, t *Thing, account jid.JID) error {
+	s, err := a.store.Seen(ctx, account)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	t.Seen = &Seen{s.State, s.Since, s.Until, s.Last, s.Reason, s.Status}
+	return err
 }
 
 // errThings is that this server has no things.
@@ -107,9 +140,18 @@ func (a *Service) listThings(w http.ResponseWriter, r *http.Request) {
 		fail(w, jid.JID{}, err)
 		return
 	}
-	page := make([]Thing, len(list))
+	state := store.SeenState(q.Get("state"))
+	page := ThingPage{Things: []Thing{}}
 	for i := range list {
-		page[i] = thingOf(&list[i])
+		t := thingOf(&list[i])
+		if err := a.seen(r.Context(), &t, list[i].JID); err != nil {
+			fail(w, list[i].JID, err)
+			return
+		}
+		page.Next = t.Row
+		if state == "" || t.Seen != nil && t.Seen.State == state || t.Seen == nil && state == never {
+			page.Things = append(page.Things, t)
+		}
 	}
 	answer(w, http.StatusOK, page)
 }
@@ -143,7 +185,12 @@ func (a *Service) thing(w http.ResponseWriter, r *http.Request) {
 		unknown(w, name, err)
 		return
 	}
-	answer(w, http.StatusOK, thingOf(&x))
+	t := thingOf(&x)
+	if err := a.seen(r.Context(), &t, x.JID); err != nil {
+		unknown(w, name, err)
+		return
+	}
+	answer(w, http.StatusOK, t)
 }
 
 func (a *Service) disown(w http.ResponseWriter, r *http.Request) {

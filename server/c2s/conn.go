@@ -193,6 +193,10 @@ func (c *conn) over(t *server.Turn, err error) {
 	if se := c.session.Swap(nil); se != nil {
 		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5). The session
 		// goes first, so that nothing it is sent comes behind the end of the stream.
+		se.Because(server.Closed)
+		if err != nil {
+			se.Because(server.Failed)
+		}
 		se.End(t, nil)
 	}
 	c.out.Lock()
@@ -246,6 +250,7 @@ func (c *conn) Gone(err error) {
 	c.out.Unlock()
 	if se := c.session.Swap(nil); se != nil {
 		t := c.service.Server.NewTurn()
+		se.Because(lost(err))
 		se.Lost(t, c)
 		t.End()
 	}
@@ -268,6 +273,14 @@ func reason(err error) string {
 		return "panic"
 	}
 	return "broken"
+}
+
+// lost is why a session has lost its connection.
+func lost(err error) server.Why {
+	if r := reason(err); r == "timeout" || r == "stalled" {
+		return server.TimedOut
+	}
+	return server.Lost
 }
 
 // setDeadline tells the driver when the machine wants to expire. The caller holds in, or has

@@ -41,6 +41,7 @@ var topics = []topic{
 	pubsub,
 	private,
 	tokens,
+	seen,
 	things,
 	consent,
 }

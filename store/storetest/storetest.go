@@ -52,6 +52,7 @@ var topics = []topic{
 	pubsub,
 	private,
 	tokens,
+	seen,
 	things,
 	consent,
 }

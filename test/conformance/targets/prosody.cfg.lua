@@ -6,7 +6,7 @@ pidfile = "{{.Dir}}/prosody.pid"
 data_path = "{{.Dir}}/data"
 modules_enabled = {
 	"roster"; "saslauth"; "tls"; "disco"; "version"; "time"; "ping"; "smacks"; "websocket";
-	"user_account_management"; "server_contact_info"; "adhoc"; "uptime"; "carbons"; "private"; "pep"; "bookmarks"; "mam";
+	"user_account_management"; "server_contact_info"; "adhoc"; "uptime"; "carbons"; "private"; "pep"; "bookmarks"; "mam"; "lastactivity";
 	{{if ne .Variant "registration closed"}} "register_ibr";{{end}}
 	{{if eq .Variant "registration by token"}} "invites"; "invites_register";{{end}}
 }

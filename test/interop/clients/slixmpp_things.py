@@ -25,6 +25,11 @@ class Things(Agent):
         for plugin in ("xep_0004", "xep_0050", "xep_0325"):
             self.register_plugin(plugin)
 
+    def on_presence(self, presence):
+        super().on_presence(presence)
+        if presence["type"] == "available" and presence["from"].bare != self.boundjid.bare:
+            tell("at", presence["from"].bare, presence["from"].full)
+
     def do_thing(self):
         """Is a thing with a temperature to read and a lamp to switch."""
         sensor = Sensor("thing")
