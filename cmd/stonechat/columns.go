@@ -39,7 +39,8 @@ func list[T any](l *listing, columns []column[T], after func(x T) string, page f
 	}
 	var write func(x T) error
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	begin, end := func() {}, func() error { return table.Flush() }
+	var begin func()
+	end := table.Flush
 	n := 0
 	if l.JSON {
 		begin, end = func() { fmt.Print("[") }, func() error { _, err := fmt.Println("]"); return err }
