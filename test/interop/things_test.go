@@ -80,7 +80,6 @@ func TestOurThing(t *testing.T) {
 	owner.expect("done " + at)
 }
 
-
 // TestClaim lets Smack and slixmpp have a thing of ours, and one of Smack's, one after the other: by its code in the chat, by
 // XEP-0347, and as whoever the owner allows.
 func TestClaim(t *testing.T) {
@@ -101,7 +100,7 @@ func TestClaim(t *testing.T) {
 
 	// In the chat, with words that any client can say.
 	python.say(things, "claim "+code)
-	python.expect("message " + things + " ")
+	python.expect("message " + things)
 	python.sees(meter.own, "available")
 	at := python.expect("at " + meter.own)
 	meter.do("230")
@@ -112,7 +111,7 @@ func TestClaim(t *testing.T) {
 
 	// The second who comes with the code, and whoever has none, are refused.
 	java.say(things, "claim "+code)
-	java.expect("message " + things + " ")
+	java.expect("message " + things)
 	java.do("read %s", at)
 	java.expect("error read service-unavailable")
 	java.do("set %s boolean lamp true", at)
@@ -120,7 +119,7 @@ func TestClaim(t *testing.T) {
 
 	// The owner is asked, and lets the other read one field.
 	python.do("say %s allow %s to read meter power", things, java.own)
-	python.expect("message " + things + " ")
+	python.expect("message " + things)
 	java.do("read %s", at)
 	java.expect("read " + at)
 	java.do("set %s boolean lamp true", at)

@@ -295,3 +295,14 @@ func FuzzOthers(f *testing.F) {
 		xmpptest.RoundTrip(t, input, new(control.ParamErrors))
 	})
 }
+
+// What Smack 4.4 calls a boolean is one, too.
+func TestBool(t *testing.T) {
+	var s control.Set
+	if err := xmpptest.Decode("<set xmlns='urn:xmpp:iot:control'><bool name='lamp' value='true'/></set>", &s); err != nil {
+		t.Fatal(err)
+	}
+	if want := (control.Parameter{Name: "lamp", Type: control.TypeBoolean, Value: "true"}); len(s.Parameters) != 1 || s.Parameters[0] != want {
+		t.Errorf("%v", s.Parameters)
+	}
+}

@@ -22,6 +22,7 @@ type dialect struct {
 	serviceToken, deviceToken, userToken  string
 	nodeID, sourceID, cacheType           string
 	types                                 [typesEnd]string
+	boolean                               string // another name of TypeBoolean, which is read
 }
 
 // xep is XEP-0325 §10.
@@ -36,6 +37,7 @@ var xep = dialect{
 		TypeBoolean: "boolean", TypeColor: "color", TypeDate: "date", TypeDateTime: "dateTime", TypeDouble: "double",
 		TypeDuration: "duration", TypeInt: "int", TypeLong: "long", TypeString: "string", TypeTime: "time",
 	},
+	boolean: "bool", // COMPAT(Smack, 4.4): it writes that
 }
 
 func (d *dialect) element(local string) xmlstream.Name {
@@ -44,6 +46,9 @@ func (d *dialect) element(local string) xmlstream.Name {
 
 // typeOf finds a type by the name of its element, 0 for none.
 func (d *dialect) typeOf(local string) Type {
+	if local == d.boolean {
+		return TypeBoolean
+	}
 	for t := Type(1); t < typesEnd; t++ {
 		if d.types[t] == local {
 			return t

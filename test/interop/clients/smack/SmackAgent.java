@@ -14,7 +14,8 @@ import javax.net.ssl.X509TrustManager;
 import org.jivesoftware.smack.ConnectionConfiguration;
 import org.jivesoftware.smack.SmackConfiguration;
 import org.jivesoftware.smack.XMPPException;
-import org.jivesoftware.smack.chat2.ChatManager;
+import org.jivesoftware.smack.filter.MessageWithBodiesFilter;
+import org.jivesoftware.smack.packet.Message;
 import org.jivesoftware.smack.packet.StanzaError;
 import org.jivesoftware.smack.roster.PresenceEventListener;
 import org.jivesoftware.smack.roster.Roster;
@@ -83,7 +84,9 @@ public class SmackAgent {
             @Override public void presenceSubscribed(BareJid a, org.jivesoftware.smack.packet.Presence p) { tell("accepted", a); }
             @Override public void presenceUnsubscribed(BareJid a, org.jivesoftware.smack.packet.Presence p) { tell("dropped", a); }
         });
-        ChatManager.getInstanceFor(connection).addIncomingListener((from, message, chat) -> tell("message", from, message.getBody()));
+        // Not by its ChatManager, for which services are nobody.
+        connection.addAsyncStanzaListener(stanza -> tell("message", stanza.getFrom().asBareJid(), ((Message) stanza).getBody()),
+            MessageWithBodiesFilter.INSTANCE);
     }
 
     static X509TrustManager trusting(String authority) throws Exception {
@@ -117,7 +120,8 @@ public class SmackAgent {
             tell("disconnected");
         }
         case "ping" -> tell(PingManager.getInstanceFor(connection).ping(JidCreate.from(w[1])) ? "pong" : "silence", w[1]);
-        case "say" -> ChatManager.getInstanceFor(connection).chatWith(JidCreate.entityBareFrom(w[1])).send(rest(w, 2));
+        case "say" -> connection.sendStanza(connection.getStanzaFactory().buildMessageStanza()
+            .ofType(Message.Type.chat).to(w[1]).setBody(rest(w, 2)).build());
         case "add" -> Roster.getInstanceFor(connection).sendSubscriptionRequest(JidCreate.bareFrom(w[1]));
         case "accept" -> connection.sendStanza(connection.getStanzaFactory().buildPresenceStanza()
             .ofType(org.jivesoftware.smack.packet.Presence.Type.subscribed).to(w[1]).build());
