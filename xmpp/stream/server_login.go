@@ -148,7 +148,9 @@ func (s *Server) Resolve(keys []sasl.Key, err error) {
 }
 
 // Certifies reports whether the login under way, which waits for Resolve, is by the certificate that TLS has verified.
-func (s *Server) Certifies() bool { return s.login != nil && s.login.exchange != nil && s.login.outside }
+func (s *Server) Certifies() bool {
+	return s.login != nil && s.login.exchange != nil && s.login.outside
+}
 
 // Prepare returns what does the costly part of answering Lookup, milliseconds of computing, given the
 // account's keys; nil where nothing is costly. Unlike the methods of a Server it may run beside
