@@ -13,6 +13,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -22,7 +23,7 @@ import (
 // nothing is answered.
 func (m *Module) refuse(t *server.Turn, thing jid.JID, s *stanza.Stanza, w *want, st *standing, d Decision) error {
 	m.note(thing, w, st.caller)
-	if !w.silent && w.need != needOwner && d.Verdict == Unknown {
+	if !w.silent && w.need != needOwner && (d.Verdict == Unknown || len(d.Unknown) > 0) {
 		m.ask(thing, w, st, s.Kind == stanza.Presence)
 	}
 	if s.Type == stanza.Headline {
@@ -31,12 +32,27 @@ func (m *Module) refuse(t *server.Turn, thing jid.JID, s *stanza.Stanza, w *want
 	switch {
 	case !st.any():
 		return stanza.ServiceUnavailable.Err("") // RFC 6121 §8.5
+	case w.way == wayControl:
+		return control.Rejected(stanza.Forbidden, "nothing was done: not all of it is for you", denied(w, d)...)
 	case d.Verdict == All: // everything, but
 		return sensordata.Rejected(stanza.Forbidden, "not everything is for you: ask for what you want by name")
-	case w.way == wayReadout, w.way == wayControl:
+	case w.way == wayReadout:
 		return sensordata.Rejected(stanza.Forbidden, "")
 	}
 	return stanza.Forbidden.Err("")
+}
+
+// denied are the parameters of a command that may not be set, where others may.
+func denied(w *want, d Decision) (errs []control.ParamError) {
+	if d.Verdict != Some {
+		return nil
+	}
+	for _, name := range w.names {
+		if !named(d.Names, name) {
+			errs = append(errs, control.ParamError{Name: name, Text: "it is not for you"})
+		}
+	}
+	return errs
 }
 
 // note has a refusal written.

@@ -6,7 +6,6 @@ package consent
 // order in which request looks for them.
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -148,8 +147,7 @@ func controlled(s *stanza.Stanza, i int, local string) (*want, error) {
 		return nil, err
 	}
 	w.nodes, w.names = nodesOf(set.Nodes), set.Names()
-	hidden := formNames(set.Form)
-	for _, name := range hidden {
+	for _, name := range formNames(set.Form) {
 		if !named(w.names, name) {
 			w.names = append(w.names, name)
 		}
@@ -158,18 +156,7 @@ func controlled(s *stanza.Stanza, i int, local string) (*want, error) {
 		w.need = needSome // sets nothing
 		return w, nil
 	}
-	w.reduce = func(nodes []store.ThingNode, names []string) bool {
-		// What a form only carries along cannot be taken out of it, and a thing might take it for more.
-		if names != nil && slices.ContainsFunc(hidden, func(x string) bool { return !slices.Contains(names, x) && !slices.Contains(set.Names(), x) }) {
-			return false
-		}
-		l := control.Limit{Nodes: wireNodes(nodes), Names: names}
-		less, _, ok := set.Reduce(l)
-		if ok {
-			replace(s, i, less)
-		}
-		return ok
-	}
+	// Done is all or nothing: what is left of a command would be answered as if it were the whole.
 	return w, nil
 }
 
