@@ -8,12 +8,17 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/thing"
+	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
@@ -23,6 +28,7 @@ type person struct {
 	t      *testing.T
 	own    jid.JID // bare
 	client *client.Client
+	reader *thing.Reader
 
 	mu      sync.Mutex
 	heard   []heard
@@ -50,9 +56,12 @@ func (s *server) person(own string) *person {
 		s.t.Fatal(err)
 	}
 	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, stanza.BodyOf(m)) })
-	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
+	p.reader = thing.NewReader(p.client)
+	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(ctx context.Context, m *stanza.Stanza) {
+		p.reader.Presence(ctx, m)
 		p.hear(m.From, "presence "+m.Type.String())
 	})
+	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, "error "+string(m.Refusal().Condition)) })
 	if err := p.client.Connect(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -129,4 +138,51 @@ func (p *person) asks(to, text, pattern string) ([]string, time.Duration) {
 	p.say(to, text)
 	m, at := p.hears(to, pattern)
 	return m, at.Sub(began)
+}
+
+// reads asks a thing by XEP-0323 for fields, or for all, and returns the names of those that came, in order, and which of the thing's
+// sessions told them.
+func (p *person) reads(of string, names ...string) (fields string, at jid.JID, err error) {
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	answer, err := p.reader.Read(ctx, jid.MustParse(of), sensordata.Request{Categories: sensordata.All &^ sensordata.Historical, Names: names})
+	if err != nil {
+		return "", jid.JID{}, err
+	}
+	var list []string
+	for _, f := range answer.Fields() {
+		list = append(list, f.Name)
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), " "), answer.From, nil
+}
+
+// sets sets a boolean parameter by XEP-0325.
+func (p *person) sets(of, name string, value bool) error {
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	_, err := p.reader.Set(ctx, jid.MustParse(of), &control.Set{Parameters: []control.Parameter{
+		{Name: name, Type: control.TypeBoolean, Value: fmt.Sprint(value)},
+	}})
+	return err
+}
+
+// refused fails the test unless an error is the refusal of a server or a thing.
+func refused(t *testing.T, what string, err error) {
+	t.Helper()
+	if _, ok := stanza.AsError(err); !ok {
+		t.Errorf("%s is not refused: %v", what, err)
+	}
+}
+
+// until calls f until it is done, and returns how long that took.
+func until(t *testing.T, what string, f func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for !f() {
+		if time.Since(began) > patience {
+			t.Fatalf("%s does not come", what)
+		}
+	}
+	return time.Since(began)
 }

@@ -83,6 +83,7 @@ type server struct {
 // options change a server's configuration.
 type options struct {
 	domain string // "" is home.test
+	others string // further domains, with a comma before each
 	more   string // further lines of its configuration
 }
 
@@ -94,7 +95,7 @@ func start(t *testing.T, o options) *server {
 	}
 	at := loopback()
 	s := &server{t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
-	s.write("stonechat.yaml", fmt.Sprintf(`domains: [%s]
+	s.write("stonechat.yaml", fmt.Sprintf(`domains: [%s%s]
 data: %s
 listen:
   client: [%q]
@@ -105,7 +106,7 @@ listen:
   http: []
   https: []
   metrics: []
-%s`, s.domain, filepath.Join(s.folder, "data"), s.address, s.s2s, o.more))
+%s`, s.domain, o.others, filepath.Join(s.folder, "data"), s.address, s.s2s, o.more))
 	s.run()
 	t.Cleanup(func() {
 		s.stop()
