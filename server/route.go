@@ -4,7 +4,9 @@ package server
 
 import (
 	"context"
+	"errors"
 
+	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -131,7 +133,7 @@ func (s *Server) toResource(t *Turn, u *User, st *stanza.Stanza) {
 // refuse answers s with what err says, or logs it where it is none of the peer's business.
 func (t *Turn) refuse(s *stanza.Stanza, err error) {
 	e, told := stanza.AsError(err)
-	if !told {
+	if !told && !errors.Is(err, store.ErrClosed) { // else the server ends: its sender has no ack, and sends it again
 		t.server.complain("stanza failed", "jid", s.From.String(), "stanza", s.Kind.String(), "err", err)
 	}
 	t.Refuse(s, e)

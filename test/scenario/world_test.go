@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 // patience is for anything that should come at once.
@@ -36,6 +38,13 @@ var binary string // of stonechat
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if len(os.Args) == 3 && os.Args[1] == asRobots {
+		if err := robots(jid.MustParse(os.Args[2])); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	folder, err := os.MkdirTemp("", "scenario")
 	if err == nil {
 		defer os.RemoveAll(folder)
@@ -235,8 +244,14 @@ func (b *lockedBuffer) String() string {
 // execute starts stonechat with those arguments; it is ended with the test.
 func execute(t *testing.T, name string, environment []string, args ...string) *process {
 	t.Helper()
+	return executeProgram(t, binary, name, environment, args...)
+}
+
+// executeProgram is execute for another program.
+func executeProgram(t *testing.T, program, name string, environment []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, ended: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
+	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stderr = &p.stderr
@@ -307,6 +322,19 @@ func (p *process) expect(pattern string) []string {
 			p.t.Fatalf("%s does not say %q", p.name, pattern)
 		}
 	}
+}
+
+// said counts the lines so far that match.
+func (p *process) said(pattern string) (n int) {
+	re := regexp.MustCompile(pattern)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lines {
+		if re.MatchString(l) {
+			n++
+		}
+	}
+	return n
 }
 
 // loopback is an address that no other test uses.
