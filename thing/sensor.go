@@ -241,7 +241,7 @@ func (b *body) field(f Field, more sensordata.Category) sensordata.Field {
 	format, category := Format(0), sensordata.Category(0)
 	p := b.parameter(f.Name)
 	if p != nil {
-		format, category = p.Format, sensordata.Momentary | sensordata.Status
+		format, category = p.Format, sensordata.Momentary|sensordata.Status
 	}
 	if m := b.declared(f.Name); m != nil && m.Category != 0 {
 		category = m.Category
