@@ -92,8 +92,12 @@ func TestFleet(t *testing.T) {
 			t.Errorf("%s: the rules: %s", name, answer[0])
 		}
 	}
-	list, _ := boss.asks(service, "refusals press-1", "(?s)^.*viewer.*stranger.*")
-	count(t, "refusals that are written down", strings.Count(list[0], "\n")+1, refusals)
+	var list []string // they are written a moment later
+	until(t, "every refusal", func() bool {
+		list, _ = boss.asks(service, "refusals press-1", "(?s)^.* UTC: .*|^Nobody was.*")
+		return strings.Count(list[0], " UTC: ") >= refusals
+	})
+	count(t, "refusals that are written down", strings.Count(list[0], " UTC: "), refusals)
 	for _, who := range []string{"stranger@home.test", "viewer@home.test"} {
 		if !strings.Contains(list[0], who) {
 			t.Errorf("no refusal of %s in %s", who, list[0])

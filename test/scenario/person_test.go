@@ -5,6 +5,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -38,7 +39,7 @@ type person struct {
 // heard is a message or a presence that came.
 type heard struct {
 	from jid.JID
-	text string // of a presence its type
+	text string // of a presence its type, of a message without a body all that it has
 	at   time.Time
 	used bool
 }
@@ -55,7 +56,9 @@ func (s *server) person(own string) *person {
 	if p.client, err = client.New(c); err != nil {
 		s.t.Fatal(err)
 	}
-	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, stanza.BodyOf(m)) })
+	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
+		p.hear(m.From, cmp.Or(stanza.BodyOf(m), string(m.AppendContent(nil))))
+	})
 	p.reader = thing.NewReader(p.client)
 	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(ctx context.Context, m *stanza.Stanza) {
 		p.reader.Presence(ctx, m)

@@ -10,6 +10,7 @@ package scenario
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -94,6 +95,7 @@ type options struct {
 	domain string // "" is home.test
 	others string // further domains, with a comma before each
 	more   string // further lines of its configuration
+	at     string // the address; "" is one that nobody else has
 }
 
 // start starts a server that is stopped with the test.
@@ -102,7 +104,7 @@ func start(t *testing.T, o options) *server {
 	if o.domain == "" {
 		o.domain = "home.test"
 	}
-	at := loopback()
+	at := cmp.Or(o.at, loopback())
 	s := &server{t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
 	s.write("stonechat.yaml", fmt.Sprintf(`domains: [%s%s]
 data: %s
