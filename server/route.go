@@ -133,15 +133,15 @@ func (s *Server) toResource(t *Turn, u *User, st *stanza.Stanza) {
 // refuse answers s with what err says, or logs it where it is none of the peer's business.
 func (t *Turn) refuse(s *stanza.Stanza, err error) {
 	e, told := stanza.AsError(err)
-	if !told && !errors.Is(err, store.ErrClosed) { // that is the end of the server
+	if !told && !errors.Is(err, store.ErrClosed) { // else the server ends: its sender has no ack, and sends it again
 		t.server.complain("stanza failed", "jid", s.From.String(), "stanza", s.Kind.String(), "err", err)
 	}
 	t.Refuse(s, e)
 }
 
 // Refuse answers s with an error. Errors and results are never answered (RFC 6120 §8.3.1), nor
-// is presence without a type that asks for something.
-func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error) {
+// is presence without a type that asks for something. What goes beside the error is for those who do not read that.
+func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error, beside ...stanza.Payload) {
 	switch {
 	case s.Type == stanza.TypeError, s.Kind == stanza.IQ && s.Type == stanza.Result:
 		return
@@ -152,7 +152,7 @@ func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error) {
 	}
 	t.server.metrics.refused.WithLabelValues(string(e.Condition)).Inc()
 	t.note(TraceReturned, string(e.Condition), s)
-	r := s.Refuse(e)
+	r := s.Refuse(e, beside...)
 	if se := t.Origin; se != nil && s.From == se.JID {
 		// Straight back, whatever address of its own the client used, and whatever hooks would
 		// make of it: those that observe see it.

@@ -201,7 +201,7 @@ func (t *Turn) noteHook(p Phase, module string, s *stanza.Stanza, err error) {
 	e := TraceEvent{Event: TracePassed, Module: module, Phase: p.String()}
 	switch {
 	case err == nil:
-	case err == Handled && p == Handle: //nolint:errorlint // a verdict is never wrapped
+	case err == Handled && p <= Handle: //nolint:errorlint // a verdict is never wrapped
 		e.Event = TraceHandled
 	default:
 		refusal, _ := stanza.AsError(err)

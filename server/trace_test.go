@@ -39,9 +39,12 @@ func told(t *Tracer) string {
 	}
 }
 
-// guarded refuses messages that bear a subject.
+// guarded refuses messages that bear a subject, and takes those with a thread away.
 func guarded(h *Host) {
 	h.OnArriving(Guard, func(_ *Turn, _ *User, s *stanza.Stanza) error {
+		if s.Has(stanza.NSClient, "thread") {
+			return Handled
+		}
 		if s.Has(stanza.NSClient, "subject") {
 			return stanza.NotAllowed.Err("")
 		}
@@ -75,6 +78,7 @@ func TestTrace(t *testing.T) {
 			{"to one who is away", func() { a.send(chat("b@d", "1")) }, "1:received, spooling, handled postman handle, spooled"},
 			{"refused", func() { a.send("<message to='b@d' type='chat'><subject/></message>") },
 				"1:received, refused warden guard not-allowed, returned not-allowed"},
+			{"taken away", func() { a.send("<message to='b@d' type='chat'><thread/></message>") }, "1:received, handled warden guard"},
 		} {
 			step.do()
 			if got := told(tracer); !strings.HasPrefix(got, step.want) {

@@ -75,12 +75,13 @@ type said struct {
 	until  time.Time
 }
 
-// may is what q.caller may of what q names.
+// may is what q.caller may of what q names. Also of a thing whose code was shown the service is asked: somebody may own it already, and
+// the thing not know that yet.
 func (t *Thing) may(ctx context.Context, q question) grant {
 	q.caller = q.caller.Bare()
 	owner := t.Owner()
 	switch {
-	case q.caller.IsZero() || owner.IsZero() && q.caller != t.account():
+	case q.caller.IsZero() || owner.IsZero() && q.caller != t.account() && !t.onOffer():
 		return grant{}
 	case q.caller == owner, q.caller == t.account():
 		return grant{all: true}

@@ -213,6 +213,13 @@ func (t *Thing) tags(key string) registry.Tags {
 	return tags
 }
 
+// onOffer reports whether it is known how the thing is claimed.
+func (t *Thing) onOffer() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.key != "" && t.shown == t.key
+}
+
 // show shows how the thing is claimed, once for each key.
 func (t *Thing) show(u registry.URI, key string) {
 	t.mu.Lock()

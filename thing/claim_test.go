@@ -141,3 +141,22 @@ func TestClaimedFromElsewhere(t *testing.T) {
 		go func() { _ = p.End() }()
 	})
 }
+
+// Who has claimed the thing may speak to it before the registry has told it so.
+func TestOwnerBeforeNews(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		claims := unclaimed(l)
+		p := l.start(t)
+		m := p.Expect(registering)
+		p.Say("<iq from='things.example.org' id='%s' type='result'/>", m[1])
+		p.Expect("<presence id='[^']+'>.*<c xmlns='http://jabber.org/protocol/caps' .*")
+		<-claims
+		report(t, l.thing, 1)
+		p.Say("<message from='%s/x' type='chat'><body>read</body></message>", owner)
+		decide(p, "canRead", owner, "", "true", "")
+		p.Expect("<message to='" + owner + "[^>]*>.*<body>.*</body>.*")
+		p.Say("<message from='romeo@example.org/x' type='chat'><body>read</body></message>")
+		refuse(p, "canRead", "romeo@example.org", "")
+		go func() { _ = p.End() }()
+	})
+}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -19,22 +18,7 @@ import (
 
 func (t *Thing) serveControl() {
 	name := (*control.Set)(nil).XMLName()
-	t.serve(stanza.Set, name, func(ctx context.Context, s *stanza.Stanza) (stanza.Payload, error) {
-		p, err := t.setRequest(ctx, s)
-		if err == nil {
-			return p, nil
-		}
-		refused, known := stanza.AsError(err)
-		if !known {
-			t.log.Error("command failed", "from", s.From.String(), "err", err)
-		}
-		answer := s.Refuse(refused)
-		if refused.Condition != stanza.ServiceUnavailable { // which says that there is no thing
-			answer.Add(control.RefusalOf(refused))
-		}
-		t.client.Reply(answer)
-		return nil, client.ErrLater
-	})
+	t.serve(stanza.Set, name, t.refusing(t.setRequest, func(_ *stanza.Stanza, e *stanza.Error) stanza.Payload { return control.RefusalOf(e) }))
 	t.serve(stanza.Get, (*control.GetForm)(nil).XMLName(), t.formRequest)
 	// A message is answered by nothing, whether it is obeyed or not. XEP-0325 §3.1.1
 	t.client.Handle(stanza.Message, name, func(ctx context.Context, s *stanza.Stanza) {

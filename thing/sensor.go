@@ -7,12 +7,15 @@ package thing
 
 import (
 	"context"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/senml"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xsd"
@@ -31,9 +34,15 @@ type waiting struct {
 }
 
 func (t *Thing) serveSensorData() {
-	t.serve(stanza.Get, (*sensordata.Request)(nil).XMLName(), t.readRequest)
+	beside := func(s *stanza.Stanza, e *stanza.Error) stanza.Payload {
+		if r := sensordata.RejectionOf(s, e); r != nil {
+			return r
+		}
+		return nil
+	}
+	t.serve(stanza.Get, (*sensordata.Request)(nil).XMLName(), t.refusing(t.readRequest, beside))
 	for _, typ := range []stanza.Type{stanza.Get, stanza.Set} { // COMPAT(slixmpp, 2013): set
-		t.serve(typ, (*sensordata.Cancel)(nil).XMLName(), t.cancelRequest)
+		t.serve(typ, (*sensordata.Cancel)(nil).XMLName(), t.refusing(t.cancelRequest, beside))
 	}
 }
 
@@ -241,7 +250,7 @@ func (b *body) field(f Field, more sensordata.Category) sensordata.Field {
 	format, category := Format(0), sensordata.Category(0)
 	p := b.parameter(f.Name)
 	if p != nil {
-		format, category = p.Format, sensordata.Momentary | sensordata.Status
+		format, category = p.Format, sensordata.Momentary|sensordata.Status
 	}
 	if m := b.declared(f.Name); m != nil && m.Category != 0 {
 		category = m.Category
@@ -249,6 +258,9 @@ func (b *body) field(f Field, more sensordata.Category) sensordata.Field {
 	switch v := f.Value.SenML(); f.Value.Kind() {
 	case Numeric:
 		out = sensordata.Numeric(f.Name, v.Number(), symbol(f.Unit))
+		if f.Unit == "" && isInt(v.Number()) {
+			out.Type = sensordata.TypeInt // COMPAT(Smack, 4.4): it knows no other numbers
+		}
 	case Boolean:
 		out = sensordata.Boolean(f.Name, v.Bool())
 	default:
@@ -270,6 +282,12 @@ func (b *body) field(f Field, more sensordata.Category) sensordata.Field {
 		out.Writable = sensordata.WritableYes
 	}
 	return out
+}
+
+// isInt reports whether a number is written as an integer, of 32 bits.
+func isInt(n senml.Number) bool {
+	i, ok := n.Int64()
+	return ok && i >= math.MinInt32 && i <= math.MaxInt32 && strings.Trim(n.String(), "-0123456789") == ""
 }
 
 func (f Format) fieldType() sensordata.Type {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -75,7 +76,7 @@ func TestAdHoc(t *testing.T) {
 func TestSensorData(t *testing.T) {
 	inLab(t, func(t *testing.T, l *lab) {
 		l.config.Client.Keepalive, l.config.Client.AnswerTime = 10*time.Hour, 10*time.Hour
-		broken := false
+		broken, people := false, 3.0
 		l.config.Fields = []thing.Measure{
 			{Name: "temperature", Unit: "Cel", Kind: thing.Numeric, Read: func(context.Context) (thing.Value, error) {
 				if broken {
@@ -83,8 +84,12 @@ func TestSensorData(t *testing.T) {
 				}
 				return thing.Number(21.5), nil
 			}},
+			{Name: "people", Kind: thing.Numeric, Category: sensordata.Computed, Read: func(context.Context) (thing.Value, error) { return thing.Number(people), nil }},
 			{Name: "serial", Kind: thing.String, Category: sensordata.Identity, Read: func(context.Context) (thing.Value, error) { return thing.Text("0815"), nil }},
 		}
+		l.config.Parameters = []thing.Parameter{{Name: "lamp", Kind: thing.Boolean,
+			Set: func(context.Context, thing.Value) error { return nil },
+			Get: func(context.Context) (thing.Value, error) { return thing.Bool(true), nil }}}
 		l.config.Nodes = []thing.Node{{NodeID: thing.NodeID{ID: "meter", Source: "bus"}, Name: "Meter",
 			Read: func(context.Context) ([]thing.Field, error) {
 				return []thing.Field{{Name: "energy", Value: thing.Number(12.5), Unit: "kWh"}}, nil
@@ -95,14 +100,20 @@ func TestSensorData(t *testing.T) {
 			return p.Expect("(<iq .*)")[1]
 		}
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='1' momentary='true'/>")
-		p.Expect("<message .*seqnr='1' done='true'.*<node nodeId='juliet'><timestamp .*<numeric name='temperature' .*momentary='true'.*value='21.5' unit='°C'/></timestamp>.*<node nodeId='meter' sourceId='bus'>.*energy.*")
+		p.Expect("<message .*seqnr='1' done='true'.*<node nodeId='juliet'><timestamp .*<numeric name='temperature' .*momentary='true'.*value='21.5' unit='°C'/>.*<boolean name='lamp' momentary='true' status='true'.*</timestamp>.*<node nodeId='meter' sourceId='bus'>.*energy.*")
+		// A number without a unit is an int where it is one, of 32 bits.
+		for n, want := range map[float64]string{3: "int", -3: "int", 2.5: "numeric", 1 << 31: "numeric"} {
+			people = n
+			ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='10' computed='true'/>")
+			p.Expect("<message .*seqnr='10' done='true'.*<" + want + " name='people' .*value='" + strconv.FormatFloat(n, 'f', -1, 64) + "'.*")
+		}
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='2' identity='true'/>")
 		p.Expect("<message .*<string name='serial' identity='true'.*")
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='3' all='true'><node nodeId='meter'/><field name='energy'/></req>")
 		if got := p.Expect("(<message .*)")[1]; !strings.Contains(got, "value='12.5'") || strings.Contains(got, "serial") {
 			t.Error(got)
 		}
-		if got := ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='4' all='true'><node nodeId='pump'/></req>"); !strings.Contains(got, "item-not-found") {
+		if got := ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='4' all='true'><node nodeId='pump'/></req>"); !matches("<iq .*item-not-found.*</error><rejected xmlns='urn:xmpp:iot:sensordata' seqnr='4'><error>there is no node pump</error></rejected></iq>", got) {
 			t.Error(got)
 		}
 		ask("<req xmlns='urn:xmpp:iot:sensordata' seqnr='9' identity='true'><node nodeId='juliet'/></req>")
@@ -122,7 +133,7 @@ func TestSensorData(t *testing.T) {
 		if got := ask("<cancel xmlns='urn:xmpp:iot:sensordata' seqnr='7'/>"); !strings.Contains(got, "<cancelled ") {
 			t.Error(got)
 		}
-		if got := ask("<cancel xmlns='urn:xmpp:iot:sensordata' seqnr='7'/>"); !strings.Contains(got, "item-not-found") {
+		if got := ask("<cancel xmlns='urn:xmpp:iot:sensordata' seqnr='7'/>"); !strings.Contains(got, "item-not-found") || !strings.Contains(got, "<rejected xmlns='urn:xmpp:iot:sensordata' seqnr='7'>") {
 			t.Error(got)
 		}
 		begun := time.Now()

@@ -135,6 +135,28 @@ func inTurn[P stanza.Payload](ctx context.Context, t *Thing, s *stanza.Stanza, f
 	return none, client.ErrLater
 }
 
+// refusing has f's errors answered with what beside makes of them, for those who do not read errors; nil adds nothing.
+func (t *Thing) refusing(f client.IQHandler, beside func(s *stanza.Stanza, e *stanza.Error) stanza.Payload) client.IQHandler {
+	return func(ctx context.Context, s *stanza.Stanza) (stanza.Payload, error) {
+		p, err := f(ctx, s)
+		if err == nil || errors.Is(err, client.ErrLater) {
+			return p, err
+		}
+		refused, known := stanza.AsError(err)
+		if !known {
+			t.log.Error("request failed", "from", s.From.String(), "err", err)
+		}
+		answer := s.Refuse(refused)
+		if refused.Condition != stanza.ServiceUnavailable { // which says that there is no thing
+			if more := beside(s, refused); more != nil {
+				answer.Add(more)
+			}
+		}
+		t.client.Reply(answer)
+		return nil, client.ErrLater
+	}
+}
+
 // isPrompt reports whether somebody is answered without a question to the service.
 func (t *Thing) isPrompt(from jid.JID) bool {
 	return t.isTrusted(from) || from.Bare() == t.config.Registry

@@ -174,7 +174,7 @@ func TestRelayInterleaves(t *testing.T) {
 	targets := []Target{f.target(Plain), m.target(), {Name: "raw", Kind: Raw, Security: Plain}}
 	targets[0].PID, targets[1].PID = os.Getpid(), os.Getpid()
 	o := smallRelay()
-	o.QoS, o.Duration = 1, 300*time.Millisecond // the raw relay needs a few ticks of CPU time
+	o.QoS, o.Duration = 1, time.Second // the raw relay needs a few ticks of CPU time
 	rep, err := testRun(t, 3).Relay(t.Context(), targets, o)
 	if err != nil {
 		t.Fatalf("%v: %+v", err, rep)

@@ -214,3 +214,58 @@ func TestAnyRight(t *testing.T) {
 		}
 	}
 }
+
+// An empty list would be nothing to who reads a limit, and one of nil everything: a request is reduced to what is in a list, or to all
+// that it wanted, where the list is nil.
+func TestReducedToSomething(t *testing.T) {
+	if wireNodes(nil) != nil || wireNodes([]store.ThingNode{}) == nil {
+		t.Error("no nodes and all nodes are the same")
+	}
+	var all []string
+	for _, sign := range []string{"+", "-"} {
+		for _, node := range []string{"", "@1", "@2"} {
+			for _, names := range []string{"", " t", " h"} {
+				all = append(all, sign+"read"+node+" all"+names, sign+"read"+node+" caller romeo@x"+names)
+			}
+		}
+	}
+	one, two := store.ThingNode{ID: "1"}, store.ThingNode{ID: "2"}
+	m := newBed(t, usual(), "thing@d").m
+	reduced := 0
+	for i := range all {
+		for k := range all[:i+1] {
+			s := &standing{
+				caller: jid.MustParse("romeo@x"), owners: owners{{}: {owner: jid.MustParse("juliet@d")}},
+				rules: []store.Rule{parseRule(t, all[i]), parseRule(t, all[k])},
+			}
+			for _, nodes := range [][]store.ThingNode{nil, {one}, {one, two}} {
+				for _, names := range [][]string{nil, {"t"}, {"t", "h"}} {
+					w := &want{right: store.RightRead, nodes: nodes, names: names}
+					w.reduce = func(n []store.ThingNode, x []string) bool {
+						reduced++
+						if n != nil && len(n) == 0 || x != nil && len(x) == 0 {
+							t.Errorf("%s; %s: of %v %v: %v %v", all[i], all[k], nodes, names, n, x)
+						}
+						of := n
+						if n == nil {
+							of = []store.ThingNode{{}}
+						}
+						if x == nil {
+							x = names
+						}
+						for _, n := range of {
+							if d := s.decide(n, w.right, x); d.Verdict != All {
+								t.Errorf("%s; %s: of %v %v: %v %v, where it is %s", all[i], all[k], nodes, names, n, x, d)
+							}
+						}
+						return true
+					}
+					m.weigh(nil, w, s)
+				}
+			}
+		}
+	}
+	if reduced == 0 {
+		t.Error("nothing was reduced")
+	}
+}

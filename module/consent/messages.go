@@ -178,10 +178,6 @@ func (m *Module) drains(se *server.Session, s *stanza.Stanza) (had bool) {
 	if st.person {
 		return false
 	}
-	reduced := w.reduce
-	if reduced != nil {
-		w.reduce = func([]store.ThingNode, []string) bool { return false } // in part is not to be had here
-	}
 	d, ok := m.weigh(s, w, st)
 	if !ok {
 		_ = m.refuse(t, u.JID, s, w, st, d)

@@ -29,17 +29,33 @@ func (m *Module) refuse(t *server.Turn, thing jid.JID, s *stanza.Stanza, w *want
 	if s.Type == stanza.Headline {
 		return server.Handled
 	}
+	var e *stanza.Error
+	var beside []stanza.Payload // for who waits for that, and reads no errors
 	switch {
 	case !st.any():
 		return stanza.ServiceUnavailable.Err("") // RFC 6121 §8.5
 	case w.way == wayControl:
-		return control.Rejected(stanza.Forbidden, "nothing was done: not all of it is for you", denied(w, d)...)
-	case d.Verdict == All: // everything, but
-		return sensordata.Rejected(stanza.Forbidden, "not everything is for you: ask for what you want by name")
+		e = control.Rejected(stanza.Forbidden, "nothing was done: not all of it is for you", denied(w, d)...)
+		if s.Has(control.NS, (*control.Set)(nil).XMLName().Local) {
+			beside = append(beside, control.RefusalOf(e))
+		}
 	case w.way == wayReadout:
-		return sensordata.Rejected(stanza.Forbidden, "")
+		text := ""
+		if d.Verdict == All { // everything, but
+			text = "not everything is for you: ask for what you want by name"
+		}
+		e = sensordata.Rejected(stanza.Forbidden, text)
+		if r := sensordata.RejectionOf(s, e); r != nil {
+			beside = append(beside, r)
+		}
+	default:
+		return stanza.Forbidden.Err("")
 	}
-	return stanza.Forbidden.Err("")
+	if s.Kind != stanza.IQ || len(beside) == 0 {
+		return e
+	}
+	t.Refuse(s, e, beside...)
+	return server.Handled
 }
 
 // denied are the parameters of a command that may not be set, where others may.
@@ -48,7 +64,7 @@ func denied(w *want, d Decision) (errs []control.ParamError) {
 		return nil
 	}
 	for _, name := range w.names {
-		if !named(d.Names, name) {
+		if !named(d.Names, name) && len(errs) < control.MaxParameters {
 			errs = append(errs, control.ParamError{Name: name, Text: "it is not for you"})
 		}
 	}

@@ -98,8 +98,12 @@ func nodesOf(list []sensordata.Node) (nodes []store.ThingNode) {
 	return nodes
 }
 
-// wireNodes makes nodes words again; the account itself is nil in a list of none.
+// wireNodes makes nodes words again. No nodes that are not nil stay so: in a limit they are nothing, and nil is everything.
 func wireNodes(nodes []store.ThingNode) (list []sensordata.Node) {
+	if nodes == nil {
+		return nil
+	}
+	list = make([]sensordata.Node, 0, len(nodes))
 	for _, n := range nodes {
 		list = append(list, sensordata.Node{ID: n.ID, Source: n.Source, Cache: n.Cache})
 	}

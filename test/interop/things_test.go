@@ -117,6 +117,23 @@ func TestClaim(t *testing.T) {
 	java.do("set %s boolean lamp true", at)
 	java.expect("error set service-unavailable")
 
+	// Who may do something else is forbidden it, in a way that both understand: slixmpp waits for more than the error, and Smack ends
+	// its connection where an error is within that.
+	guest := newThings(s, s.name("guest"))
+	guest.online()
+	for _, who := range []*agent{guest, java} {
+		python.do("say %s allow %s to control meter other", things, who.own)
+		python.says(regexp.QuoteMeta(who.own) + ` may control other of `)
+	}
+	guest.do("read %s -", at)
+	guest.expect("read " + at + " rejected")
+	guest.do("set %s boolean lamp true", at)
+	guest.expect("set " + at + " InsufficientPrivileges")
+	java.do("read %s", at)
+	java.expect("error read forbidden")
+	java.do("set %s boolean lamp true", at)
+	java.expect("error set forbidden")
+
 	// The owner is asked, and lets the other read one field.
 	python.says(things + ` java@\S+ wants to read `)
 	python.do("say %s allow %s to read meter power", things, java.own)

@@ -20,7 +20,7 @@ func stages() []stage {
 		{name: "lint", in: check, run: goTest("./internal/lint", "-count=1")},
 		{name: "staticcheck", in: check, run: command("go", "tool", "-modfile=tools/go.mod", "staticcheck", "./...")},
 		{name: "unit", in: check, run: unitTests()},
-		{name: "race", in: check, run: unitTests("-race", "-short", "-tags=invariants"), needs: all(raceDetector), limit: 20 * time.Minute},
+		{name: "race", in: check, run: unitTests("-race", "-short", "-timeout=15m", "-tags=invariants"), needs: all(raceDetector), limit: 20 * time.Minute},
 		{name: "fuzz", in: check, run: fuzz(time.Second, 5*time.Second), limit: 20 * time.Minute},
 		{name: "tidy", in: test, run: command("go", "mod", "tidy", "-diff")},
 		{name: "platforms", in: test, run: buildElsewhere(

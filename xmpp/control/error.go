@@ -74,9 +74,11 @@ const (
 	CodeOtherError             = "OtherError"
 )
 
-// RefusalOf is what goes beside an error, for those who do not read that.
+// RefusalOf is what goes beside an error, for those who do not read that. Why it is refused is in the error alone.
+//
+// COMPAT(Smack, 4.4): it takes an element error within this for that of the stanza, and ends its connection.
 func RefusalOf(e *stanza.Error) *Refusal {
-	out := &Refusal{Code: CodeOtherError, Error: ParamError{Text: e.Text}}
+	out := &Refusal{Code: CodeOtherError}
 	switch e.Condition {
 	case stanza.Forbidden:
 		out.Code = CodeInsufficientPrivileges
@@ -92,9 +94,6 @@ func RefusalOf(e *stanza.Error) *Refusal {
 	if errs, ok := e.App.(*ParamErrors); ok {
 		for _, w := range *errs {
 			out.Names = append(out.Names, w.Name)
-		}
-		if len(*errs) > 0 {
-			out.Error = (*errs)[0]
 		}
 	}
 	return out

@@ -123,6 +123,28 @@ type Rejection struct {
 	Text string // for people
 }
 
+// RejectionOf is what goes beside an error that answers s, a request or its cancelling, for those who do not read that; nil where s
+// has no number to tell it by.
+func RejectionOf(s *stanza.Stanza, e *stanza.Error) *Rejection {
+	for i := range s.Len() {
+		space, local, ok := s.Child(i)
+		if !ok || string(space) != NS || string(local) != xep.request && string(local) != xep.cancel {
+			continue
+		}
+		r := s.Reader(i)
+		seq := xep.readSeq(r)
+		if r.Err() != nil {
+			return nil
+		}
+		text := e.Text
+		if text == "" {
+			text = string(e.Condition)
+		}
+		return &Rejection{Seq: seq, Text: text}
+	}
+	return nil
+}
+
 // Rejected makes the stanza error by which a request is refused: of the conditions that XEP-0323 §3.3 has, with the types that it
 // gives them, so that the type of forbidden is cancel.
 func Rejected(c stanza.Condition, text string) *stanza.Error {

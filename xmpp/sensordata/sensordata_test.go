@@ -287,3 +287,26 @@ func FuzzAnswers(f *testing.F) {
 		xmpptest.RoundTrip(t, input, new(sensordata.Rejection))
 	})
 }
+
+// Beside the error goes what programs of old wait for, with the number of what is refused; what has none is refused by the error alone.
+func TestRejectionOf(t *testing.T) {
+	for child, want := range map[string]*sensordata.Rejection{
+		"<req xmlns='urn:xmpp:iot:sensordata' seqnr='7' momentary='true'/>": {Seq: "7", Text: "Not for you."},
+		"<cancel xmlns='urn:xmpp:iot:sensordata' seqnr='8'/>":               {Seq: "8", Text: "Not for you."},
+		"<req xmlns='urn:xmpp:iot:sensordata'/>":                            nil,
+		"<req xmlns='urn:xmpp:iot:sensordata' seqnr='x'/>":                  nil,
+		"<fields xmlns='urn:xmpp:iot:sensordata' seqnr='7' done='true'/>":   nil,
+		"<req xmlns='urn:x' seqnr='7'/>":                                    nil,
+	} {
+		s, err := stanza.Parse([]byte("<iq xmlns='jabber:client' type='get' id='1' from='a@x/r' to='b@x/r'>" + child + "</iq>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sensordata.RejectionOf(s, sensordata.Rejected(stanza.Forbidden, "Not for you.")); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", child, got, want)
+		}
+		if got := sensordata.RejectionOf(s, sensordata.Rejected(stanza.Forbidden, "")); want != nil && (got == nil || got.Text != "forbidden") {
+			t.Errorf("%s, without a text: %+v", child, got)
+		}
+	}
+}

@@ -53,10 +53,14 @@ func (s *Stanza) Result(p Payload) *Stanza {
 	return r
 }
 
-// Refuse builds the error answer to s (RFC 6120 §8.3.1). It shares s's ID.
-func (s *Stanza) Refuse(e *Error) *Stanza {
+// Refuse builds the error answer to s (RFC 6120 §8.3.1). It shares s's ID. What stands beside the error is for those who do not read
+// that.
+func (s *Stanza) Refuse(e *Error, beside ...Payload) *Stanza {
 	r := &Stanza{Kind: s.Kind, Type: TypeError, To: s.From, From: s.To, ID: s.ID}
 	r.Add(e)
+	for _, p := range beside {
+		r.Add(p)
+	}
 	return r
 }
 
