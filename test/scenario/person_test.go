@@ -5,7 +5,6 @@
 package scenario
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -19,6 +18,8 @@ import (
 	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/mam"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -33,36 +34,46 @@ type person struct {
 
 	mu      sync.Mutex
 	heard   []heard
-	changed chan struct{} // closed, and made again, for each
+	events  map[jid.JID]int // of nodes, by whose account they are
+	pages   string          // what archives have told, as XML
+	changed chan struct{}   // closed, and made again, for each
 }
 
 // heard is a message or a presence that came.
 type heard struct {
 	from jid.JID
-	text string // of a presence its type, of a message without a body all that it has
+	text string // of a presence its type
 	at   time.Time
 	used bool
 }
 
-// person logs one in who has an account already, until the test ends.
-func (s *server) person(own string) *person {
+// person logs one in who has an account already, until the test ends. Features are what the client says it can do.
+func (s *server) person(own string, features ...string) *person {
 	s.t.Helper()
-	c := client.Config{Account: jid.MustParse(own), Password: password, Address: s.address}
+	c := client.Config{Account: jid.MustParse(own), Password: password, Address: s.address, Features: features, Caps: "urn:stonechat:scenario"}
 	if err := c.Trust(s.authority()); err != nil {
 		s.t.Fatal(err)
 	}
-	p := &person{t: s.t, own: c.Account, changed: make(chan struct{})}
+	p := &person{t: s.t, own: c.Account, events: make(map[jid.JID]int), changed: make(chan struct{})}
 	var err error
 	if p.client, err = client.New(c); err != nil {
 		s.t.Fatal(err)
 	}
-	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
-		p.hear(m.From, cmp.Or(stanza.BodyOf(m), string(m.AppendContent(nil))))
-	})
+	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, stanza.BodyOf(m)) })
 	p.reader = thing.NewReader(p.client)
 	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(ctx context.Context, m *stanza.Stanza) {
 		p.reader.Presence(ctx, m)
 		p.hear(m.From, "presence "+m.Type.String())
+	})
+	p.client.Handle(stanza.Message, (*pubsub.Event)(nil).XMLName(), func(_ context.Context, m *stanza.Stanza) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.events[m.From.Bare().Clone()]++
+	})
+	p.client.Handle(stanza.Message, (*mam.Result)(nil).XMLName(), func(_ context.Context, m *stanza.Stanza) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.pages += string(m.AppendContent(nil)) + "\n"
 	})
 	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, "error "+string(m.Refusal().Condition)) })
 	if err := p.client.Connect(s.t.Context()); err != nil {

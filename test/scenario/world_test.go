@@ -10,7 +10,6 @@ package scenario
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -25,8 +24,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 // patience is for anything that should come at once.
@@ -36,16 +33,22 @@ const password = "wet-paint-12"
 
 var binary string // of stonechat
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if f := programs()[os.Getenv(programName)]; f != nil {
+		f()
+		return
+	}
+	os.Exit(run(m))
+}
+
+// programName is the variable by which this test is one of the programs instead, which makers of things have written.
+const programName = "SCENARIO_PROGRAM"
+
+func programs() map[string]func() {
+	return map[string]func(){"robots": robots, "battery": battery, "alone": alone}
+}
 
 func run(m *testing.M) int {
-	if len(os.Args) == 3 && os.Args[1] == asRobots {
-		if err := robots(jid.MustParse(os.Args[2])); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return 0
-	}
 	folder, err := os.MkdirTemp("", "scenario")
 	if err == nil {
 		defer os.RemoveAll(folder)
@@ -88,14 +91,15 @@ type server struct {
 	address string // of clients
 	s2s     string // of other servers
 	process *process
+	signer  *authority
 }
 
 // options change a server's configuration.
 type options struct {
-	domain string // "" is home.test
-	others string // further domains, with a comma before each
-	more   string // further lines of its configuration
-	at     string // the address; "" is one that nobody else has
+	domain string     // "" is home.test
+	others string     // further domains, with a comma before each
+	more   string     // further lines of its configuration
+	signed *authority // by whom its certificate is; nil: by itself
 }
 
 // start starts a server that is stopped with the test.
@@ -104,8 +108,12 @@ func start(t *testing.T, o options) *server {
 	if o.domain == "" {
 		o.domain = "home.test"
 	}
-	at := cmp.Or(o.at, loopback())
+	at := loopback()
 	s := &server{t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
+	more := o.more
+	if s.signer = o.signed; s.signer != nil {
+		more += s.signer.certify(s)
+	}
 	s.write("stonechat.yaml", fmt.Sprintf(`domains: [%s%s]
 data: %s
 listen:
@@ -117,7 +125,7 @@ listen:
   http: []
   https: []
   metrics: []
-%s`, s.domain, o.others, filepath.Join(s.folder, "data"), s.address, s.s2s, o.more))
+%s`, s.domain, o.others, filepath.Join(s.folder, "data"), s.address, s.s2s, more))
 	s.run()
 	t.Cleanup(func() {
 		s.stop()
@@ -138,7 +146,11 @@ func (s *server) write(name, text string) string {
 // run starts the process and waits until it is ready.
 func (s *server) run() {
 	s.t.Helper()
-	s.process = execute(s.t, "server-"+s.domain, nil, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
+	var environment []string
+	if s.signer != nil {
+		environment = []string{"SSL_CERT_FILE=" + s.signer.file, "SSL_CERT_DIR=/nonexistent"}
+	}
+	s.process = execute(s.t, "server-"+s.domain, environment, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
 	s.process.expect("^ready")
 }
 
@@ -192,6 +204,9 @@ func (s *server) account(name string) string {
 // authority is the file with the certificate to trust.
 func (s *server) authority() string {
 	s.t.Helper()
+	if s.signer != nil {
+		return s.signer.file
+	}
 	names, err := filepath.Glob(filepath.Join(s.folder, "data", "*", "self-signed.crt"))
 	more, _ := filepath.Glob(filepath.Join(s.folder, "data", "self-signed.crt"))
 	if names = append(names, more...); err != nil || len(names) != 1 {
@@ -246,14 +261,22 @@ func (b *lockedBuffer) String() string {
 // execute starts stonechat with those arguments; it is ended with the test.
 func execute(t *testing.T, name string, environment []string, args ...string) *process {
 	t.Helper()
-	return executeProgram(t, binary, name, environment, args...)
+	return launch(t, name, environment, exec.Command(binary, args...))
 }
 
-// executeProgram is execute for another program.
-func executeProgram(t *testing.T, program, name string, environment []string, args ...string) *process {
+// program starts one of the programs; it is ended with the test.
+func program(t *testing.T, name string, environment ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, ended: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd = exec.Command(program, args...)
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return launch(t, name, append(environment, programName+"="+name), exec.Command(own))
+}
+
+func launch(t *testing.T, name string, environment []string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, ended: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stderr = &p.stderr
@@ -324,19 +347,6 @@ func (p *process) expect(pattern string) []string {
 			p.t.Fatalf("%s does not say %q", p.name, pattern)
 		}
 	}
-}
-
-// said counts the lines so far that match.
-func (p *process) said(pattern string) (n int) {
-	re := regexp.MustCompile(pattern)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, l := range p.lines {
-		if re.MatchString(l) {
-			n++
-		}
-	}
-	return n
 }
 
 // loopback is an address that no other test uses.
