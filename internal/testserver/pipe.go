@@ -34,6 +34,12 @@ func (b *buffered) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// SetWriteDeadline does nothing: no write waits, and what is queued may lie as long as in a network's buffers.
+func (b *buffered) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline is for reading alone.
+func (b *buffered) SetDeadline(at time.Time) error { return b.Conn.SetReadDeadline(at) }
+
 func (b *buffered) wake() {
 	select {
 	case b.woken <- struct{}{}:

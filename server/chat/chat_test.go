@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 
 	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/server"
@@ -193,7 +194,7 @@ func FuzzWords(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		words, err := chat.Words(s)
-		if err != nil {
+		if err != nil || !utf8.ValidString(s) {
 			return
 		}
 		line := ""

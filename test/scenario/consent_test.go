@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestConsent: a neighbour asks, the owner is asked in the chat and allows a domain one field; that holds through a crash, and ends when it is
-// taken back.
+// TestConsent: a neighbour asks, the owner is asked in the chat and allows a domain one field; that holds through a crash, ends when it is
+// taken back, and where nobody decides the answer is no.
 func TestConsent(t *testing.T) {
 	s := start(t, options{others: ", next.test"})
 	owner := s.person(s.account("owner"))

@@ -5,7 +5,6 @@
 package scenario
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -35,7 +34,7 @@ type person struct {
 
 	mu      sync.Mutex
 	heard   []heard
-	events  map[jid.JID]int // that nodes have told, by whose they are
+	events  map[jid.JID]int // of nodes, by whose account they are
 	pages   string          // what archives have told, as XML
 	changed chan struct{}   // closed, and made again, for each
 }
@@ -43,7 +42,7 @@ type person struct {
 // heard is a message or a presence that came.
 type heard struct {
 	from jid.JID
-	text string // of a presence its type, of a message without a body all that it has
+	text string // of a presence its type
 	at   time.Time
 	used bool
 }
@@ -60,25 +59,21 @@ func (s *server) person(own string, features ...string) *person {
 	if p.client, err = client.New(c); err != nil {
 		s.t.Fatal(err)
 	}
-	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
-		text := cmp.Or(stanza.BodyOf(m), string(m.AppendContent(nil)))
-		switch archived, event := (*mam.Result)(nil).XMLName(), (*pubsub.Event)(nil).XMLName(); {
-		case m.Has(archived.Space, archived.Local):
-			p.mu.Lock()
-			p.pages += text + "\n"
-			p.mu.Unlock()
-			return
-		case m.Has(event.Space, event.Local):
-			p.mu.Lock()
-			p.events[m.From.Bare().Clone()]++
-			p.mu.Unlock()
-		}
-		p.hear(m.From, text)
-	})
+	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, stanza.BodyOf(m)) })
 	p.reader = thing.NewReader(p.client)
 	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(ctx context.Context, m *stanza.Stanza) {
 		p.reader.Presence(ctx, m)
 		p.hear(m.From, "presence "+m.Type.String())
+	})
+	p.client.Handle(stanza.Message, (*pubsub.Event)(nil).XMLName(), func(_ context.Context, m *stanza.Stanza) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.events[m.From.Bare().Clone()]++
+	})
+	p.client.Handle(stanza.Message, (*mam.Result)(nil).XMLName(), func(_ context.Context, m *stanza.Stanza) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.pages += string(m.AppendContent(nil)) + "\n"
 	})
 	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, "error "+string(m.Refusal().Condition)) })
 	if err := p.client.Connect(s.t.Context()); err != nil {

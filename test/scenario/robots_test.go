@@ -4,18 +4,18 @@
 
 package scenario
 
-// How to read this file: TestRobots is the story, a hall and its foreman; the robots are the test's own program once more, which then
-// is what a maker of robots would write with package thing (robots), a hundred in one process.
+// How to read this file: robots is the program that a maker of robots would write: many of them in one process. The scenarios are
+// its cell: a foreman's room, in which he commands; and stopping all of them.
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,199 +24,261 @@ import (
 	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/mam"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/rsm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 const (
-	hall   = 100 // robots of a hall, and one that is sent out of it
-	cell   = 20  // those of one cell
-	atOnce = 250 * time.Millisecond
+	cell     = "cell1@conference.home.test"
+	position = "position" // that a robot publishes
 )
 
-// TestRobots: robots in a room obey its moderators and nobody else, by name, all, and all at once.
-func TestRobots(t *testing.T) {
-	s := start(t, options{more: "limits: {unauthenticated_connections_per_address: 2000}\n"})
-	boss := s.account("foreman")
-	foreman, worker := s.person(boss), s.person(s.account("worker"))
-	file := new(strings.Builder)
-	file.WriteString("name,password,owner\n")
-	for i := range hall + 1 {
-		fmt.Fprintf(file, "r%d,%s,%s\n", i+1, password, boss)
-	}
-	s.command("thing", "import", s.write("robots.csv", file.String()))
-
-	room := jid.MustParse("cell1@conference.home.test")
-	foreman.enters(room)
-	foreman.opens(room)
-	robots := program(t, "robots", append(s.environment(boss), "ROOM="+room.String(), fmt.Sprintf("ROBOTS=%d", hall+1))...)
-	worker.enters(room)
-	until(t, "every robot in the room", func() bool { return foreman.sees(room) == hall+3 && worker.sees(room) == hall+3 })
-	worker.says(room, "@r7 pause")
-	foreman.says(room, "@r7 pause")
-	robots.expect("^r7 paused$")
-	foreman.says(room, "@r8 pause")
-	robots.expect("^r8 paused$")
-	count(t, "what the worker has moved", robots.said("^r7 paused$")-1, 0)
-
-	// To be sent out of the room ends it.
-	foreman.changes(room, &muc.AdminQuery{Items: []muc.Item{{Nick: "r7", Role: muc.NoRole}}})
-	foreman.says(room, "@r7 pause")
-	foreman.says(room, "@r9 pause")
-	robots.expect("^r9 paused$")
-	count(t, "what a robot outside the room has heard", robots.said("^r7 paused$")-1, 0)
-
-	// The worker stops nothing; the foreman stops all.
-	worker.says(room, "stop")
-	foreman.says(room, "@r9 pause")
-	robots.expect("^r9 paused$")
-	count(t, "stopped by the worker", robots.said("^r[0-9]+ stopped"), 0)
-	began := time.Now()
-	foreman.says(room, "stop")
-	var last, lastOfCell time.Duration
-	for range hall {
-		m := robots.expect(`^r(\d+) stopped (\d+)$`)
-		took := nanoseconds(t, m[2]).Sub(began)
-		last = max(last, took)
-		if n, _ := strconv.Atoi(m[1]); n <= cell+1 { // r7 is out
-			lastOfCell = max(lastOfCell, took)
-		}
-	}
-	figure(t, fmt.Sprintf("an emergency stop at %d robots", cell), lastOfCell, atOnce)
-	figure(t, fmt.Sprintf("an emergency stop at %d robots", hall), last, atOnce)
-
-	// Who comes later is told who has ordered what.
-	late := s.person(s.account("inspector"))
-	late.enters(room)
-	for _, said := range []string{"worker: @r7 pause", "foreman: @r7 pause", "foreman: @r8 pause", "worker: stop", "foreman: stop"} {
-		nick, words, _ := strings.Cut(said, ": ")
-		late.hearsIn(room, nick, "^"+words+"$")
-	}
-}
-
-// robots is the program: things r1 to r$ROBOTS, each with a connection of its own, in the room $ROOM. Each publishes where it is every
-// $ROBOTS_EVERY, if that is given.
-func robots() error {
-	c, err := client.Environment()
-	if err != nil {
-		return err
-	}
-	number, err := strconv.Atoi(os.Getenv("ROBOTS"))
-	if err != nil {
-		return err
-	}
-	every, _ := time.ParseDuration(os.Getenv("ROBOTS_EVERY")) // 0: never
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+// robots runs robots r1 to rN in a room. Each says what it is told to do in a line, and publishes where it is so many times a second.
+func robots() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	ended := make(chan error, number)
+	base, err := client.Environment()
+	must(err)
+	number, err := strconv.Atoi(os.Getenv("ROBOTS"))
+	must(err)
+	every, err := time.ParseDuration(os.Getenv("ROBOTS_EVERY"))
+	must(err)
+	var work sync.WaitGroup
 	for i := range number {
 		name := fmt.Sprintf("r%d", i+1)
-		own := c
-		own.Account = jid.MustParse(name + "@" + c.Account.Domain())
+		c := base
+		c.Account = jid.MustParse(name + "@" + base.Account.Domain())
+		says := func(word string) func(context.Context, map[string]thing.Value) (string, error) {
+			return func(context.Context, map[string]thing.Value) (string, error) {
+				fmt.Println(name, word)
+				return word + "d", nil
+			}
+		}
 		robot, err := thing.New(thing.Config{
-			Client: own, Owner: c.Account, Rooms: []thing.Room{{JID: jid.MustParse(os.Getenv("ROOM"))}},
-			Commands: []thing.Command{{Name: "pause", Do: func(context.Context, map[string]thing.Value) (string, error) {
-				fmt.Println(name, "paused")
-				return "paused", nil
-			}}},
+			Client: c, Owner: jid.MustParse(os.Getenv("STONECHAT_OWNER")), Name: name, Rooms: []thing.Room{{JID: jid.MustParse(cell)}},
+			Commands: []thing.Command{{Name: "pause", Title: "Pause", Do: says("pause")}, {Name: "resume", Title: "Go on", Do: says("resume")}},
 			Stop: func(context.Context) error {
-				fmt.Println(name, "stopped", time.Now().UnixNano())
+				fmt.Println(name, "stop", time.Now().UnixNano())
 				return nil
 			},
 		})
-		if err != nil {
-			return err
-		}
-		go func() { ended <- robot.Run(ctx) }()
-		if every > 0 {
-			go publish(ctx, robot.Client(), every)
-		}
+		must(err)
+		work.Go(func() { must(robot.Run(ctx)) })
+		work.Go(func() { publish(ctx, robot.Client(), every) })
+		<-time.After(20 * time.Millisecond) // they are switched on one after the other
 	}
-	for range number {
-		err = errors.Join(err, <-ended)
-	}
-	return err
+	work.Wait()
 }
 
-// nanoseconds is the time that a robot says.
-func nanoseconds(t *testing.T, s string) time.Time {
-	t.Helper()
-	n, err := strconv.ParseInt(s, 10, 64)
+// publish tells where a robot is, to whoever follows that. It does not wait for answers, but for at most eight of them.
+func publish(ctx context.Context, c *client.Client, every time.Duration) {
+	unanswered := make(chan struct{}, 8)
+	for tick := time.NewTicker(every); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			item := pubsub.Item{ID: "current", Payload: fmt.Appendf(nil, "<sensml xmlns='urn:ietf:params:xml:ns:senml'><senml n='position' u='m' v='%d'/></sensml>", now.Nanosecond()/1e6)}
+			unanswered <- struct{}{}
+			go func() {
+				_, _ = c.IQ(ctx, jid.JID{}, stanza.Set, &pubsub.Request{Publish: &pubsub.Items{Node: thing.NodeOf(position), Items: []pubsub.Item{item}}})
+				<-unanswered
+			}()
+		}
+	}
+}
+
+func must(err error) {
 	if err != nil {
-		t.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	return time.Unix(0, n)
 }
 
-// enters goes into a room, under the name of the account.
-func (p *person) enters(room jid.JID) {
+// manufacture makes a cell of so many robots: accounts by a table, a room of the foreman's, the robots in it.
+func (s *server) manufacture(number int, every time.Duration) (foreman *person, r *process) {
+	s.t.Helper()
+	own := s.account("foreman")
+	table := "name,password,owner,group\n"
+	for i := range number {
+		table += fmt.Sprintf("r%d,%s,%s,cell 1\n", i+1, password, own)
+	}
+	s.command("thing", "import", s.write("robots.csv", table))
+	foreman = s.person(own, thing.NodeOf(position)+"+notify")
+	foreman.enters(cell)
+	if _, err := foreman.client.IQ(s.t.Context(), jid.MustParse(cell), stanza.Set, &muc.OwnerQuery{Form: form.New(form.Submit, muc.FormConfig,
+		form.Value("muc#roomconfig_whois", "anyone"), form.Bool("muc#roomconfig_persistentroom", true), form.Bool("muc#roomconfig_enablearchiving", true))}); err != nil {
+		s.t.Fatal(err)
+	}
+	r = program(s.t, "robots", append(s.environment(own), "STONECHAT_OWNER="+own, fmt.Sprintf("ROBOTS=%d", number), "ROBOTS_EVERY="+every.String())...)
+	until(s.t, "the last robot", func() bool { return foreman.occupants(cell) == number+1 })
+	return foreman, r
+}
+
+// enters has somebody enter a room by his name.
+func (p *person) enters(room string) {
 	p.t.Helper()
-	to, err := room.WithResource(p.own.Local())
-	if err == nil {
-		err = p.client.Send(p.t.Context(), stanza.New(stanza.Presence, stanza.Available, to, new(muc.Join)))
-	}
-	if err != nil {
+	if err := p.client.Send(p.t.Context(), stanza.New(stanza.Presence, stanza.Available, jid.MustParse(room+"/"+p.own.Local()), &muc.Join{})); err != nil {
 		p.t.Fatal(err)
 	}
-	until(p.t, "entering the room", func() bool { return p.sees(room) > 0 })
+	p.hears(room, "^presence normal")
 }
 
-// opens makes a new room one that others may enter, and that is kept.
-func (p *person) opens(room jid.JID) {
+// shouts says something in a room, and returns when.
+func (p *person) shouts(room, text string) time.Time {
 	p.t.Helper()
-	f := form.New(form.Submit, muc.FormConfig, form.Value("muc#roomconfig_persistentroom", "1"), form.Value("muc#roomconfig_enablelogging", "1"))
-	p.changes(room, &muc.OwnerQuery{Form: f})
-}
-
-// changes asks a room for a change.
-func (p *person) changes(room jid.JID, change stanza.Payload) {
-	p.t.Helper()
-	if _, err := p.client.IQ(p.t.Context(), room, stanza.Set, change); err != nil {
+	began := time.Now()
+	if err := p.client.Send(p.t.Context(), stanza.Text(stanza.Groupchat, jid.MustParse(room), text)); err != nil {
 		p.t.Fatal(err)
 	}
+	return began
 }
 
-// sees is how many occupants of a room are there.
-func (p *person) sees(room jid.JID) int {
+// occupants is how many were seen in a room.
+func (p *person) occupants(room string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	there := make(map[string]bool)
+	seen := make(map[string]bool)
 	for _, h := range p.heard {
-		if h.from.Bare() == room && strings.HasPrefix(h.text, "presence ") {
-			there[h.from.Resource()] = h.text == "presence "+stanza.Available.String()
+		if h.from.Bare().String() == room && h.from.Resource() != "" && strings.HasPrefix(h.text, "presence") {
+			seen[h.from.Resource()] = true
 		}
 	}
-	n := 0
-	for _, is := range there {
-		if is {
+	return len(seen)
+}
+
+// said is how many lines of a process are so.
+func (p *process) said(pattern string) (n int) {
+	re := regexp.MustCompile(pattern)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.lines {
+		if re.MatchString(line) {
 			n++
 		}
 	}
 	return n
 }
 
-// says says something in a room, and waits until it is told.
-func (p *person) says(room jid.JID, text string) {
+// stops has the foreman stop everything, and tells how long it took until the last robot had begun to.
+func (p *person) stops(r *process, number int) {
 	p.t.Helper()
-	if err := p.client.Send(p.t.Context(), stanza.Text(stanza.Groupchat, room, text)); err != nil {
-		p.t.Fatal(err)
-	}
-	p.hearsIn(room, p.own.Local(), "^"+text+"$")
-}
-
-// hearsIn waits for what an occupant says.
-func (p *person) hearsIn(room jid.JID, nick, pattern string) {
-	p.t.Helper()
-	until(p.t, nick+" to say "+pattern, func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for i := range p.heard {
-			h := &p.heard[i]
-			if !h.used && h.from.Bare() == room && h.from.Resource() == nick && regexp.MustCompile(pattern).MatchString(h.text) {
-				h.used = true
-				return true
+	began := p.shouts(cell, "stop")
+	until(p.t, "the stop of all", func() bool { return r.said(`^r\d+ stop`) >= number })
+	var last time.Time
+	r.mu.Lock()
+	names := make(map[string]bool)
+	for _, line := range r.lines {
+		if words := strings.Fields(line); len(words) == 3 && words[1] == "stop" {
+			n, _ := strconv.ParseInt(words[2], 10, 64)
+			names[words[0]] = true
+			if at := time.Unix(0, n); at.After(last) {
+				last = at
 			}
 		}
-		return false
+	}
+	r.mu.Unlock()
+	count(p.t, "robots that have stopped", len(names), number)
+	figure(p.t, "from the word to the last of them", last.Sub(began), 250*time.Millisecond)
+}
+
+// TestCell: twenty robots in a room obey whoever is moderator and may, and nobody else; they publish where they are; who ordered what is
+// in the room's archive; and all of them stop at a word.
+func TestCell(t *testing.T) {
+	const number = 20
+	s := start(t, options{})
+	operator := s.person(s.account("operator"))
+	foreman, r := s.manufacture(number, 200*time.Millisecond)
+	operator.enters(cell)
+
+	// State is published, not said.
+	const states = 25 // in 5 s
+	before := foreman.followed()
+	took := until(t, "the states", func() bool {
+		<-time.After(20 * time.Millisecond)
+		now := foreman.followed()
+		for who := range now {
+			if now[who]-before[who] < states {
+				return false
+			}
+		}
+		return len(now) == number
 	})
+	figure(t, fmt.Sprintf("%d states of each robot, five a second", states), took, 7500*time.Millisecond)
+	talk := 0
+	foreman.mu.Lock()
+	for _, h := range foreman.heard {
+		if strings.HasPrefix(h.from.Local(), "r") && !strings.HasPrefix(h.text, "presence") || h.from.Bare().String() == cell && strings.Contains(h.text, position) {
+			talk++
+		}
+	}
+	foreman.mu.Unlock()
+	count(t, "messages in chats and the room about it", talk, 0)
+
+	// Whoever is no moderator is not obeyed; who is, and may, is.
+	operator.shouts(cell, "@r7 resume")
+	foreman.shouts(cell, "@r7 pause")
+	r.expect("^r7 pause")
+	role := func(nick string, to muc.Role) {
+		t.Helper()
+		if _, err := foreman.client.IQ(t.Context(), jid.MustParse(cell), stanza.Set, &muc.AdminQuery{Items: []muc.Item{{Nick: nick, Role: to}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	role("operator", muc.Moderator)
+	operator.shouts(cell, "@r7 resume") // no participant any more, but the owner has not allowed it
+	question, _ := foreman.hears(service, `operator@home\.test wants to control .*r7.*Say "yes (\d+)"`)
+	count(t, "commands obeyed of who may not", r.said("resume"), 0)
+	foreman.asks(service, "yes "+question[1], "may control")
+	until(t, "a command that is obeyed", func() bool { // when the robot has heard that it may
+		operator.shouts(cell, "@r7 resume")
+		<-time.After(200 * time.Millisecond)
+		return r.said("^r7 resume") > 0
+	})
+	count(t, "others that have obeyed", r.said("pause|resume")-r.said("^r7 (pause|resume)"), 0)
+
+	foreman.stops(r, number)
+
+	// Sent out of the room, a robot is commanded no more.
+	role("r7", muc.NoRole)
+	foreman.hears(cell, "^presence unavailable")
+	foreman.shouts(cell, "all pause")
+	until(t, "the others' pause", func() bool { return r.said(`^r\d+ pause`) == 1+number-1 })
+	count(t, "commands obeyed by one who was sent out", r.said("^r7 pause")-1, 0)
+
+	// Who ordered what.
+	if _, err := foreman.client.IQ(t.Context(), jid.MustParse(cell), stanza.Set, &mam.Query{QueryID: "q", Set: &rsm.Set{}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range []string{"foreman.*@r7 pause", "operator.*@r7 resume", "foreman.*stop", "foreman.*all pause"} {
+		re := regexp.MustCompile(cell + "/" + order)
+		until(t, "from the archive "+order, func() bool {
+			foreman.mu.Lock()
+			defer foreman.mu.Unlock()
+			return re.MatchString(foreman.pages)
+		})
+	}
+}
+
+// followed is how much was published by whom.
+func (p *person) followed() map[jid.JID]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[jid.JID]int)
+	for who, n := range p.events {
+		if strings.HasPrefix(who.Local(), "r") {
+			all[who] = n
+		}
+	}
+	return all
+}
+
+// TestStop: a hundred robots that tell their state stop at a word.
+func TestStop(t *testing.T) {
+	s := start(t, options{})
+	foreman, r := s.manufacture(100, time.Second)
+	foreman.stops(r, 100)
 }

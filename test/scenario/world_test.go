@@ -10,7 +10,6 @@ package scenario
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -34,23 +33,22 @@ const password = "wet-paint-12"
 
 var binary string // of stonechat
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if f := programs()[os.Getenv(programName)]; f != nil {
+		f()
+		return
+	}
+	os.Exit(run(m))
+}
 
-// programName is the variable by which the test's own program is another one, which a maker of things would write.
+// programName is the variable by which this test is one of the programs instead, which makers of things have written.
 const programName = "SCENARIO_PROGRAM"
 
-func programs() map[string]func() error {
-	return map[string]func() error{"robots": robots, "alone": alone}
+func programs() map[string]func() {
+	return map[string]func(){"robots": robots, "battery": battery, "alone": alone}
 }
 
 func run(m *testing.M) int {
-	if f := programs()[os.Getenv(programName)]; f != nil {
-		if err := f(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return 0
-	}
 	folder, err := os.MkdirTemp("", "scenario")
 	if err == nil {
 		defer os.RemoveAll(folder)
@@ -101,8 +99,7 @@ type options struct {
 	domain string     // "" is home.test
 	others string     // further domains, with a comma before each
 	more   string     // further lines of its configuration
-	at     string     // the address; "" is one that nobody else has
-	signer *authority // of its certificate; nil: it makes one itself
+	signed *authority // by whom its certificate is; nil: by itself
 }
 
 // start starts a server that is stopped with the test.
@@ -111,10 +108,11 @@ func start(t *testing.T, o options) *server {
 	if o.domain == "" {
 		o.domain = "home.test"
 	}
-	at := cmp.Or(o.at, loopback())
-	s := &server{t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269"), signer: o.signer}
-	if s.signer != nil {
-		o.more += s.signer.certify(s)
+	at := loopback()
+	s := &server{t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
+	more := o.more
+	if s.signer = o.signed; s.signer != nil {
+		more += s.signer.certify(s)
 	}
 	s.write("stonechat.yaml", fmt.Sprintf(`domains: [%s%s]
 data: %s
@@ -127,7 +125,7 @@ listen:
   http: []
   https: []
   metrics: []
-%s`, s.domain, o.others, filepath.Join(s.folder, "data"), s.address, s.s2s, o.more))
+%s`, s.domain, o.others, filepath.Join(s.folder, "data"), s.address, s.s2s, more))
 	s.run()
 	t.Cleanup(func() {
 		s.stop()
@@ -263,7 +261,7 @@ func (b *lockedBuffer) String() string {
 // execute starts stonechat with those arguments; it is ended with the test.
 func execute(t *testing.T, name string, environment []string, args ...string) *process {
 	t.Helper()
-	return executeProgram(t, binary, name, environment, args...)
+	return launch(t, name, environment, exec.Command(binary, args...))
 }
 
 // program starts one of the programs; it is ended with the test.
@@ -273,14 +271,12 @@ func program(t *testing.T, name string, environment ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return executeProgram(t, own, name, append(environment, programName+"="+name))
+	return launch(t, name, append(environment, programName+"="+name), exec.Command(own))
 }
 
-// executeProgram is execute for another program.
-func executeProgram(t *testing.T, program, name string, environment []string, args ...string) *process {
+func launch(t *testing.T, name string, environment []string, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{t: t, name: name, ended: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd = exec.Command(program, args...)
+	p := &process{t: t, name: name, cmd: cmd, ended: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stderr = &p.stderr
@@ -351,19 +347,6 @@ func (p *process) expect(pattern string) []string {
 			p.t.Fatalf("%s does not say %q", p.name, pattern)
 		}
 	}
-}
-
-// said counts the lines so far that match.
-func (p *process) said(pattern string) (n int) {
-	re := regexp.MustCompile(pattern)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, l := range p.lines {
-		if re.MatchString(l) {
-			n++
-		}
-	}
-	return n
 }
 
 // loopback is an address that no other test uses.
