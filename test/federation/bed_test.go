@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/test/conformance"
+	"github.com/stonechat-im/stonechat/test/space"
 )
 
 // How to read this file: a bed has names, two authorities and the servers of one test. What a server is told is a
@@ -61,7 +62,7 @@ type server struct {
 	hostMu  sync.Mutex
 	host    string // its own address
 	folder  string
-	within  *space // nil is the test's own
+	within  *space.Space // nil is the test's own
 	process *process
 }
 
@@ -118,9 +119,9 @@ func (b *bed) start() {
 
 func (s *server) start() {
 	s.bed.t.Helper()
-	s.process = run(s.bed.t, s.name, s.folder, s.within.enter(s.command(s.bed.t, s)), func() error {
+	s.process = run(s.bed.t, s.name, s.folder, s.within.Enter(s.command(s.bed.t, s)), func() error {
 		for _, port := range []int{clientPort, serverPort} {
-			conn, err := s.within.dial(context.Background(), s.at(port))
+			conn, err := s.within.Dial(context.Background(), s.at(port))
 			if err != nil {
 				return err
 			}

@@ -316,7 +316,7 @@ func register(t *testing.T, s *server, name string) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(s.bed.known.cert)
-	raw, err := s.within.dial(t.Context(), s.at(clientTLSPort))
+	raw, err := s.within.Dial(t.Context(), s.at(clientTLSPort))
 	if err != nil {
 		t.Fatal(err)
 	}

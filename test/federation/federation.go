@@ -17,7 +17,7 @@
 // bed_test.go has the servers, names_test.go the names, authority_test.go the certificates; prosody_test.go,
 // ejabberd_test.go and stonechat_test.go say how each is told all that. exchange_test.go is the table of who talks with
 // whom; refusal_test.go breaks the certificates, and break_test.go kills servers under traffic. namespace_test.go puts three servers into network namespaces, between
-// which space_test.go delays and loses packets, and breaks links and moves a server under traffic.
+// which ../space delays and loses packets, and breaks links and moves a server under traffic.
 //
 // It needs Debian's prosody, lua-unbound, ejabberd, dnsmasq-base, iproute2 and util-linux, and the right to make
 // namespaces of mounts, in which ejabberd has a hosts file of its own, and of networks, with TUN interfaces: nothing outside the test's folders is written.

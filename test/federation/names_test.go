@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/space"
 )
 
 // names is a DNS server for made-up domains: dnsmasq on a loopback address of its own.
@@ -24,7 +26,7 @@ type names struct {
 	folder  string
 	records map[string][]string // by domain: lines of dnsmasq's configuration
 	hosts   map[string]string   // name to address; read again when it changes
-	within  *space              // nil is the test's own
+	within  *space.Space        // nil is the test's own
 	process *process
 }
 
@@ -55,8 +57,8 @@ func (n *names) start() {
 	file := filepath.Join(n.folder, "dnsmasq.conf")
 	write(n.t, file, []byte(conf))
 	n.writeHosts()
-	n.process = run(n.t, "dnsmasq", n.folder, n.within.enter(exec.Command("dnsmasq", "--conf-file="+file, "--user="+userName())), func() error {
-		conn, err := n.within.dial(context.Background(), n.address())
+	n.process = run(n.t, "dnsmasq", n.folder, n.within.Enter(exec.Command("dnsmasq", "--conf-file="+file, "--user="+userName())), func() error {
+		conn, err := n.within.Dial(context.Background(), n.address())
 		if err == nil {
 			err = conn.Close()
 		}

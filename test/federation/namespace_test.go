@@ -19,12 +19,13 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/test/space"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// How to read this file: three servers and the DNS are each in a space (space_test.go) of its own. On each server lives
+// How to read this file: three servers and the DNS are each in a space (../space) of its own. On each server lives
 // a resident who writes to the other two all the time, while links break and a server moves. Then a ledger tells of
 // each message whether it came, how often, in which order and how late.
 
@@ -46,13 +47,13 @@ func TestNamespaces(t *testing.T) {
 		t.Skip("SKIPPED: needs root, to make network namespaces")
 	}
 	t.Parallel()
-	w := newWire()
+	w := space.NewWire(wireDelay, wireLoss)
 	b := newBed(t)
-	b.names.host, b.names.within = namesAddress, w.newSpace(t, namesAddress)
+	b.names.host, b.names.within = namesAddress, newSpace(t, w, namesAddress)
 	for i, domain := range []string{"verona.example", "mantua.example", "padua.example"} {
 		s := b.add(stonechat(), domain, setting{})
 		s.host = fmt.Sprintf("10.77.0.%d", 11+i)
-		s.within = w.newSpace(t, s.host)
+		s.within = newSpace(t, w, s.host)
 		b.names.hosts["xmpp."+domain] = s.host
 	}
 	b.start()
@@ -73,29 +74,35 @@ func TestNamespaces(t *testing.T) {
 	l.await(t, "before anything breaks", func() bool { return l.least() >= firstLetters })
 
 	verona, mantua, padua := b.servers[0], b.servers[1], b.servers[2]
-	verona.within.ip(t, "link", "set", wireName, "down")
+	if err := verona.within.Link(false); err != nil {
+		t.Fatal(err)
+	}
 	l.mark(t, "the link of "+verona.domain+" is down", partition, verona)
-	verona.within.ip(t, "link", "set", wireName, "up")
+	if err := verona.within.Link(true); err != nil {
+		t.Fatal(err)
+	}
 	l.recover(t, verona)
 
 	cut := time.Now()
-	mantua.within.silent.Store(true)
+	mantua.within.Silence(true)
 	l.mark(t, "nothing comes from or to "+mantua.domain, partition, mantua)
-	mantua.within.silent.Store(false)
+	mantua.within.Silence(false)
 	l.recover(t, mantua)
 
 	// Acks that were on their way when the network broke come as late as TCP tries again. Nobody hears of the end of this
 	// server: the others find out when it has come back, and proved its name.
 	wait(ackTime)
-	padua.within.silent.Store(true)
+	padua.within.Silence(true)
 	killed := time.Now()
 	padua.stop()
-	w.move(t, padua.within, padua.host, movedAddress)
+	if err := padua.within.Move(padua.host, movedAddress); err != nil {
+		t.Fatal(err)
+	}
 	padua.hostMu.Lock()
 	padua.host = movedAddress
 	padua.hostMu.Unlock()
 	padua.configure(t, padua)
-	padua.within.silent.Store(false)
+	padua.within.Silence(false)
 	padua.start()
 	wait(dnsLag)
 	b.names.move(padua.domain, movedAddress)
@@ -109,10 +116,14 @@ func TestNamespaces(t *testing.T) {
 	t.Logf("%d messages written in %.1f s, all accounted for after %.1f s", len(l.letters), written.Seconds(), time.Since(begun).Seconds())
 	for _, s := range b.servers {
 		found := strings.Count(s.log(), "at="+net.JoinHostPort(movedAddress, ""))
-		t.Logf("%s: TCP sent %d segments again; %d connections with who had moved", s.domain, s.within.resent(t), found)
+		resent, err := s.within.Resent()
+		if err != nil {
+			t.Error(err)
+		}
+		t.Logf("%s: TCP sent %d segments again; %d connections with who had moved", s.domain, resent, found)
 	}
-	t.Logf("the wire carried %d packets, lost %d, and %d came to a cut", w.carried.Load(), w.lost.Load(), w.cut.Load())
-	if w.lost.Load() == 0 || w.cut.Load() == 0 {
+	t.Logf("the wire carried %d packets, lost %d, and %d came to a cut", w.Carried.Load(), w.Lost.Load(), w.Cut.Load())
+	if w.Lost.Load() == 0 || w.Cut.Load() == 0 {
 		t.Error("the wire has not been as bad as it should")
 	}
 	l.judge(t, padua.domain, killed, cut)
@@ -311,7 +322,7 @@ func newResident(t *testing.T, s *server, name string, l *ledger) *resident {
 	r.client, err = client.New(client.Config{Account: r.jid, Password: password, Address: s.at(clientTLSPort), DirectTLS: true, RootCAs: roots,
 		BackoffMin: 100 * time.Millisecond, BackoffMax: time.Second, QueueStanzas: 5000, QueueBytes: 16 << 20,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return s.within.dial(ctx, s.at(clientTLSPort))
+			return s.within.Dial(ctx, s.at(clientTLSPort))
 		}})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ type person struct {
 	heard   []heard
 	events  map[jid.JID]int // of nodes, by whose account they are
 	pages   string          // what archives have told, as XML
+	samples []sample        // values that things have told as messages
 	changed chan struct{}   // closed, and made again, for each
 }
 
@@ -47,10 +49,17 @@ type heard struct {
 	used bool
 }
 
+// sample is a value that was told.
+type sample struct {
+	value     float64
+	taken, at time.Time
+}
+
 // person logs one in who has an account already, until the test ends. Features are what the client says it can do.
 func (s *server) person(own string, features ...string) *person {
 	s.t.Helper()
 	c := client.Config{Account: jid.MustParse(own), Password: password, Address: s.address, Features: features, Caps: "urn:stonechat:scenario"}
+	c.Dial = func(ctx context.Context, _, address string) (net.Conn, error) { return s.within.Dial(ctx, address) }
 	if err := c.Trust(s.authority()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -59,7 +68,15 @@ func (s *server) person(own string, features ...string) *person {
 	if p.client, err = client.New(c); err != nil {
 		s.t.Fatal(err)
 	}
-	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, stanza.BodyOf(m)) })
+	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
+		fields, _ := thing.FieldsOf(m) // there are none in other messages
+		p.mu.Lock()
+		for _, f := range fields {
+			p.samples = append(p.samples, sample{f.Value.Number(), f.Time, time.Now()})
+		}
+		p.mu.Unlock()
+		p.hear(m.From, stanza.BodyOf(m))
+	})
 	p.reader = thing.NewReader(p.client)
 	p.client.Handle(stanza.Presence, xmlstream.Name{}, func(ctx context.Context, m *stanza.Stanza) {
 		p.reader.Presence(ctx, m)

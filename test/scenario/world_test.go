@@ -10,6 +10,7 @@ package scenario
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -24,6 +25,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/space"
 )
 
 // patience is for anything that should come at once.
@@ -91,15 +94,18 @@ type server struct {
 	address string // of clients
 	s2s     string // of other servers
 	process *process
+	within  *space.Space
 	signer  *authority
 }
 
 // options change a server's configuration.
 type options struct {
-	domain string     // "" is home.test
-	others string     // further domains, with a comma before each
-	more   string     // further lines of its configuration
-	signed *authority // by whom its certificate is; nil: by itself
+	domain string       // "" is home.test
+	others string       // further domains, with a comma before each
+	more   string       // further lines of its configuration
+	at     string       // its address; "" is one that nobody else has
+	within *space.Space // where it runs; nil: here
+	signed *authority   // by whom its certificate is; nil: by itself
 }
 
 // start starts a server that is stopped with the test.
@@ -108,8 +114,8 @@ func start(t *testing.T, o options) *server {
 	if o.domain == "" {
 		o.domain = "home.test"
 	}
-	at := loopback()
-	s := &server{t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
+	at := cmp.Or(o.at, loopback())
+	s := &server{within: o.within, t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
 	more := o.more
 	if s.signer = o.signed; s.signer != nil {
 		more += s.signer.certify(s)
@@ -150,7 +156,7 @@ func (s *server) run() {
 	if s.signer != nil {
 		environment = []string{"SSL_CERT_FILE=" + s.signer.file, "SSL_CERT_DIR=/nonexistent"}
 	}
-	s.process = execute(s.t, "server-"+s.domain, environment, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
+	s.process = launch(s.t, "server-"+s.domain, environment, s.within.Enter(exec.Command(binary, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))))
 	s.process.expect("^ready")
 }
 
