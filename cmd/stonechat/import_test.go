@@ -148,12 +148,13 @@ func (p *process) logsIn(name, password string) {
 // TestImportSpeed prints the figure that docs/onboarding.md promises, 5,000 accounts in under a minute on two processors, and
 // judges what it takes of them, which does not depend on what else runs.
 func TestImportSpeed(t *testing.T) {
+	many := 5000
 	if testing.Short() {
-		t.Skip("it measures")
+		many = 200
 	}
 	folder := t.TempDir()
 	list := filepath.Join(folder, "list.csv")
-	if err := os.WriteFile(list, []byte("name\n"+strings.Join(strings.Fields(numbered(5000)), "\n")), 0o600); err != nil {
+	if err := os.WriteFile(list, []byte("name\n"+strings.Join(strings.Fields(numbered(many)), "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := run(t, filepath.Join(folder, "data"), "")
@@ -164,9 +165,9 @@ func TestImportSpeed(t *testing.T) {
 		t.Error(err)
 	}
 	used := p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
-	t.Logf("5,000 accounts in %s (%.0f a second), %s of processors: %s", took.Round(time.Millisecond), 5000/took.Seconds(), used, out)
+	t.Logf("%d accounts in %s (%.0f a second), %s of processors: %s", many, took.Round(time.Millisecond), float64(many)/took.Seconds(), used, out)
 	if used > 2*time.Minute {
-		t.Errorf("5,000 accounts took %s of processors", used)
+		t.Errorf("%d accounts took %s of processors", many, used)
 	}
 }
 
