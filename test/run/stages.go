@@ -39,7 +39,7 @@ func stages() []stage {
 			needs: all(linux, debian("profanity", "tmux", "openssl", "python3-venv", "gcc", "libc6-dev", "libstrophe-dev", "go-sendxmpp", "libnss3-tools", "haproxy", "caddy", "biboumi", "ngircd", "prosody", "ejabberd"),
 				program("node", "nodejs"), program("npm", "npm"), program("mvn", "maven"), program("javac", "default-jdk-headless"), program("chromium", "chromium"), program("nginx", "nginx-light")),
 			limit: 12 * time.Minute},
-		{name: "scenario", in: test, run: goTest("./test/scenario", "-v", "-count=1"), needs: all(linux), limit: 10 * time.Minute},
+		{name: "scenario", in: test, run: goTest("./test/scenario", "-v", "-count=1"), needs: all(linux, debian("iproute2", "util-linux")), limit: 10 * time.Minute},
 		{name: "federation", in: test, run: goTest("./test/federation", "-count=1"),
 			needs: all(linux, debian("prosody", "lua-unbound", "ejabberd", "dnsmasq-base", "iproute2", "util-linux")), limit: 7 * time.Minute},
 		{name: "load", in: test, run: goTest("./test/load")},

@@ -58,15 +58,22 @@ type sample struct {
 // person logs one in who has an account already, until the test ends. Features are what the client says it can do.
 func (s *server) person(own string, features ...string) *person {
 	s.t.Helper()
-	c := client.Config{Account: jid.MustParse(own), Password: password, Address: s.address, Features: features, Caps: "urn:stonechat:scenario"}
+	c := client.Config{Account: jid.MustParse(own), Password: password, Address: s.address, Features: features}
 	c.Dial = func(ctx context.Context, _, address string) (net.Conn, error) { return s.within.Dial(ctx, address) }
-	if err := c.Trust(s.authority()); err != nil {
-		s.t.Fatal(err)
+	return login(s.t, c, s.authority())
+}
+
+// login logs somebody in at a server whose certificate is to be trusted.
+func login(t *testing.T, c client.Config, authority string) *person {
+	t.Helper()
+	c.Caps = "urn:stonechat:scenario"
+	if err := c.Trust(authority); err != nil {
+		t.Fatal(err)
 	}
-	p := &person{t: s.t, own: c.Account, events: make(map[jid.JID]int), changed: make(chan struct{})}
+	p := &person{t: t, own: c.Account, events: make(map[jid.JID]int), changed: make(chan struct{})}
 	var err error
 	if p.client, err = client.New(c); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	p.client.Handle(stanza.Message, xmlstream.Name{}, func(_ context.Context, m *stanza.Stanza) {
 		fields, _ := thing.FieldsOf(m) // there are none in other messages
@@ -93,13 +100,13 @@ func (s *server) person(own string, features ...string) *person {
 		p.pages += string(m.AppendContent(nil)) + "\n"
 	})
 	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, "error "+string(m.Refusal().Condition)) })
-	if err := p.client.Connect(s.t.Context()); err != nil {
-		s.t.Fatal(err)
+	if err := p.client.Connect(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if err := p.client.Announce(s.t.Context(), client.Availability{}); err != nil {
-		s.t.Fatal(err)
+	if err := p.client.Announce(t.Context(), client.Availability{}); err != nil {
+		t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = p.client.Close() })
+	t.Cleanup(func() { _ = p.client.Close() })
 	return p
 }
 

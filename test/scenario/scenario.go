@@ -4,9 +4,20 @@
 // would use: servers and things are processes of their own, and persons are clients. Each scenario prints the
 // figures by which it is judged, and fails where one is missed.
 //
-//	go test ./test/scenario -v
-//	go test ./test/scenario -v -run 'Scenario/consent'
+//	go test ./test/scenario -v                 all
+//	go test ./test/scenario -v -run Consent    one
 //
 // There is no code here beside the tests. world_test.go starts servers, things and commands, person_test.go is somebody at a client;
-// the other tests are a scenario each.
+// the other files are the scenarios:
+//
+//	first_test.go          an account and a thermometer
+//	readme_test.go         from README to a claimed thing
+//	claim_test.go          a thing is claimed, given up, given away
+//	consent_test.go        a neighbour asks
+//	robots_test.go         a room of robots, and their emergency stop
+//	link_test.go           a link that loses packets, and is gone at times (needs root, for namespaces: ../space)
+//	fleet_test.go          5,000 things by a table, and who may what with one
+//	neighbourhood_test.go  two servers of two owners; a thing whose decider does not answer
+//
+// Figures are of one machine with everything on it. Times of outages are scaled: seconds stand for minutes.
 package scenario

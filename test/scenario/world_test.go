@@ -241,6 +241,8 @@ type process struct {
 	stderr lockedBuffer
 	ended  chan struct{}
 
+	patience time.Duration // of expect
+
 	mu      sync.Mutex
 	lines   []string
 	read    int           // of lines, by expect
@@ -282,9 +284,9 @@ func program(t *testing.T, name string, environment ...string) *process {
 
 func launch(t *testing.T, name string, environment []string, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: cmd, ended: make(chan struct{}), changed: make(chan struct{})}
+	p := &process{t: t, name: name, cmd: cmd, patience: patience, ended: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), environment...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p.cmd.Stderr = &p.stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -317,14 +319,19 @@ func launch(t *testing.T, name string, environment []string, cmd *exec.Cmd) *pro
 	return p
 }
 
-// end ends it, once.
+// end ends it, and what it has started, once.
 func (p *process) end(signal syscall.Signal) {
-	_ = p.cmd.Process.Signal(signal)
+	select {
+	case <-p.ended:
+		return // its number may be somebody else's by now
+	default:
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, signal)
 	select {
 	case <-p.ended:
 	case <-time.After(patience):
 		p.t.Errorf("%s does not end", p.name)
-		_ = p.cmd.Process.Kill()
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.ended
 	}
 }
@@ -333,7 +340,7 @@ func (p *process) end(signal syscall.Signal) {
 func (p *process) expect(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
-	deadline := time.After(patience)
+	deadline := time.After(p.patience)
 	for {
 		p.mu.Lock()
 		for p.read < len(p.lines) {
