@@ -158,7 +158,15 @@ func cmdUnheard(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(ts.Value("running").(map[string]*running)[args[0]].end())
+	r := ts.Value("running").(map[string]*running)[args[0]]
+	if r.said != nil { // or it would come back to the next server, and take what is for others
+		if r.cmd.Process.Signal(os.Interrupt) != nil {
+			_ = r.cmd.Process.Kill()
+		}
+		_ = r.cmd.Wait()
+		return
+	}
+	ts.Check(r.end())
 }
 
 // running is a program in the background.
