@@ -4,7 +4,8 @@
 
 package space
 
-// How to read this file: Wire joins spaces, take and give are the two ends of a space's interface; then what is done in a space.
+// How to read this file: a Wire joins spaces; Attach makes one, and take and give are the two ends of its interface: what its programs
+// send, and what they are sent. Then comes what is done with a space and in it.
 
 import (
 	"context"
