@@ -28,7 +28,7 @@
 // before one may be told again, under the same id.
 //
 // The specifications of sensor data, control and provisioning are Retracted: they are served because the libraries that read
-// things today speak them, and nothing else that is open.
+// things today speak them.
 //
 // RFC 8428 §4 and §5
 //

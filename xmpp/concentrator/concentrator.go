@@ -4,7 +4,7 @@
 // are, how they hang together, how they are, what can be done with them, and what changes.
 //
 // The specification was Retracted at its author's request. It is offered because the other words for things
-// name nodes by it, and nothing that took its place is free to use.
+// name nodes by it.
 //
 // XEP-0326 (partial, 0.4): data sources, nodes, commands of nodes and events, for concentrators and who asks them; no editing, no indices, no queries, no commands of several nodes, no databases
 package concentrator

@@ -4,7 +4,7 @@
 // the form that says which there are.
 //
 // The specification is Retracted: its author took the work elsewhere, and new protocols are not to build on it. It is here
-// because the programs and libraries that control things over XMPP today speak it, and nothing else that is open.
+// because the programs and libraries that control things over XMPP today speak it.
 //
 // XEP-0325 (partial, 0.5.1): the vocabulary, for things and who controls them
 package control

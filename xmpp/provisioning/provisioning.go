@@ -5,7 +5,7 @@
 // told to forget them.
 //
 // Its specification was Retracted at its author's request. It is offered because the libraries that speak of things
-// (Smack for one) speak it, and nothing that took its place is free to use.
+// (Smack for one) speak it.
 //
 // XEP-0324 (partial, 0.5.1): friendship, reading, control, tokens and the cache; no access of users to services on the web, and no privileges there (§3.6.2, §3.7)
 package provisioning

@@ -5,7 +5,7 @@
 // It comes with the text that stands in the QR code of a thing.
 //
 // Its specification is Deferred: nobody works on it any more. It is offered because the libraries that speak of things
-// (Smack for one) speak it, and nothing that took its place is free to use.
+// (Smack for one) speak it.
 //
 // XEP-0347 (partial, 0.5.1): the payloads and codes, for clients, things and registries; no search for a server by DHCP, mDNS or UPnP
 package registry

@@ -4,7 +4,7 @@
 // takes.
 //
 // The specification is Retracted: its author took the work elsewhere, and new protocols are not to build on it. It is here
-// because the programs and libraries that read things over XMPP today speak it, and nothing else that is open.
+// because the programs and libraries that read things over XMPP today speak it.
 //
 // XEP-0323 (partial, 0.6): the vocabulary, for things and who reads them
 package sensordata
