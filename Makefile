@@ -32,7 +32,7 @@ fuzz: ## every fuzz target for FUZZTIME each (default 5m)
 soak: ## the long stages, hours
 	@$(RUN) soak
 
-bench: ## measure against Prosody, ejabberd and Mosquitto, about an hour; writes docs/benchmarks.md
+bench: ## measure against Prosody, ejabberd and Mosquitto, an hour and a half; writes docs/benchmarks.md
 	$(GO) run ./test/load
 
 gobench: ## Go benchmarks into bench.txt; compare two with `go tool -modfile=tools/go.mod benchstat`

@@ -28,12 +28,12 @@ func (c *Client) HandleCarbons(f func(ctx context.Context, s *stanza.Stanza, sen
 	c.HandleSession(func(context.Context) {
 		enable := carbons.Enable
 		s := stanza.New(stanza.IQ, stanza.Set, jid.JID{}, &enable)
-		it, err := newItem(s, c.config.MaxStanza)
+		it, err := c.item(s)
 		if err != nil {
 			c.log.Error("carbons not asked for", "err", err)
 			return
 		}
-		c.out.force(it)
+		c.link.Out.Force(it)
 	})
 }
 

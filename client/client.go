@@ -34,23 +34,23 @@
 //
 // # How to read it
 //
-// client.go: the client's life. config.go: what a program may choose. The way of a connection:
-// resolve.go, dial.go, race.go, login.go, link.go. outbox.go: what is sent and not acknowledged. inbox.go:
-// what arrived and is not handled. handle.go, iq.go, presence.go, roster.go, carbons.go,
+// client.go: the client's life. config.go: what a program may choose. The way of a connection: dial.go, login.go,
+// session.go. inbox.go: what arrived and is not handled. What a client has in common with a component is in
+// internal/link: one connection, what is sent and not acknowledged, requests. handle.go, iq.go, presence.go, roster.go, carbons.go,
 // sleep.go, register.go: what programs use.
 package client
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
-	"time"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/roster"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -62,21 +62,15 @@ type Client struct {
 	log    *slog.Logger
 	tls    *tls.Config // for every connection
 
-	out   outbox
-	in    inbox
-	calls calls
-	table handlers
+	link link.Entity
+	in   inbox
 
-	// life ends with Close, or with an error that no further try would mend.
-	life context.Context
-	end  context.CancelCauseFunc
-	work sync.WaitGroup // the supervisor and the dispatcher
-
-	mu      sync.Mutex
-	started bool
-	asleep  chan struct{} // closed by Wake; nil while awake
-	link    *link         // nil while offline
-	full    jid.JID       // of the last session
+	mu     sync.Mutex
+	asleep chan struct{} // closed by Wake; nil while awake
+	full   jid.JID       // of the last session
+	nodes  InfoHandler
+	early  func(*stanza.Stanza)
+	roster []func(context.Context, roster.Item)
 
 	// The supervisor's own.
 	keys   sasl.KeyCache
@@ -92,11 +86,19 @@ func New(config Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{config: config, log: config.Log, tls: config.tls(), pinned: config.Mechanism}
-	c.life, c.end = context.WithCancelCause(context.Background())
-	c.out.init(&c.config)
-	c.in.init(&c.config)
-	c.calls.init()
-	c.table.init(c)
+	c.link.Init(c.config.link())
+	c.link.Item, c.link.Final, c.link.Attempt = c.item, isFinal, func(ctx context.Context) (link.Way, error) {
+		if !c.awake(ctx) {
+			return nil, context.Cause(ctx)
+		}
+		l, err := c.attempt(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+	c.in.init(c)
+	c.handleOwn()
 	return c, nil
 }
 
@@ -116,12 +118,8 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 // failure is returned, and the client is closed. From then on the client keeps itself connected;
 // ctx counts for this call only.
 func (c *Client) Connect(ctx context.Context) error {
-	first := make(chan error, 1)
-	if err := c.start(ctx, first); err != nil {
-		return err
-	}
-	err := <-first
-	if err != nil {
+	err := c.link.Connect(ctx, c.in.dispatch)
+	if err != nil && c.Err() != nil {
 		_ = c.Close() // what it would report lost is lost by err
 	}
 	return err
@@ -130,31 +128,14 @@ func (c *Client) Connect(ctx context.Context) error {
 // Start connects in the background and tries again for as long as it takes. What is sent
 // meanwhile waits in the queue. Done tells when it is pointless: the server refuses the password,
 // say.
-func (c *Client) Start() error { return c.start(c.life, nil) }
-
-// start starts the client's goroutines. The first attempt is made under ctx. With first its
-// outcome goes there, and a failure is final.
-func (c *Client) start(ctx context.Context, first chan<- error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.Err(); err != nil {
-		return err
-	}
-	if c.started {
-		return errors.New("client: it is started already")
-	}
-	c.started = true
-	c.work.Go(func() { c.supervise(ctx, first) })
-	c.work.Go(func() { c.in.dispatch(c.life) })
-	return nil
-}
+func (c *Client) Start() error { return c.link.Start(c.in.dispatch) }
 
 // Done is closed when the client will not connect any more: it was closed, or Err says what no
 // further try would mend.
-func (c *Client) Done() <-chan struct{} { return c.life.Done() }
+func (c *Client) Done() <-chan struct{} { return c.link.Life().Done() }
 
 // Err is nil while the client lives, ErrClosed after Close, else why it gave up.
-func (c *Client) Err() error { return context.Cause(c.life) }
+func (c *Client) Err() error { return c.link.Err() }
 
 // JID returns the full address of the session, or of the last one; before the first it is the
 // account's.
@@ -168,11 +149,7 @@ func (c *Client) JID() jid.JID {
 }
 
 // Online reports whether there is a connection with a session now.
-func (c *Client) Online() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.link != nil
-}
+func (c *Client) Online() bool { return c.link.Online() }
 
 // Send queues a stanza, and returns nil when it is queued: from then on it is the client's task
 // to bring it to the server, whatever happens to the connection. If the queue is full it waits for
@@ -186,26 +163,29 @@ func (c *Client) Send(ctx context.Context, s *stanza.Stanza) error {
 // when it never will: the client has ended, or the server ends streams because of it. acked must
 // not block.
 func (c *Client) SendAcked(ctx context.Context, s *stanza.Stanza, acked func(error)) error {
-	it, err := newItem(s, c.config.MaxStanza)
-	if err != nil {
-		return err
+	return c.link.Send(ctx, s, acked)
+}
+
+// item makes s what the outbox takes.
+func (c *Client) item(s *stanza.Stanza) (link.Item, error) {
+	if len(s.ID) == 0 {
+		s.ID = []byte(rand.Text()[:16])
 	}
-	it.acked = acked
-	return c.out.put(ctx, it)
+	return c.link.Config.NewItem(s)
 }
 
 // Sync waits until the server has acknowledged all that was sent before, and what arrived ahead of
 // that is handled: a server that refuses a stanza says so first. In a handler it waits for the
 // acknowledgement only.
 func (c *Client) Sync(ctx context.Context) error {
-	if err := c.out.sync(ctx); err != nil {
+	if err := c.link.Out.Sync(ctx); err != nil {
 		return err
 	}
 	return c.in.sync(ctx)
 }
 
 // Unacked is how many stanzas wait for the server's acknowledgement.
-func (c *Client) Unacked() int { return c.out.len() }
+func (c *Client) Unacked() int { return c.link.Out.Len() }
 
 // StopHandling starts no more handlers: what arrives is not acknowledged, and stays on the server
 // for the next session if it is of the kind that servers keep. A handler that has seen enough
@@ -216,96 +196,20 @@ func (c *Client) StopHandling() { c.in.stop() }
 // handler that runs has returned, closes the stream and ends the client's goroutines. Its error tells how much was not acknowledged; without
 // a connection nothing is waited for. Handlers must not call it: they would wait for themselves.
 func (c *Client) Close() error {
-	c.out.shut()
+	c.link.Out.Shut()
 	c.in.stop()
-	ctx, cancel := context.WithTimeout(c.life, c.config.CloseTime)
+	ctx, cancel := context.WithTimeout(c.link.Life(), c.config.CloseTime)
 	defer cancel()
 	if c.Online() {
-		_ = c.out.sync(ctx) // what is left is counted below
+		_ = c.link.Out.Sync(ctx) // what is left is counted below
 		c.in.settle(ctx)
 	}
-	c.mu.Lock()
-	l := c.link
-	c.mu.Unlock()
-	if l != nil {
-		l.farewell(ctx)
-	}
-	c.end(ErrClosed)
-	c.work.Wait()
-	return c.over(c.Err())
-}
-
-// over ends what still waits for the server.
-func (c *Client) over(cause error) error {
-	c.calls.end(cause)
-	if n := c.out.end(cause); n > 0 {
-		return fmt.Errorf("client: closed with %d stanzas that the server has not acknowledged", n)
-	}
-	return nil
-}
-
-// supervise makes connections and keeps each until it breaks.
-func (c *Client) supervise(ctx context.Context, first chan<- error) {
-	for failures := 0; ; {
-		if !c.awake(ctx) {
-			if first != nil {
-				first <- context.Cause(ctx)
-			}
-			return
-		}
-		l, err := c.attempt(ctx)
-		if err == nil {
-			c.enter(l)
-		}
-		if first != nil {
-			if err != nil {
-				c.end(err)
-			}
-			first <- err
-			first, ctx = nil, c.life
-		}
-		if err == nil {
-			began := time.Now()
-			err = l.serve()
-			if time.Since(began) > c.config.BackoffMax {
-				failures = 0
-			}
-		}
-		switch {
-		case c.life.Err() != nil:
-			return
-		case l != nil && l.quiet.Load() && !isFinal(err):
-			failures = 0
-			continue
-		case isFinal(err):
-			c.log.Error("gave up", "jid", c.config.Account.String(), "err", err)
-			_ = c.over(err) // Err tells why
-			c.end(err)
-			return
-		}
-		failures++
-		delay := c.backoff(failures)
-		c.log.Warn("connection lost", "jid", c.config.Account.String(), "err", err, "retry", delay)
-		select {
-		case <-c.life.Done():
-			return
-		case <-time.After(delay):
-		}
-	}
-}
-
-// backoff is how long to wait after so many failures in a row: any time up to a bound that
-// doubles, so that clients which lost one server do not come back as one.
-func (c *Client) backoff(failures int) time.Duration {
-	most := c.config.BackoffMax
-	if shift := failures - 1; shift < 16 {
-		most = min(most, c.config.BackoffMin<<shift)
-	}
-	return rand.N(most) //nolint:gosec // spread, not secrecy
+	c.link.Stop(ctx)
+	return c.link.Over(c.Err())
 }
 
 // isFinal reports whether err will not go away by trying again: the server knows us and says no.
-func isFinal(err error) bool {
+func isFinal(err error, _ bool) bool {
 	var login *stream.SASLError
 	if errors.As(err, &login) {
 		switch login.Condition {
@@ -323,18 +227,9 @@ func isFinal(err error) bool {
 	return false
 }
 
-// enter makes l the connection of the session; leave undoes it.
-func (c *Client) enter(l *link) {
+// named notes whose session there is now.
+func (c *Client) named(full jid.JID) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.link, c.full = l, l.full
-	if c.asleep != nil {
-		l.hush()
-	}
-}
-
-func (c *Client) leave() {
-	c.mu.Lock()
-	c.link = nil
+	c.full = full
 	c.mu.Unlock()
 }

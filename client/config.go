@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
@@ -143,19 +144,19 @@ func (c *Config) complete() error {
 	if c.Identity.Category == "" {
 		c.Identity = disco.Identity{Category: "client", Type: "bot", Name: c.Identity.Name}
 	}
-	number(&c.QueueStanzas, 1000)
-	number(&c.QueueBytes, 4<<20)
-	number(&c.MaxStanza, 262_144)
-	number(&c.InboxStanzas, 1000)
-	number(&c.InboxBytes, 4<<20)
-	number(&c.Keepalive, time.Minute)
-	number(&c.AnswerTime, 30*time.Second)
-	number(&c.LoginTime, 30*time.Second)
-	number(&c.RequestTime, time.Minute)
-	number(&c.CloseTime, 5*time.Second)
-	number(&c.StampAfter, 10*time.Second)
-	number(&c.BackoffMin, time.Second)
-	number(&c.BackoffMax, max(time.Minute, c.BackoffMin))
+	link.Default(&c.QueueStanzas, 1000)
+	link.Default(&c.QueueBytes, 4<<20)
+	link.Default(&c.MaxStanza, 262_144)
+	link.Default(&c.InboxStanzas, 1000)
+	link.Default(&c.InboxBytes, 4<<20)
+	link.Default(&c.Keepalive, time.Minute)
+	link.Default(&c.AnswerTime, 30*time.Second)
+	link.Default(&c.LoginTime, 30*time.Second)
+	link.Default(&c.RequestTime, time.Minute)
+	link.Default(&c.CloseTime, 5*time.Second)
+	link.Default(&c.StampAfter, 10*time.Second)
+	link.Default(&c.BackoffMin, time.Second)
+	link.Default(&c.BackoffMax, max(time.Minute, c.BackoffMin))
 	return nil
 }
 
@@ -187,9 +188,16 @@ func (c *Config) authzid() string {
 	return c.Account.Bare().String()
 }
 
-func number[T int | time.Duration](n *T, fallback T) {
-	if *n <= 0 {
-		*n = fallback
+// link is what is handed on.
+func (c *Config) link() link.Config {
+	return link.Config{
+		Name: "client", JID: c.Account, Stamped: true,
+		QueueStanzas: c.QueueStanzas, QueueBytes: c.QueueBytes, MaxStanza: c.MaxStanza, ReadBytes: 4096,
+		StampAfter: c.StampAfter, HandlersFail: true,
+		Keepalive: c.Keepalive, AnswerTime: c.AnswerTime, RequestTime: c.RequestTime, CloseTime: c.CloseTime,
+		BackoffMin: c.BackoffMin, BackoffMax: c.BackoffMax,
+		Closed: ErrClosed, Full: ErrFull, Lost: ErrLost, Silent: ErrSilent, Rejected: ErrRejected, Size: ErrSize, Later: ErrLater,
+		Log: c.Log,
 	}
 }
 

@@ -25,10 +25,10 @@ import (
 const connectTime = 10 * time.Second
 
 // attempt makes one connection with a session: the first that one of the targets gives.
-func (c *Client) attempt(ctx context.Context) (*link, error) {
+func (c *Client) attempt(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.life, cancel)()
+	defer context.AfterFunc(c.link.Life(), cancel)()
 	list, err := c.targets(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func knowsUs(err error) bool {
 	var login *stream.SASLError
 	var bind *stream.BindError
 	var refused *stanza.Error // of a registration
-	return errors.As(err, &login) || errors.As(err, &bind) || errors.As(err, &refused) || errors.Is(err, ErrNoRegistration) || errors.Is(err, sasl.ErrDowngrade) || isFinal(err)
+	return errors.As(err, &login) || errors.As(err, &bind) || errors.As(err, &refused) || errors.Is(err, ErrNoRegistration) || errors.Is(err, sasl.ErrDowngrade) || isFinal(err, false)
 }
 
 // isRedirect reports whether the server wants us at another address. RFC 6120 §4.9.3.19
@@ -106,7 +106,7 @@ func elsewhere(s string, direct bool) locate.Target {
 // try makes a connection with a session at one target: at whichever of its addresses answers
 // first, and if that one only seems to live, at the others. A network that lets packets of one
 // family through until they are long is no rarity.
-func (c *Client) try(ctx context.Context, t locate.Target) (*link, error) {
+func (c *Client) try(ctx context.Context, t locate.Target) (*session, error) {
 	var failed locate.Errors
 	for tried := []netip.Addr(nil); ; {
 		conn, at, err := c.connect(ctx, t, tried)
@@ -129,7 +129,7 @@ func (c *Client) try(ctx context.Context, t locate.Target) (*link, error) {
 }
 
 // negotiated makes a session of a connection.
-func (c *Client) negotiated(ctx context.Context, conn net.Conn, direct bool) (*link, error) {
+func (c *Client) negotiated(ctx context.Context, conn net.Conn, direct bool) (*session, error) {
 	// Whatever waits for the connection ends with LoginTime, or with ctx.
 	_ = conn.SetDeadline(time.Now().Add(c.config.LoginTime))
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

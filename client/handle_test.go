@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,8 @@ func TestRequests(t *testing.T) {
 				return &version.Query{Name: "lute"}, nil
 			case "bad":
 				return nil, stanza.Forbidden.Err("not you")
+			case "large":
+				return &version.Query{Name: strings.Repeat("lute", 100_000)}, nil
 			}
 			return nil, errors.New("told to nobody")
 		})
@@ -78,6 +81,7 @@ func TestRequests(t *testing.T) {
 			{"x", "type='get'><query xmlns='http://jabber.org/protocol/disco#info' node='n'/>", ".*<item-not-found .*"},
 			{"good", "type='get'><query xmlns='jabber:iq:version'/>", "type='result'><query xmlns='jabber:iq:version'><name>lute</name>.*"},
 			{"bad", "type='get'><query xmlns='jabber:iq:version'/>", ".*<forbidden .*not you.*"},
+			{"large", "type='get'><query xmlns='jabber:iq:version'/>", ".*<resource-constraint .*too large.*"},
 			{"worse", "type='get'><query xmlns='jabber:iq:version'/>", ".*<internal-server-error xmlns='[^']*'/></error></iq>"},
 		} {
 			p.Say("<iq from='romeo@example.net/%s' id='1' %s</iq>", c.resource, c.request)
@@ -433,4 +437,55 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s is dialled", name)
 		}
 	}
+}
+
+// Whoever asks together with what it sends is answered once, when that is handled; where a handler takes long it is answered
+// with what it knows.
+func TestAnswerWaitsForNews(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		l.make()
+		release := make(chan bool)
+		l.Handle(stanza.Message, zero, func(_ context.Context, s *stanza.Stanza) {
+			if string(s.ID) != "quick" {
+				<-release
+			}
+		})
+		p := l.start()
+		const ask = "<r xmlns='urn:xmpp:sm:3'/>"
+		// tells waits for a count. The one before may come again, where the question and the end of a handler meet.
+		tells := func(h int) {
+			t.Helper()
+			for got := h - 1; got != h; {
+				if n, err := strconv.Atoi(p.Expect("<a xmlns='urn:xmpp:sm:3' h='([0-9]+)'/>")[1]); err != nil || n < got || n > h {
+					t.Fatalf("told %d, want %d", n, h)
+				} else {
+					got = n
+				}
+			}
+		}
+		for h := range 3 {
+			p.Say("<message id='quick'/>" + ask)
+			tells(h + 1)
+		}
+		began := time.Now()
+		p.Say("<message id='slow'/><message id='slow'/>" + ask)
+		for tells(3); time.Since(began) == 0; {
+			tells(3)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("told the same after %s", took)
+		}
+		p.Say(ask)
+		synctest.Wait()
+		release <- true
+		tells(4) // at once, and not when all is handled
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("told of one more after %s", took)
+		}
+		release <- true
+		tells(5)
+		p.Say(ask)
+		tells(5)
+		go func() { _ = p.End() }()
+	})
 }

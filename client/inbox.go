@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -30,8 +32,10 @@ type inbox struct {
 	bad      spot   // where something could not be read
 	stopped  bool   // no handler is started any more
 	owed     bool   // the server has asked, and was told less than has arrived
-	waits    bool   // the reader waits for room
-	asking   int    // handlers that wait for an answer: then the reader must not wait for them
+	withheld bool   // it was told nothing yet, for there is nothing new
+	patience *time.Timer
+	waits    bool // the reader waits for room
+	asking   int  // handlers that wait for an answer: then the reader must not wait for them
 	pushed   chan struct{}
 	roomMade chan struct{}
 	settled  chan struct{}
@@ -59,8 +63,8 @@ func (a *arrival) size() int {
 	return a.stanza.Size()
 }
 
-func (in *inbox) init(c *Config) {
-	in.config = c
+func (in *inbox) init(c *Client) {
+	in.config, in.handle, in.behind = &c.config, c.dispatch, c.behind
 	in.pushed = make(chan struct{}, 1)
 	in.roomMade = make(chan struct{}, 1)
 	in.settled = make(chan struct{}, 1)
@@ -72,6 +76,7 @@ func (in *inbox) renew() {
 	defer in.mu.Unlock()
 	in.session++
 	in.arrived, in.told, in.owed = 0, 0, false
+	in.answered()
 }
 
 // skip counts a stanza that needs no handler.
@@ -142,7 +147,7 @@ func signal(c chan struct{}) {
 
 // dispatch runs handlers until ctx is over.
 func (in *inbox) dispatch(ctx context.Context) {
-	ctx = context.WithValue(ctx, handlerKey{}, in)
+	ctx = link.Handling(ctx, in)
 	for {
 		a := in.pop()
 		switch {
@@ -192,7 +197,7 @@ func (in *inbox) sync(ctx context.Context) error {
 	in.mu.Lock()
 	idle := in.stopped || len(in.queue) == 0 && in.busy == nil
 	in.mu.Unlock()
-	if idle || inHandler(ctx) {
+	if idle || link.InHandler(ctx) {
 		return nil
 	}
 	done := make(chan struct{})
@@ -230,22 +235,55 @@ func (in *inbox) pop() *arrival {
 		in.mu.Unlock()
 		return nil
 	}
+	var next *arrival
+	behind := in.withheld && in.done() != in.told
 	if len(in.queue) == 0 {
-		behind := in.owed
+		behind = in.owed
 		in.queue = nil
-		in.mu.Unlock()
-		if behind {
-			in.behind()
-		}
-		return nil
+	} else {
+		a := in.queue[0]
+		in.queue[0] = arrival{}
+		in.queue = in.queue[1:]
+		in.bytes -= a.size()
+		in.busy = &a
+		next = &a
 	}
+	in.mu.Unlock()
+	if behind {
+		in.behind()
+	}
+	return next
+}
+
+// answerWait is how long a handler may keep the server from an answer that would tell it nothing new.
+const answerWait = time.Second
+
+// ask takes the server's question how much is handled, and reports whether it is answered at once: not with a count that the
+// server knows already while a handler is about to raise it, for that would be a packet more, and another one soon.
+func (in *inbox) ask() bool {
+	in.mu.Lock()
 	defer in.mu.Unlock()
-	a := in.queue[0]
-	in.queue[0] = arrival{}
-	in.queue = in.queue[1:]
-	in.bytes -= a.size()
-	in.busy = &a
-	return &a
+	if in.done() != in.told || in.told == in.arrived {
+		return true
+	}
+	if in.withheld {
+		return false
+	}
+	in.owed, in.withheld = true, true
+	if in.patience == nil {
+		in.patience = time.AfterFunc(answerWait, in.behind)
+	} else {
+		in.patience.Reset(answerWait)
+	}
+	return false
+}
+
+// answered notes that the server is being told. The caller holds mu.
+func (in *inbox) answered() {
+	if in.withheld {
+		in.withheld = false
+		in.patience.Stop()
+	}
 }
 
 // count is what has arrived in this session. The server is going to be told, and from then on
@@ -254,6 +292,7 @@ func (in *inbox) count() uint32 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.told = in.arrived
+	in.answered()
 	return in.arrived
 }
 
@@ -261,6 +300,14 @@ func (in *inbox) count() uint32 {
 func (in *inbox) handled() uint32 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	h := in.done()
+	in.told, in.owed = h, h != in.arrived
+	in.answered()
+	return h
+}
+
+// done is what handled would be, and no less than the server was told. The caller holds mu.
+func (in *inbox) done() uint32 {
 	h := in.arrived
 	if in.busy != nil && in.busy.session == in.session {
 		h = in.busy.number
@@ -275,27 +322,11 @@ func (in *inbox) handled() uint32 {
 	if int32(h-in.told) < 0 {
 		h = in.told
 	}
-	in.told, in.owed = h, h != in.arrived
 	return h
 }
 
-// handlerKey marks the context of handlers.
-type handlerKey struct{}
-
-// inHandler reports whether ctx is a handler's.
-func inHandler(ctx context.Context) bool { return ctx.Value(handlerKey{}) != nil }
-
-// lend lets the reader go on while a handler waits for an answer that the reader has to bring.
-func lend(ctx context.Context) (done func()) {
-	in, ok := ctx.Value(handlerKey{}).(*inbox)
-	if !ok {
-		return func() {}
-	}
-	in.lend(1)
-	return func() { in.lend(-1) }
-}
-
-func (in *inbox) lend(n int) {
+// Lend implements link.Lender.
+func (in *inbox) Lend(n int) {
 	in.mu.Lock()
 	in.asking += n
 	in.mu.Unlock()

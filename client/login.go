@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/sm"
@@ -28,9 +30,9 @@ type resumption struct {
 }
 
 // login negotiates a new connection until it has a session, the old one or a new one.
-func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*link, error) {
+func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*session, error) {
 	bare := c.config.Account.Bare()
-	l := newLink(c, conn, &stream.ClientConfig{
+	l := newSession(c, conn, &stream.ClientConfig{
 		Account: bare,
 		SASL: sasl.ClientConfig{
 			Username: bare.Local(), Password: c.config.Password,
@@ -54,21 +56,21 @@ func (c *Client) login(ctx context.Context, conn net.Conn, direct bool) (*link, 
 }
 
 // secure starts TLS.
-func (l *link) secure(ctx context.Context, direct bool) error {
-	over, bindings, err := l.c.handshake(ctx, l.conn, direct)
+func (l *session) secure(ctx context.Context, direct bool) error {
+	over, bindings, err := l.c.handshake(ctx, l.Net, direct)
 	if err != nil {
 		return err
 	}
-	l.conn = over
+	l.Net = over
 	l.machine.TLSStarted(bindings)
 	return nil
 }
 
 // negotiate takes the events up to a session.
-func (l *link) negotiate(ctx context.Context) error {
+func (l *session) negotiate(ctx context.Context) error {
 	c := l.c
 	for {
-		e, err := l.next()
+		e, err := l.Next()
 		if err != nil {
 			return fmt.Errorf("logging in: %w", timeout(err))
 		}
@@ -109,21 +111,21 @@ func (l *link) negotiate(ctx context.Context) error {
 		case stream.Element:
 			// Nothing that we asked for.
 		case stream.End:
-			return fmt.Errorf("logging in: %w", ended(e.Err))
+			return fmt.Errorf("logging in: %w", link.Ended(e.Err))
 		}
 	}
 }
 
 // resume asks for the old session. XEP-0198 §5
-func (l *link) resume() (resumed bool, err error) {
+func (l *session) resume() (resumed bool, err error) {
 	c := l.c
-	if err := l.send((&sm.Resume{PrevID: c.resume.id, H: c.in.count()}).AppendXML(nil)); err != nil {
+	if err := l.Send((&sm.Resume{PrevID: c.resume.id, H: c.in.count()}).AppendXML(nil)); err != nil {
 		return false, err
 	}
 	for {
 		e, err := l.nextElement()
 		if err != nil {
-			if refused := (*stream.Error)(nil); errors.As(err, &refused) && refused.Received && isFault(refused.Condition) {
+			if refused := (*stream.Error)(nil); errors.As(err, &refused) && refused.Received && link.IsFault(refused.Condition) {
 				c.resume = resumption{} // it would say so for ever
 			}
 			return false, fmt.Errorf("resuming the session: %w", err)
@@ -139,17 +141,17 @@ func (l *link) resume() (resumed bool, err error) {
 				return false, errors.New("resuming the session: the server resumed another")
 			}
 			l.machine.Resume(c.resume.full)
-			if err := c.out.attach(l, answer.H); err != nil {
+			if err := c.link.Out.Resume(l.Kick, answer.H); err != nil {
 				c.resume = resumption{}
 				return false, fmt.Errorf("resuming the session: %w", err)
 			}
-			l.full = c.resume.full
+			c.named(c.resume.full)
 			c.log.Info("session resumed", "jid", c.resume.full.String(), "mechanism", l.mechanism)
 			return true, nil
 		case xmlstream.Name{Space: sm.NS, Local: "failed"}:
 			var answer sm.Failed
 			if err := answer.DecodeXML(r); err == nil && answer.HasH {
-				c.out.heard(answer.H)
+				c.link.Out.Heard(answer.H)
 			}
 			c.resume = resumption{}
 			return false, nil
@@ -158,7 +160,7 @@ func (l *link) resume() (resumed bool, err error) {
 }
 
 // bound makes a new session of a stream with a resource.
-func (l *link) bound(full jid.JID) error {
+func (l *session) bound(full jid.JID) error {
 	c := l.c
 	if full.Bare() != c.config.Account.Bare() {
 		return fmt.Errorf("logging in: the server has bound %s, which is another account", full)
@@ -172,22 +174,22 @@ func (l *link) bound(full jid.JID) error {
 		}
 	}
 	c.in.renew()
-	c.out.renew(l)
-	l.full = full
+	c.link.Out.Renew(l.Kick, l.managed)
+	c.named(full)
 	c.log.Info("session bound", "jid", full.String(), "mechanism", l.mechanism, "managed", l.managed)
-	c.calls.renew(&c.out)
-	c.in.push(arrival{run: c.table.ready})
+	c.link.Requests.Renew()
+	c.in.push(arrival{run: c.link.Handlers.Ready})
 	for _, s := range early {
-		c.table.glance(s)
+		c.glance(s)
 		c.in.push(arrival{stanza: s})
 	}
 	return nil
 }
 
 // enable asks for stream management. What arrives before the answer is not counted. XEP-0198 §3
-func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
+func (l *session) enable(full jid.JID) (early []*stanza.Stanza, err error) {
 	c := l.c
-	if err := l.send((&sm.Enable{Resume: true}).AppendXML(nil)); err != nil {
+	if err := l.Send((&sm.Enable{Resume: true}).AppendXML(nil)); err != nil {
 		return nil, err
 	}
 	room := c.config.InboxBytes
@@ -222,9 +224,9 @@ func (l *link) enable(full jid.JID) (early []*stanza.Stanza, err error) {
 const earlyStanzas = 100
 
 // nextElement is next where only an element will do.
-func (l *link) nextElement() (*xmlstream.Element, error) {
+func (l *session) nextElement() (*xmlstream.Element, error) {
 	for {
-		e, err := l.next()
+		e, err := l.Next()
 		if err != nil {
 			return nil, timeout(err)
 		}
@@ -232,15 +234,15 @@ func (l *link) nextElement() (*xmlstream.Element, error) {
 		case stream.Element:
 			return e.Element, nil
 		case stream.End:
-			return nil, ended(e.Err)
+			return nil, link.Ended(e.Err)
 		}
 	}
 }
 
-// ended says why a stream is over that nobody here has closed.
-func ended(err error) error {
-	if err == nil {
-		return errors.New("the server has closed the stream")
+// timeout names the error of a deadline.
+func timeout(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrSilent
 	}
 	return err
 }

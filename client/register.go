@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/preauth"
 	"github.com/stonechat-im/stonechat/xmpp/register"
@@ -39,10 +40,10 @@ func Register(ctx context.Context, config Config, token string) error {
 	if err != nil {
 		return err
 	}
-	_ = l.conn.SetDeadline(time.Now().Add(lastTime))
+	_ = l.Net.SetDeadline(time.Now().Add(link.LastTime))
 	l.machine.Close(nil, time.Now())
-	_ = l.send(l.machine.Out()) // the account is there, however this ends
-	return l.conn.Close()
+	_ = l.Send(l.machine.Out()) // the account is there, however this ends
+	return l.Net.Close()
 }
 
 // newcomer is a client that has no account yet.
@@ -59,7 +60,7 @@ func offers(e *xmlstream.Element) (open, byToken bool) {
 }
 
 // register makes the account, before any login. features are what the server offers.
-func (l *link) register(features *xmlstream.Element) error {
+func (l *session) register(features *xmlstream.Element) error {
 	config, token := &l.c.config, l.c.newcomer.token
 	switch open, byToken := offers(features); {
 	case token != "" && !byToken, token == "" && !open:
@@ -79,11 +80,11 @@ func (l *link) register(features *xmlstream.Element) error {
 }
 
 // ask sends a request of type set, before login, and waits for its answer. XEP-0077 §3.1
-func (l *link) ask(p stanza.Payload) error {
+func (l *session) ask(p stanza.Payload) error {
 	s := stanza.New(stanza.IQ, stanza.Set, l.c.config.Account.Host())
 	s.ID = []byte(rand.Text())
 	s.Add(p)
-	if err := l.send(s.Append(nil, "")); err != nil {
+	if err := l.Send(s.Append(nil, "")); err != nil {
 		return err
 	}
 	for {

@@ -63,7 +63,7 @@ func TestResume(t *testing.T) {
 		if err := l.Sync(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if strings.Join(acked, " ") != "one two three" {
+		if synctest.Wait(); strings.Join(acked, " ") != "one two three" { // who waits in Sync may be told before
 			t.Errorf("acknowledged: %v", acked)
 		}
 	})
@@ -125,7 +125,7 @@ func TestNewSession(t *testing.T) {
 				if err := l.Sync(t.Context()); err != nil {
 					t.Error(err)
 				}
-				if sessions != 2 {
+				if synctest.Wait(); sessions != 2 {
 					t.Errorf("%d sessions were made", sessions)
 				}
 			})
@@ -324,6 +324,92 @@ func TestPoison(t *testing.T) {
 		go func() { _ = p.End() }()
 		if err := l.Sync(t.Context()); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// The one that the server ends streams for is found among others, though each session begins with presence: what is before
+// it and behind it arrives, and is not blamed.
+func TestPoisonAmongOthers(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		l.make()
+		if err := l.Announce(t.Context(), client.Availability{}); err != nil {
+			t.Fatal(err)
+		}
+		outcomes := map[string]error{}
+		for _, body := range []string{"before", "poison", "behind"} {
+			if err := l.SendAcked(t.Context(), stanza.Text(stanza.Chat, romeo, body), func(err error) { outcomes[body] = err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ends := 0
+		for p := l.start(); ; ends++ {
+			s, err := p.Read()
+			for ; !strings.Contains(s, "poison") && !strings.Contains(s, "behind"); s, err = p.Read() {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if strings.Contains(s, "behind") {
+				p.Ack()
+				synctest.Wait()
+				go func() { _ = p.End() }()
+				break
+			}
+			p.Machine.Close(&stream.Error{Condition: stream.PolicyViolation}, time.Now())
+			_ = p.End()
+			p = l.Accept()
+			p.Expect("<resume .*")
+			p.Say("<failed xmlns='urn:xmpp:sm:3'/>")
+			p.Session("s1")
+		}
+		if outcomes["before"] != nil || !errors.Is(outcomes["poison"], client.ErrRejected) || outcomes["behind"] != nil {
+			t.Errorf("what became of the three: %v", outcomes)
+		}
+		if ends > 4 {
+			t.Errorf("the server had to end %d streams", ends)
+		}
+	})
+}
+
+// A request that the server ends streams for is answered by that, not by the clock.
+func TestPoisonousRequest(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		p := l.start()
+		answer := make(chan error, 1)
+		go func() {
+			_, err := l.IQ(context.Background(), romeo, stanza.Get, &ping.Ping{})
+			answer <- err
+		}()
+		for range 3 {
+			p.Rest = true
+			p.Expect("<iq .*")
+			p.Machine.Close(&stream.Error{Condition: stream.PolicyViolation}, time.Now())
+			_ = p.End()
+			p = l.Accept()
+			p.Resume("s1", 0, 0)
+		}
+		if err := <-answer; !errors.Is(err, client.ErrRejected) {
+			t.Errorf("the request ended with %v", err)
+		}
+		go func() { _ = p.End() }()
+	})
+}
+
+// Whoever waits for acknowledgements when the client gives up is not told that they came.
+func TestSyncAtTheEnd(t *testing.T) {
+	inLab(t, testserver.Options{}, func(t *testing.T, l *lab) {
+		p := l.start()
+		p.Rest = true
+		l.send("lost")
+		synced := make(chan error, 1)
+		go func() { synced <- l.Sync(context.Background()) }()
+		synctest.Wait()
+		p.Machine.Close(&stream.Error{Condition: stream.Conflict}, time.Now())
+		_ = p.End()
+		var ended *stream.Error
+		if err := <-synced; !errors.As(err, &ended) || ended.Condition != stream.Conflict {
+			t.Errorf("Sync returned %v", err)
 		}
 	})
 }

@@ -39,9 +39,9 @@ func (c *Client) changeRoster(ctx context.Context, i roster.Item) error {
 // HandleRoster runs f, as handlers run, for each contact that the server says has changed; one of
 // subscription Remove is gone. RFC 6121 §2.1.6
 func (c *Client) HandleRoster(f func(context.Context, roster.Item)) {
-	c.table.mu.Lock()
-	defer c.table.mu.Unlock()
-	c.table.roster = append(c.table.roster, f)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.roster = append(c.roster, f)
 }
 
 // rosterPush takes a change of the roster, from our own account only: anybody can send us an IQ.
@@ -58,9 +58,9 @@ func (c *Client) rosterPush(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 	if len(q.Items) != 1 {
 		return nil, stanza.BadRequest.Err("a roster push has one item")
 	}
-	c.table.mu.Lock()
-	list := slices.Clone(c.table.roster)
-	c.table.mu.Unlock()
+	c.mu.Lock()
+	list := slices.Clone(c.roster)
+	c.mu.Unlock()
 	for _, f := range list {
 		f(ctx, q.Items[0])
 	}

@@ -4,7 +4,6 @@ package client
 
 import (
 	"context"
-	"time"
 )
 
 // Sleep lets go of the connection and keeps the session, for devices that save power: nothing is
@@ -16,7 +15,7 @@ import (
 // handler it must not be called.
 func (c *Client) Sleep() {
 	if c.Online() {
-		ctx, cancel := context.WithTimeout(c.life, c.config.CloseTime)
+		ctx, cancel := context.WithTimeout(c.link.Life(), c.config.CloseTime)
 		defer cancel()
 		_ = c.Sync(ctx) // what is not acknowledged goes when the client wakes
 	}
@@ -24,13 +23,10 @@ func (c *Client) Sleep() {
 	if c.asleep == nil {
 		c.asleep = make(chan struct{})
 	}
-	l := c.link
-	if l != nil {
-		l.hush()
-	}
 	c.mu.Unlock()
-	if l != nil {
-		<-l.done
+	if l, ok := c.link.Way().(*session); ok {
+		l.hush()
+		<-l.Done()
 	}
 }
 
@@ -56,20 +52,7 @@ func (c *Client) awake(ctx context.Context) bool {
 	case <-asleep:
 		return true
 	case <-ctx.Done():
-	case <-c.life.Done():
+	case <-c.link.Life().Done():
 	}
 	return false
-}
-
-// hush ends the connection without ending the stream, so that the session can be resumed.
-func (l *link) hush() {
-	l.leaving.Do(func() {
-		l.quiet.Store(true)
-		l.mu.Lock()
-		l.limit = time.Now().Add(l.c.config.CloseTime)
-		_ = l.conn.SetReadDeadline(l.limit)
-		l.mu.Unlock()
-		l.owes.Store(l.managed)
-		close(l.bye)
-	})
 }

@@ -31,21 +31,21 @@
 //
 // # How to read it
 //
-// component.go: the component's life. config.go: what a program may choose. link.go: one connection
-// to a server elsewhere; host.go: one to the server of this process. outbox.go: what is sent and not
-// taken by the server. inbox.go: what arrived and is not handled. handle.go, iq.go, disco.go,
+// component.go: the component's life. config.go: what a program may choose. session.go: one connection
+// to a server elsewhere; host.go: one to the server of this process. inbox.go: what arrived and is not handled. What
+// a component has in common with a client is in internal/link: what is sent and not taken by the server, requests. handle.go, iq.go, disco.go,
 // contacts.go, registration.go, names.go, main.go: what programs use.
 package component
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
-	"time"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -56,27 +56,11 @@ type Component struct {
 	config Config
 	log    *slog.Logger
 
-	out   outbox
-	in    inbox
-	calls calls
-	table handlers
+	link link.Entity
+	in   inbox
 
-	// life ends with Close, or with an error that no further try would mend.
-	life context.Context
-	end  context.CancelCauseFunc
-	work sync.WaitGroup // the supervisor
-
-	mu      sync.Mutex
-	started bool
-	way     way // nil while it is not connected
-}
-
-// way is how stanzas go between the component and its server: a link, or an attachment.
-type way interface {
-	// serve brings stanzas to and fro until the way is over, and says why it is.
-	serve() error
-	// farewell ends it, and returns when it is over or ctx is.
-	farewell(ctx context.Context)
+	mu       sync.Mutex
+	contacts *Contacts
 }
 
 // New makes a component that is not connected yet. It fails if the configuration cannot work.
@@ -85,11 +69,10 @@ func New(config Config) (*Component, error) {
 		return nil, err
 	}
 	c := &Component{config: config, log: config.Log}
-	c.life, c.end = context.WithCancelCause(context.Background())
-	c.out.init(&c.config)
+	c.link.Init(c.config.link())
+	c.link.Item, c.link.Attempt, c.link.Final = c.item, c.attempt, isFinal
 	c.in.init(c)
-	c.calls.init()
-	c.table.init(c)
+	c.answerDisco()
 	return c, nil
 }
 
@@ -116,12 +99,8 @@ func (c *Component) Run(ctx context.Context) error {
 // returned, and the component is closed. From then on it keeps itself connected; ctx counts for
 // this call only.
 func (c *Component) Connect(ctx context.Context) error {
-	first := make(chan error, 1)
-	if err := c.start(ctx, first); err != nil {
-		return err
-	}
-	err := <-first
-	if err != nil {
+	err := c.link.Connect(ctx, nil)
+	if err != nil && c.Err() != nil {
 		_ = c.Close()
 	}
 	return err
@@ -129,40 +108,20 @@ func (c *Component) Connect(ctx context.Context) error {
 
 // Start connects in the background and tries again for as long as it takes. What is sent
 // meanwhile waits in the queue. Done tells when it is pointless: the server refuses the secret, say.
-func (c *Component) Start() error { return c.start(c.life, nil) }
-
-// start starts the supervisor. The first attempt is made under ctx. With first its outcome goes
-// there, and a failure is final.
-func (c *Component) start(ctx context.Context, first chan<- error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.Err(); err != nil {
-		return err
-	}
-	if c.started {
-		return errors.New("component: it is started already")
-	}
-	c.started = true
-	c.work.Go(func() { c.supervise(ctx, first) })
-	return nil
-}
+func (c *Component) Start() error { return c.link.Start(nil) }
 
 // Done is closed when the component will not connect any more: it was closed, or Err says what no
 // further try would mend.
-func (c *Component) Done() <-chan struct{} { return c.life.Done() }
+func (c *Component) Done() <-chan struct{} { return c.link.Life().Done() }
 
 // Err is nil while the component lives, ErrClosed after Close, else why it gave up.
-func (c *Component) Err() error { return context.Cause(c.life) }
+func (c *Component) Err() error { return c.link.Err() }
 
 // Domain is the component's address.
 func (c *Component) Domain() jid.JID { return c.config.Domain }
 
 // Online reports whether the component is connected now.
-func (c *Component) Online() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.way != nil
-}
+func (c *Component) Online() bool { return c.link.Online() }
 
 // Send queues a stanza, and returns nil when it is queued: from then on it is the component's task
 // to bring it to the server. 'from' is any address of the domain; the zero one stands for the domain itself. 'to'
@@ -175,20 +134,33 @@ func (c *Component) Send(ctx context.Context, s *stanza.Stanza) error {
 // SendTaken is Send, and calls taken once when the server has taken the stanza (nil), or when it
 // never will or that cannot be known ([ErrUnsure]). taken must not block.
 func (c *Component) SendTaken(ctx context.Context, s *stanza.Stanza, taken func(error)) error {
-	it, err := c.newItem(s)
-	if err != nil {
-		return err
+	return c.link.Send(ctx, s, taken)
+}
+
+// item makes s what the outbox takes.
+func (c *Component) item(s *stanza.Stanza) (link.Item, error) {
+	envelope := *s
+	if s.From.IsZero() {
+		envelope.From = c.config.Domain
 	}
-	it.taken = taken
-	return c.out.put(ctx, it)
+	switch {
+	case !c.own(envelope.From):
+		return link.Item{}, fmt.Errorf("%w: %s is not of %s", ErrAddress, s.From, c.config.Domain)
+	case s.To.IsZero():
+		return link.Item{}, fmt.Errorf("%w: there is no receiver", ErrAddress)
+	}
+	if len(envelope.ID) == 0 {
+		envelope.ID = []byte(rand.Text()[:16])
+	}
+	return c.link.Config.NewItem(&envelope)
 }
 
 // Flush waits until the server has taken all that was sent before. It may be called while there is
 // no connection, and then waits for one.
-func (c *Component) Flush(ctx context.Context) error { return c.out.flush(ctx) }
+func (c *Component) Flush(ctx context.Context) error { return c.link.Out.Sync(ctx) }
 
 // Waiting is how many stanzas are sent and not known to be taken by the server.
-func (c *Component) Waiting() int { return c.out.len() }
+func (c *Component) Waiting() int { return c.link.Out.Len() }
 
 // Close waits up to Config.CloseTime until the handlers that run have returned and the server has taken
 // what was sent, closes the stream and ends the component's goroutines. Its error tells how much the server
@@ -196,94 +168,31 @@ func (c *Component) Waiting() int { return c.out.len() }
 // wait for themselves.
 func (c *Component) Close() error {
 	c.in.stop()
-	ctx, cancel := context.WithTimeout(c.life, c.config.CloseTime)
+	ctx, cancel := context.WithTimeout(c.link.Life(), c.config.CloseTime)
 	defer cancel()
 	c.in.settle(ctx)
-	c.out.shut()
+	c.link.Out.Shut()
 	if c.Online() {
-		_ = c.out.flush(ctx) // what is left is counted below
+		_ = c.link.Out.Sync(ctx) // what is left is counted below
 	}
-	c.mu.Lock()
-	w := c.way
-	c.mu.Unlock()
-	if w != nil {
-		w.farewell(ctx)
-	}
-	c.end(ErrClosed)
-	c.work.Wait()
+	c.link.Stop(ctx)
 	late, giveUp := context.WithTimeout(context.Background(), c.config.CloseTime)
 	defer giveUp()
 	c.in.settle(late) // handlers know that ctx is over; one that does not care is left
-	return c.over(c.Err())
-}
-
-// over ends what still waits for the server.
-func (c *Component) over(cause error) error {
-	c.calls.end(cause)
-	if n := c.out.end(cause); n > 0 {
-		return fmt.Errorf("component: closed with %d stanzas that the server is not known to have taken", n)
-	}
-	return nil
-}
-
-// supervise makes connections and keeps each until it breaks.
-func (c *Component) supervise(ctx context.Context, first chan<- error) {
-	for failures := 0; ; {
-		w, err := c.attempt(ctx)
-		if err == nil {
-			c.enter(w)
-		}
-		if first != nil {
-			if err != nil {
-				c.end(err)
-			}
-			first <- err
-			first, ctx = nil, c.life
-		}
-		if err == nil {
-			began := time.Now()
-			err = w.serve()
-			c.leave()
-			if time.Since(began) > c.config.BackoffMax {
-				failures = 0
-			}
-		}
-		switch {
-		case c.life.Err() != nil:
-			return
-		case isFinal(err, w != nil):
-			c.log.Error("gave up", "jid", c.config.Domain.String(), "err", err)
-			c.end(err)
-			_ = c.over(err) // Err tells why
-			return
-		}
-		failures++
-		delay := c.backoff(failures)
-		c.log.Warn("connection lost", "jid", c.config.Domain.String(), "err", err, "retry", delay)
-		select {
-		case <-c.life.Done():
-			return
-		case <-time.After(delay):
-		}
-	}
+	return c.link.Over(c.Err())
 }
 
 // attempt makes a way to the server.
-func (c *Component) attempt(ctx context.Context) (way, error) {
+func (c *Component) attempt(ctx context.Context) (w link.Way, err error) {
 	if c.config.Host != nil {
-		return c.attach()
+		w, err = c.attach()
+	} else {
+		w, err = c.connect(ctx)
 	}
-	return c.connect(ctx)
-}
-
-// backoff is how long to wait after so many failures in a row: any time up to a bound that
-// doubles, so that components which lost one server do not come back as one.
-func (c *Component) backoff(failures int) time.Duration {
-	most := c.config.BackoffMax
-	if shift := failures - 1; shift < 16 {
-		most = min(most, c.config.BackoffMin<<shift)
+	if err == nil {
+		c.log.Info("connected", "jid", c.config.Domain.String())
 	}
-	return rand.N(most) //nolint:gosec // spread, not secrecy
+	return w, err
 }
 
 // isFinal reports whether err will not go away by trying again. A conflict at the handshake may be
@@ -306,18 +215,4 @@ func isFinal(err error, was bool) bool {
 		return true
 	}
 	return false
-}
-
-// enter makes w the way to the server; leave undoes it.
-func (c *Component) enter(w way) {
-	c.mu.Lock()
-	c.way = w
-	c.mu.Unlock()
-	c.log.Info("connected", "jid", c.config.Domain.String())
-}
-
-func (c *Component) leave() {
-	c.mu.Lock()
-	c.way = nil
-	c.mu.Unlock()
 }

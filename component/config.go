@@ -11,6 +11,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
@@ -135,29 +136,36 @@ func (c *Config) complete() error {
 	if c.Identity.Category == "" {
 		c.Identity = disco.Identity{Category: "component", Type: "generic", Name: c.Identity.Name}
 	}
-	number(&c.QueueStanzas, 10_000)
-	number(&c.QueueBytes, 16<<20)
-	number(&c.MaxStanza, 262_144)
-	number(&c.FenceStanzas, 256)
-	number(&c.FenceAfter, 100*time.Millisecond)
-	number(&c.InboxStanzas, 10_000)
-	number(&c.InboxBytes, 16<<20)
-	number(&c.SenderStanzas, 500)
-	number(&c.Handlers, 64)
-	number(&c.Requests, 10_000)
-	number(&c.Keepalive, time.Minute)
-	number(&c.AnswerTime, 30*time.Second)
-	number(&c.LoginTime, 30*time.Second)
-	number(&c.RequestTime, time.Minute)
-	number(&c.CloseTime, 5*time.Second)
-	number(&c.StampAfter, 10*time.Second)
-	number(&c.BackoffMin, time.Second)
-	number(&c.BackoffMax, max(time.Minute, c.BackoffMin))
+	link.Default(&c.QueueStanzas, 10_000)
+	link.Default(&c.QueueBytes, 16<<20)
+	link.Default(&c.MaxStanza, 262_144)
+	link.Default(&c.FenceStanzas, 256)
+	link.Default(&c.FenceAfter, 100*time.Millisecond)
+	link.Default(&c.InboxStanzas, 10_000)
+	link.Default(&c.InboxBytes, 16<<20)
+	link.Default(&c.SenderStanzas, 500)
+	link.Default(&c.Handlers, 64)
+	link.Default(&c.Requests, 10_000)
+	link.Default(&c.Keepalive, time.Minute)
+	link.Default(&c.AnswerTime, 30*time.Second)
+	link.Default(&c.LoginTime, 30*time.Second)
+	link.Default(&c.RequestTime, time.Minute)
+	link.Default(&c.CloseTime, 5*time.Second)
+	link.Default(&c.StampAfter, 10*time.Second)
+	link.Default(&c.BackoffMin, time.Second)
+	link.Default(&c.BackoffMax, max(time.Minute, c.BackoffMin))
 	return nil
 }
 
-func number[T int | time.Duration](n *T, fallback T) {
-	if *n <= 0 {
-		*n = fallback
+// link is what is handed on.
+func (c *Config) link() link.Config {
+	return link.Config{
+		Name: "component", JID: c.Domain,
+		QueueStanzas: c.QueueStanzas, QueueBytes: c.QueueBytes, MaxStanza: c.MaxStanza, ReadBytes: 16 << 10,
+		FenceStanzas: c.FenceStanzas, FenceAfter: c.FenceAfter, StampAfter: c.StampAfter, AtMostOnce: c.AtMostOnce,
+		Keepalive: c.Keepalive, AnswerTime: c.AnswerTime, RequestTime: c.RequestTime, CloseTime: c.CloseTime,
+		BackoffMin: c.BackoffMin, BackoffMax: c.BackoffMax, Requests: c.Requests,
+		Closed: ErrClosed, Full: ErrFull, Lost: ErrLost, Silent: ErrSilent, Rejected: ErrRejected, Size: ErrSize, Unsure: ErrUnsure,
+		Log: c.Log,
 	}
 }

@@ -28,9 +28,9 @@ type Contacts struct {
 // HandleContacts answers subscriptions and probes as contacts say. Handlers of presence see all of it
 // too, afterwards.
 func (c *Component) HandleContacts(contacts Contacts) {
-	c.table.mu.Lock()
-	defer c.table.mu.Unlock()
-	c.table.contacts = &contacts
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.contacts = &contacts
 }
 
 // take answers presence, and reports whether there was something to answer.
@@ -39,19 +39,19 @@ func (x *Contacts) take(ctx context.Context, c *Component, s *stanza.Stanza) boo
 	switch s.Type {
 	case stanza.Subscribe:
 		if x.Allow != nil && !x.Allow(ctx, user, contact) {
-			c.reply(presence(stanza.Unsubscribed, contact, user))
+			c.link.Reply(presence(stanza.Unsubscribed, contact, user))
 			return true
 		}
-		c.reply(presence(stanza.Subscribed, contact, user))
+		c.link.Reply(presence(stanza.Subscribed, contact, user))
 		x.show(ctx, c, contact, user)
 		if x.Mutual {
-			c.reply(presence(stanza.Subscribe, contact, user))
+			c.link.Reply(presence(stanza.Subscribe, contact, user))
 		}
 	case stanza.Unsubscribe:
-		c.reply(presence(stanza.Unsubscribed, contact, user))
-		c.reply(presence(stanza.Unavailable, contact, user))
+		c.link.Reply(presence(stanza.Unsubscribed, contact, user))
+		c.link.Reply(presence(stanza.Unavailable, contact, user))
 		if x.Mutual {
-			c.reply(presence(stanza.Unsubscribe, contact, user))
+			c.link.Reply(presence(stanza.Unsubscribe, contact, user))
 		}
 		if x.Gone != nil {
 			x.Gone(ctx, user, contact)
@@ -59,7 +59,7 @@ func (x *Contacts) take(ctx context.Context, c *Component, s *stanza.Stanza) boo
 	case stanza.Probe:
 		// A probe comes from who believes to be subscribed. RFC 6121 §4.3.2
 		if x.Allow != nil && !x.Allow(ctx, user, contact) {
-			c.reply(presence(stanza.Unsubscribed, contact, user))
+			c.link.Reply(presence(stanza.Unsubscribed, contact, user))
 			return true
 		}
 		x.show(ctx, c, contact, s.From)
@@ -75,7 +75,7 @@ func (x *Contacts) show(ctx context.Context, c *Component, contact, to jid.JID) 
 	if x.Presence != nil {
 		p = x.Presence(ctx, to.Bare(), contact)
 	}
-	c.reply(p.Stanza(contact, to))
+	c.link.Reply(p.Stanza(contact, to))
 }
 
 // Presence is what somebody's presence says. The zero value is available, without more. RFC 6121 §4.7

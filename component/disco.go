@@ -37,15 +37,10 @@ func (c *Component) describe(ctx context.Context, s *stanza.Stanza, q *disco.Inf
 	if q.Node != "" && c.config.Describe == nil {
 		return nil, stanza.ItemNotFound.Err("")
 	}
-	features := make(map[string]bool)
+	features := c.link.Handlers.Namespaces()
 	for _, f := range c.config.Features {
 		features[f] = true
 	}
-	c.table.mu.Lock()
-	for key := range c.table.iqs {
-		features[key.name.Space] = true
-	}
-	c.table.mu.Unlock()
 	info := &disco.Info{Node: q.Node, Identities: []disco.Identity{c.config.Identity}, Features: slices.Sorted(maps.Keys(features))}
 	if c.config.Describe != nil {
 		if err := c.config.Describe(ctx, s.To, q.Node, info); err != nil {

@@ -3,14 +3,11 @@
 package component
 
 // How to read this file: what programs register (Handle, HandleErrors, HandleIQ, Answer,
-// HandleSession); then the way of a stanza that has arrived: arrive, dispatch, serveIQ, and what
+// HandleSession); then the way of a stanza that has arrived: arrive, dispatch, and what
 // nobody handles.
 
 import (
 	"context"
-	"errors"
-	"slices"
-	"sync"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -25,57 +22,24 @@ type Handler func(ctx context.Context, s *stanza.Stanza)
 // *stanza.Error becomes internal-server-error.
 type IQHandler func(ctx context.Context, s *stanza.Stanza) (stanza.Payload, error)
 
-// handlers are the program's, and ours.
-type handlers struct {
-	mu       sync.Mutex
-	stanzas  map[stanzaKey]Handler
-	errors   Handler
-	iqs      map[iqKey]IQHandler
-	session  []func(context.Context)
-	contacts *Contacts
-}
-
-type stanzaKey struct {
-	kind stanza.Kind
-	name xmlstream.Name
-}
-
-type iqKey struct {
-	typ  stanza.Type
-	name xmlstream.Name
-}
-
-func (t *handlers) init(c *Component) {
-	t.stanzas = make(map[stanzaKey]Handler)
-	t.iqs = make(map[iqKey]IQHandler)
-	c.answerDisco()
-}
-
 // Handle gives messages or presence (not of type error) that have a child of that name to f; the
 // zero name is all that no other handler takes. One stanza goes to one handler. There is one
 // handler for a name: a later one takes the place of the former. Messages that nobody handles are
 // answered service-unavailable, and requests for a subscription unsubscribed.
 func (c *Component) Handle(kind stanza.Kind, name xmlstream.Name, f Handler) {
-	c.table.mu.Lock()
-	defer c.table.mu.Unlock()
-	c.table.stanzas[stanzaKey{kind, name}] = f
+	c.link.Handlers.Handle(kind, name, f)
 }
 
 // HandleErrors gives messages and presence of type error to f: what came back of what was sent.
 // Never answer one.
-func (c *Component) HandleErrors(f Handler) {
-	c.table.mu.Lock()
-	defer c.table.mu.Unlock()
-	c.table.errors = f
-}
+func (c *Component) HandleErrors(f Handler) { c.link.Handlers.HandleErrors(f) }
 
-// HandleIQ gives requests of that type and payload, to any address of the domain, to f. Others are
+// HandleIQ gives requests of that type and payload, to any address of the domain, to f; a name with a
+// namespace alone is all payloads of that which no other handler takes. Others are
 // answered service-unavailable, but for pings, service discovery, and the version if Config.Version is
 // one, which the component answers by itself unless f takes them.
 func (c *Component) HandleIQ(typ stanza.Type, name xmlstream.Name, f IQHandler) {
-	c.table.mu.Lock()
-	defer c.table.mu.Unlock()
-	c.table.iqs[iqKey{typ, name}] = f
+	c.link.Handlers.HandleIQ(typ, name, f)
 }
 
 // Payload is a pointer to a struct T that is a stanza.Payload.
@@ -99,20 +63,13 @@ func Answer[T any, P Payload[T]](c *Component, typ stanza.Type, f func(ctx conte
 
 // HandleSession runs f, as handlers run, whenever the component has connected: there presence is sent to
 // whoever is to see it, for the server has told everybody that the domain was gone, or nothing at all.
-func (c *Component) HandleSession(f func(context.Context)) {
-	c.table.mu.Lock()
-	defer c.table.mu.Unlock()
-	c.table.session = append(c.table.session, f)
-}
+func (c *Component) HandleSession(f func(context.Context)) { c.link.Handlers.HandleSession(f) }
 
-// ready runs when the component has connected.
-func (t *handlers) ready(ctx context.Context) {
-	t.mu.Lock()
-	list := slices.Clone(t.session)
-	t.mu.Unlock()
-	for _, f := range list {
-		f(ctx)
-	}
+// begin is called when the component has connected. kick has written what waits.
+func (c *Component) begin(kick func()) {
+	c.link.Out.Renew(kick, false)
+	c.link.Requests.Renew()
+	_ = c.in.push(jid.JID{}, job{run: c.link.Handlers.Ready}) // refused only at the end
 }
 
 // arrive takes a stanza that borrows nothing. The error refuses it: there is no room.
@@ -122,13 +79,9 @@ func (c *Component) arrive(s *stanza.Stanza) *stanza.Error {
 		c.log.Warn("stanza dropped whose addresses are not right", "from", s.From.String(), "to", s.To.String())
 		return nil
 	case s.Kind == stanza.IQ && !s.Type.IsRequest():
-		if k := c.calls.take(s); k != nil {
-			k.reply(s, nil)
-		} else {
-			c.log.Debug("answer to nothing that was asked", "from", s.From.String())
-		}
+		c.link.Requests.Answered(s)
 		return nil
-	case s.Kind == stanza.IQ && s.From == c.config.Domain && c.out.returned(s):
+	case s.Kind == stanza.IQ && s.From == c.config.Domain && c.link.Out.Returned(s):
 		return nil
 	}
 	return c.in.push(s.From.Bare(), job{stanza: s})
@@ -137,10 +90,10 @@ func (c *Component) arrive(s *stanza.Stanza) *stanza.Error {
 // dispatch gives s to its handler.
 func (c *Component) dispatch(ctx context.Context, s *stanza.Stanza) {
 	if s.Kind == stanza.IQ {
-		c.serveIQ(ctx, s)
+		c.link.Serve(ctx, s)
 		return
 	}
-	f, contacts := c.table.find(s)
+	f, contacts := c.link.Handlers.Find(s), c.contactsFor(s)
 	if contacts != nil && contacts.take(ctx, c, s) && f == nil {
 		return
 	}
@@ -148,11 +101,11 @@ func (c *Component) dispatch(ctx context.Context, s *stanza.Stanza) {
 	case f != nil:
 		f(ctx, s)
 	case s.Kind == stanza.Message && answerable(s):
-		c.reply(s.Refuse(stanza.ServiceUnavailable.Err("")))
+		c.link.Reply(s.Refuse(stanza.ServiceUnavailable.Err("")))
 	case s.Kind == stanza.Presence && s.Type == stanza.Subscribe && contacts == nil:
 		no := stanza.New(stanza.Presence, stanza.Unsubscribed, s.From.Bare())
 		no.From = s.To
-		c.reply(no)
+		c.link.Reply(no)
 	}
 }
 
@@ -167,67 +120,22 @@ func answerable(s *stanza.Stanza) bool {
 	return s.Type == stanza.Subscribe
 }
 
-func (t *handlers) find(s *stanza.Stanza) (Handler, *Contacts) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s.Type == stanza.TypeError {
-		return t.errors, nil
+// contactsFor is who takes presence, beside handlers.
+func (c *Component) contactsFor(s *stanza.Stanza) *Contacts {
+	if s.Kind != stanza.Presence || s.Type == stanza.TypeError {
+		return nil
 	}
-	var contacts *Contacts
-	if s.Kind == stanza.Presence {
-		contacts = t.contacts
-	}
-	for i := range s.Len() {
-		space, local, _ := s.Child(i)
-		if f := t.stanzas[stanzaKey{s.Kind, xmlstream.Name{Space: string(space), Local: string(local)}}]; f != nil {
-			return f, contacts
-		}
-	}
-	return t.stanzas[stanzaKey{kind: s.Kind}], contacts
-}
-
-// serveIQ answers a request. RFC 6120 §8.2.3: every one gets its answer.
-func (c *Component) serveIQ(ctx context.Context, s *stanza.Stanza) {
-	space, local, _ := s.Child(s.First())
-	c.table.mu.Lock()
-	f := c.table.iqs[iqKey{s.Type, xmlstream.Name{Space: string(space), Local: string(local)}}]
-	c.table.mu.Unlock()
-	if f == nil {
-		c.reply(s.Refuse(stanza.ServiceUnavailable.Err("")))
-		return
-	}
-	p, err := f(ctx, s)
-	if err != nil {
-		refused, told := stanza.AsError(err)
-		if !told {
-			c.log.Error("request failed", "from", s.From.String(), "err", err)
-		}
-		c.reply(s.Refuse(refused))
-		return
-	}
-	c.reply(s.Result(p))
-}
-
-// reply sends an answer, which never waits for room.
-func (c *Component) reply(s *stanza.Stanza) {
-	it, err := c.newItem(s)
-	if err != nil && errors.Is(err, ErrSize) && s.Type == stanza.Result {
-		e := &stanza.Stanza{Kind: s.Kind, Type: stanza.TypeError, From: s.From, To: s.To, ID: s.ID}
-		e.Add(stanza.ResourceConstraint.Err("the answer is too large"))
-		it, err = c.newItem(e)
-	}
-	if err != nil {
-		c.log.Error("answer not sent", "to", s.To.String(), "err", err)
-		return
-	}
-	if !c.out.answer(it) {
-		c.log.Warn("answer dropped: the server takes nothing", "to", s.To.String())
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.contacts
 }
 
 // refused answers what there is no room for.
 func (c *Component) refused(s *stanza.Stanza, e *stanza.Error) {
 	if answerable(s) && s.From != (jid.JID{}) {
-		c.reply(s.Refuse(e))
+		c.link.Reply(s.Refuse(e))
 	}
 }
+
+// own reports whether an address is of the component's domain.
+func (c *Component) own(j jid.JID) bool { return j.Domain() == c.config.Domain.Domain() }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -46,7 +47,7 @@ type attached struct {
 }
 
 // attach attaches the component to its host.
-func (c *Component) attach() (way, error) {
+func (c *Component) attach() (link.Way, error) {
 	a := &attached{c: c, kicked: make(chan struct{}, 1), bye: make(chan struct{}), done: make(chan struct{})}
 	var err error
 	a.to, err = c.config.Host.Attach(c.config.Domain, a.take)
@@ -64,14 +65,13 @@ func (a *attached) take(s *stanza.Stanza) error {
 	return nil
 }
 
-// serve implements way.
-func (a *attached) serve() error {
+// Serve implements link.Way.
+func (a *attached) Serve() error {
 	c := a.c
 	defer close(a.done)
 	defer a.to.Detach()
-	c.out.renew(a.kick)
-	defer c.out.broke()
-	_ = c.in.push(jid.JID{}, job{run: c.table.ready}) // refused only at the end
+	c.begin(a.kick)
+	defer c.link.Out.Broke(nil)
 	for {
 		if err := a.sendAll(); err != nil {
 			return err
@@ -80,7 +80,7 @@ func (a *attached) serve() error {
 		case <-a.kicked:
 		case <-a.bye:
 			return ErrClosed
-		case <-c.life.Done():
+		case <-c.link.Life().Done():
 			return c.Err()
 		}
 	}
@@ -91,19 +91,19 @@ func (a *attached) sendAll() error {
 	c := a.c
 	const most = 64 // in one batch
 	for {
-		items := c.out.first(most)
+		items := c.link.Out.First(most)
 		if len(items) == 0 {
 			return nil
 		}
 		list := make([]*stanza.Stanza, len(items))
 		for i := range items {
-			s, err := stanza.Parse(stanza.Standalone(items[i].b))
+			s, err := items[i].Stanza()
 			if err != nil {
 				return fmt.Errorf("component: a stanza that was valid is not: %w", err)
 			}
 			list[i] = s
 		}
-		c.out.done(a.to.Send(c.life, list))
+		c.link.Out.Done(a.to.Send(c.link.Life(), list))
 		if err := c.Err(); err != nil {
 			return err
 		}
@@ -117,8 +117,8 @@ func (a *attached) kick() {
 	}
 }
 
-// farewell implements way.
-func (a *attached) farewell(ctx context.Context) {
+// Farewell implements link.Way.
+func (a *attached) Farewell(ctx context.Context) {
 	a.leave.Do(func() { close(a.bye) })
 	select {
 	case <-a.done:

@@ -18,6 +18,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -50,16 +51,17 @@ type job struct {
 	run    func(context.Context)
 }
 
-func (j *job) size() int {
-	if j.stanza == nil {
-		return 0
+// count notes that a job is there (1), or not any more (-1); what is no stanza takes no room. The caller holds mu.
+func (in *inbox) count(j *job, n int) {
+	if j.stanza != nil {
+		in.stanzas += n
+		in.bytes += n * j.stanza.Size()
 	}
-	return j.stanza.Size()
 }
 
 func (in *inbox) init(c *Component) {
 	in.c, in.lanes = c, make(map[jid.JID]*lane)
-	in.ctx = context.WithValue(c.life, handlerKey{}, in)
+	in.ctx = link.Handling(c.link.Life(), in)
 }
 
 // errBusy refuses what there is no room for.
@@ -87,8 +89,7 @@ func (in *inbox) push(sender jid.JID, j job) *stanza.Error {
 		}
 	}
 	l.queue = append(l.queue, j)
-	in.stanzas++
-	in.bytes += j.size()
+	in.count(&j, 1)
 	return nil
 }
 
@@ -145,8 +146,7 @@ func (in *inbox) work() {
 		in.mu.Unlock()
 		in.run(&j)
 		in.mu.Lock()
-		in.stanzas--
-		in.bytes -= j.size()
+		in.count(&j, -1)
 		if len(l.queue) > 0 {
 			in.ready = append(in.ready, l)
 		} else {
@@ -164,7 +164,7 @@ func (in *inbox) run(j *job) {
 		if p := recover(); p != nil {
 			in.c.log.Error("a handler panicked", "panic", p, "stack", string(debug.Stack()))
 			if j.stanza != nil && answerable(j.stanza) {
-				in.c.reply(j.stanza.Refuse(stanza.InternalServerError.Err("")))
+				in.c.link.Reply(j.stanza.Refuse(stanza.InternalServerError.Err("")))
 			}
 		}
 	}()
@@ -193,7 +193,7 @@ func (in *inbox) stop() {
 	in.wake()
 	in.mu.Unlock()
 	for _, s := range rest {
-		in.c.reply(s.Refuse(stanza.RecipientUnavailable.Err("")))
+		in.c.link.Reply(s.Refuse(stanza.RecipientUnavailable.Err("")))
 	}
 }
 
@@ -213,26 +213,10 @@ func (in *inbox) settle(ctx context.Context) {
 	in.mu.Unlock()
 }
 
-// handlerKey marks the context of handlers.
-type handlerKey struct{}
-
-// lendAny lets the reader go on while somebody waits for what it has to bring.
-func (in *inbox) lendAny() (done func()) {
-	in.lend(1)
-	return func() { in.lend(-1) }
-}
-
-func (in *inbox) lend(n int) {
+// Lend implements link.Lender.
+func (in *inbox) Lend(n int) {
 	in.mu.Lock()
 	in.lent += n
 	in.wake()
 	in.mu.Unlock()
-}
-
-// lend is lendAny for a handler, which is who fills the inbox.
-func lend(ctx context.Context) (done func()) {
-	if in, ok := ctx.Value(handlerKey{}).(*inbox); ok {
-		return in.lendAny()
-	}
-	return func() {}
 }

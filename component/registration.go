@@ -44,16 +44,16 @@ func (c *Component) HandleRegistration(r Registration) {
 				return nil, err
 			}
 			// XEP-0100 §4.3: the contact that the gateway is goes too.
-			c.reply(presence(stanza.Unsubscribe, c.config.Domain, user))
-			c.reply(presence(stanza.Unsubscribed, c.config.Domain, user))
-			c.reply(presence(stanza.Unavailable, c.config.Domain, user))
+			c.link.Reply(presence(stanza.Unsubscribe, c.config.Domain, user))
+			c.link.Reply(presence(stanza.Unsubscribed, c.config.Domain, user))
+			c.link.Reply(presence(stanza.Unavailable, c.config.Domain, user))
 			return nil, nil
 		}
 		if err := r.Register(ctx, user, q); err != nil {
 			return nil, err
 		}
 		// The gateway wants to know when its people are there. XEP-0100 §4.1
-		c.reply(presence(stanza.Subscribe, c.config.Domain, user))
+		c.link.Reply(presence(stanza.Subscribe, c.config.Domain, user))
 		return nil, nil
 	})
 }

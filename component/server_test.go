@@ -5,6 +5,7 @@ package component_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"regexp"
@@ -76,6 +77,10 @@ func (l listener) accept() *peer {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return l.peer(conn)
+}
+
+func (l listener) peer(conn net.Conn) *peer {
 	l.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	return &peer{l.t, conn, stream.NewComponentServer(&stream.ComponentServerConfig{
@@ -86,12 +91,32 @@ func (l listener) accept() *peer {
 func (l listener) admit() *peer {
 	l.t.Helper()
 	p := l.accept()
+	if err := p.admitted(); err != nil {
+		l.t.Fatalf("no login: %v", err)
+	}
+	return p
+}
+
+func (p *peer) admitted() error {
 	if e := p.event(); e.Kind != stream.Login {
-		l.t.Fatalf("no login: %v", e.Err)
+		return fmt.Errorf("%v: %w", e.Kind, e.Err)
 	}
 	p.m.Admit()
 	p.say(string(p.m.Out()))
-	return p
+	return nil
+}
+
+// serve lets in whoever comes from now on, and serves it.
+func (l listener) serve() {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if p := l.peer(conn); p.admitted() == nil {
+			p.serve()
+		}
+	}
 }
 
 // event moves bytes until there is something; the end of the connection is one.

@@ -145,7 +145,7 @@ type Federation struct {
 	Allow []string `yaml:"allow" default:"[]" live:"yes"`
 	// Domains never to talk with, written as in `allow`, over which this goes.
 	Block []string `yaml:"block" default:"[]" live:"yes"`
-	// How long a connection stays that nobody uses.
+	// How long a connection stays that nobody uses; ten seconds at most where seven eighths of limits.federation_connections or limits.federation_routes are in use.
 	Idle Duration `yaml:"idle" default:"10m" live:"yes"`
 	// How long a message waits for a server that cannot be reached; then it comes back to its sender. Requests come back sooner.
 	GiveUp Duration `yaml:"give_up" default:"15m" live:"yes"`
@@ -244,14 +244,16 @@ type Limits struct {
 	// Sessions in all.
 	Sessions Limit `yaml:"sessions" default:"1000000" live:"yes"`
 
-	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store. One answer to its own request, as a long roster, may wait besides.
+	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store. One answer to its own request, as a long roster, may wait besides. As many of what it has sent itself may wait for its acks.
 	QueueBytes Bytes `yaml:"queue_bytes" default:"1MiB" live:"yes"`
-	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store. One answer to its own request is not counted.
+	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store. One answer to its own request is not counted; further ones wait from half of it on until it acks, for a minute at most.
 	WindowBytes Bytes `yaml:"window_bytes" default:"4MiB" live:"yes"`
-	// Stanzas that a session was sent and has not acked.
+	// Stanzas that a session was sent and has not acked; then it ends. Answers to its own requests wait from half of it on.
 	WindowStanzas Limit `yaml:"window_stanzas" default:"10000" live:"yes"`
-	// Stanzas that a session has sent and that are not safe yet; then it is read no further for a while.
+	// Stanzas that a session has sent and that are not safe yet, or wait for its acks; then it is read no further for a while.
 	UnackedStanzas Limit `yaml:"unacked_stanzas" default:"1000" live:"yes"`
+	// Bytes of answers that wait for somebody who does not read and has no queue of his own: a client that has not logged in, or whose use of stream management is refused; another server to which nothing but answers is sent. Then its connection is dropped, with policy-violation where it is logged in.
+	UnreadBytes Bytes `yaml:"unread_bytes" default:"64KiB" live:"yes"`
 	// Copies of stanzas that wait to be sent for one room or node; then who sends more is slowed.
 	FanoutCopies Limit `yaml:"fanout_copies" default:"100000" live:"yes"`
 	// Requests that the server itself has made, of its clients and others, and that wait for an answer; one
@@ -266,11 +268,11 @@ type Limits struct {
 	FederationPairs Limit `yaml:"federation_pairs" default:"1000" live:"yes"`
 	// Answers of DNS about other servers that are kept, each for as long as it says; for one more the one goes that was not used for longest.
 	FederationNames Limit `yaml:"federation_names" default:"10000"`
-	// Connections to other servers being made at one time, and keys of theirs being judged; further ones wait, or are refused with resource-constraint.
+	// Connections to other servers being made at one time, and keys of theirs being judged; further ones wait, or are refused with resource-constraint. Domains of one owner (all below one that is registered, as example.org or example.co.uk) have a quarter of the connections, one address a quarter of the keys.
 	FederationDials Limit `yaml:"federation_dials" default:"100" live:"yes"`
-	// Ways from a domain of ours to one of others that are in use; one more is refused with resource-constraint.
+	// Ways from a domain of ours to one of others that are in use; one more is refused with resource-constraint. What others open takes half of them at most.
 	FederationRoutes Limit `yaml:"federation_routes" default:"10000" live:"yes"`
-	// Bytes that wait in memory for one other domain, or that its server has not read; what must last waits on the disk, the rest is refused with resource-constraint.
+	// Bytes that wait in memory for one other domain, or that its server has not read; what must last waits on the disk, the rest is refused with resource-constraint. Where 64 times as much waits for all together, each domain has a 64th.
 	FederationQueueBytes Bytes `yaml:"federation_queue_bytes" default:"4MiB" live:"yes"`
 	// Stanzas that wait on the disk for one other domain; one more is refused with resource-constraint.
 	FederationSpoolStanzas Limit `yaml:"federation_spool_stanzas" default:"10000" live:"yes"`

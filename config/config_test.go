@@ -179,6 +179,7 @@ func TestErrors(t *testing.T) {
 		{"data: &a b", "x.yaml:1: data: anchors, aliases and tags are not read here; write the value"},
 		{"data: !x b", "x.yaml:1: data: anchors, aliases and tags are not read here; write the value"},
 		{"data: b\n---\ndata: c", "x.yaml:3: is a second document; a configuration is one"},
+		{"limits:\n\tspool_age: 1h", "x.yaml:2: is not YAML: found character '\t' that cannot start any token; YAML is indented by spaces, not by tabs"},
 		{"data: [", "x.yaml:1: is not YAML: sequence end token ']' not found"},
 		{"just text", "x.yaml:1: is not a list of keys with values"},
 		{strings.Repeat("[", 200), "x.yaml:1: nests deeper than 100"},

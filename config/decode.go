@@ -120,6 +120,9 @@ func (d *decoder) parse(data []byte) (root ast.Node) {
 				line = t.Position.Line
 			}
 		}
+		if strings.Contains(problem, "'\t'") {
+			problem += "; YAML is indented by spaces, not by tabs"
+		}
 		d.fail(line, "", "is not YAML: %s", problem)
 		return nil
 	}

@@ -46,7 +46,7 @@ func TestCopy(t *testing.T) {
 				a, one, other := b.managed("a/1"), b.managed("b/1"), b.managed("b/2")
 				one.lose()
 				a.send(chat("b@d/1", "1") + ask)
-				other.gets("copy of 1")
+				other.gets("copy of 1", asks)
 				if c.acked {
 					other.send(ack("1"))
 				}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -36,8 +37,8 @@ type delivery struct {
 	user  *User
 	id    int64 // of its row, if it gets one
 	at    time.Time
-	bytes []byte // as queued to clients: no namespace declared
-	way   *way   // where somebody watches
+	bytes []byte     // as queued to clients: no namespace declared
+	way   *trace.Way // where somebody watches
 
 	mu      sync.Mutex
 	receipt Receipt // released once kept
@@ -102,8 +103,8 @@ func (d *delivery) spool(t *Turn) {
 		return
 	}
 	d.spooled = true
-	d.note(TraceSpooling)
-	u.rows.add(d.id)
+	d.note(trace.Spooling)
+	u.rows.Add(d.id)
 	if u.Guest() {
 		t.commits = append(t.commits, spooling{d, store.Resolved(errGuest)})
 		return
@@ -124,7 +125,7 @@ type spooling struct {
 func (x spooling) follow() {
 	x.d.user.server.after(x.p, func(t *Turn, err error) {
 		if err == nil {
-			x.d.note(TraceSpooled)
+			x.d.note(trace.Spooled)
 			x.d.kept(t)
 			return
 		}
@@ -144,8 +145,8 @@ func (d *delivery) notSpooled(t *Turn, err error) {
 		s.metrics.spoolFailures.Inc()
 		s.complain("message not spooled", "jid", d.user.JID.String(), "err", err)
 	}
-	d.note(TraceFailed)
-	d.user.rows.remove(d.id) // before it may get the row again
+	d.note(trace.Failed)
+	d.user.rows.Remove(d.id) // before it may get the row again
 	d.mu.Lock()
 	d.spooled, d.retry = false, t.Now.Add(retrySpool).UnixMilli()
 	lost := d.copies == 0 && !d.done
@@ -165,7 +166,7 @@ func (d *delivery) notSpooled(t *Turn, err error) {
 func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool {
 	b := t.write(s)
 	request := s.Kind == stanza.IQ && s.Type.IsRequest()
-	before := t.follow(u, TraceReceived, s)
+	before := t.follow(u, trace.Received, s)
 	defer func() { t.way = before }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -200,7 +201,7 @@ func (t *Turn) Deliver(u *User, to []*Session, s *stanza.Stanza, keep bool) bool
 func (t *Turn) Copy(se *Session, s *stanza.Stanza) bool {
 	u := se.User
 	b := t.write(s)
-	before := t.follow(u, TraceReceived, s)
+	before := t.follow(u, trace.Received, s)
 	defer func() { t.way = before }()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -236,7 +237,7 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	switch l := u.server.limits.Load(); {
 	case u.Guest():
 		return stanza.ServiceUnavailable.Err("")
-	case u.rows.len() >= l.SpoolMessages:
+	case u.rows.Len() >= l.SpoolMessages:
 		u.server.metrics.spoolFull.Inc()
 		return stanza.ServiceUnavailable.Err("the offline storage of this account is full")
 	}
@@ -246,7 +247,7 @@ func (t *Turn) Spool(u *User, s *stanza.Stanza) error {
 	defer u.mu.Unlock()
 	d.id = u.server.lastRow.Add(1)
 	d.spool(t)
-	u.rows.letGo(d.id)
+	u.rows.LetGo(d.id)
 	u.drainToTaker() // if one has come since there was none
 	return nil
 }
@@ -260,7 +261,7 @@ func (se *Session) drain() {
 		se.drainAgain = true
 		return
 	}
-	if !se.presence.takesMessages() || u.rows.len() == 0 {
+	if !se.presence.takesMessages() || u.rows.Len() == 0 {
 		return
 	}
 	se.drains, se.drainFrom = true, 0
@@ -351,8 +352,8 @@ func (se *Session) drainRows() {
 // drainNext sends one page, and reports whether there may be more.
 func (se *Session) drainNext() (more bool) {
 	s, u := se.server, se.User
-	u.rows.beginRead()
-	defer u.rows.endRead()
+	u.rows.BeginRead()
+	defer u.rows.EndRead()
 	page, err := s.store.Spool(context.Background(), u.JID, se.drainFrom, drainPage)
 	if err != nil {
 		// The rows stay for the next session.
@@ -381,26 +382,31 @@ func (se *Session) drainRow(t *Turn, row store.SpoolEntry) {
 		u.server.log.Error("spooled stanza not readable", "jid", u.JID.String(), "row", row.ID, "err", err)
 		return
 	}
-	if !u.rows.take(row.ID) {
+	if !u.rows.Take(row.ID) {
 		return
 	}
 	if age := u.server.limits.Load().SpoolAge; age > 0 && t.Now.Sub(row.At) > age {
 		u.server.metrics.expired.Inc()
-		u.server.enter(s.From, u.JID).noteEntry(TraceExpired, s)
+		u.server.tracers.Enter(s.From, u.JID, trace.Expired, s)
 		u.forget(row.ID)
 		return
 	}
 	for _, f := range u.server.table.drains {
-		if f(se, s) {
+		switch has, err := f(se, s); {
+		case err != nil:
+			u.rows.LetGo(row.ID)
+			u.server.log.Error("what was spooled waits on", "jid", u.JID.String(), "row", row.ID, "err", err)
+			return
+		case has:
 			u.forget(row.ID)
 			return
 		}
 	}
 	s.Add(&delay.Delay{From: u.JID.Host(), Stamp: row.At})
-	before := t.follow(u, TraceDrained, s)
+	before := t.follow(u, trace.Drained, s)
 	defer func() { t.way = before }()
 	d := &delivery{user: u, id: row.ID, at: row.At, bytes: s.Append(nil, ""), spooled: true, way: t.way}
 	if !se.out.putDrained(t, d) {
-		u.rows.letGo(row.ID)
+		u.rows.LetGo(row.ID)
 	}
 }

@@ -16,13 +16,13 @@ import (
 // delivered when it ends is refused. What a guest may do is decided by module anonymous.
 
 // BindGuest is Bind for a guest, whose name the caller has made up at random.
-func (s *Server) BindGuest(ctx context.Context, t *Turn, st Stream, name jid.JID, resource, lang string) (*Session, error) {
-	u := s.users.acquire(name)
+func (s *Server) BindGuest(ctx context.Context, t *Turn, st Stream, wanted jid.JID, lang string) (*Session, error) {
+	u := s.users.acquire(wanted.Bare())
 	if !u.lodge() {
 		s.users.release(u)
 		return nil, stanza.Conflict.Err("the name is taken")
 	}
-	return s.bind(ctx, t, st, u, resource, lang)
+	return s.bind(ctx, t, st, u, wanted, lang)
 }
 
 // lodge makes a guest of a User that nobody has any business with.

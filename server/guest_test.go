@@ -19,7 +19,7 @@ func (b *bench) guest(address string) (*peer, error) {
 	p := b.dial(full.Local())
 	t := b.NewTurn()
 	defer t.End()
-	se, err := b.BindGuest(b.t.Context(), t, p.st, full.Bare(), full.Resource(), "")
+	se, err := b.BindGuest(b.t.Context(), t, p.st, full, "")
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func TestGuestGone(t *testing.T) {
 		g.se.Manage(time.Minute)
 		g.send("<presence/>")
 		a.send(chat("g@d", "1") + ask)
-		g.gets("id='1'")
+		g.gets("id='1'", asks)
 		a.gets("h='1'")
 		<-time.After(time.Second) // the sweeper has been here: there is nowhere to keep it
 		a.settle()

@@ -44,14 +44,20 @@ type SentHook func(t *Turn, s *stanza.Stanza) error
 // the store goes through Turn.OffLoop. s is borrowed.
 type ArrivingHook func(t *Turn, u *User, s *stanza.Stanza) error
 
-// chain is one kind of stanza hook in all its phases.
-type chain[F any] [phases][]F
+// chain is one kind of stanza hook in all its phases. Those of stanzas that are sent are given no User.
+type chain [phases][]owned
+
+// owned is a hook and the name of the module that it belongs to.
+type owned struct {
+	f      ArrivingHook
+	module string
+}
 
 // Hooks are the places where a module may attach itself. Each module fills its own; the server
 // joins them, in the order of wire.go, into a table that does not change while it runs.
 type Hooks struct {
-	sent     chain[SentHook]
-	arriving chain[ArrivingHook]
+	sent     chain
+	arriving chain
 
 	// Load runs on a worker, and may wait, when an account comes online and before its first
 	// session is bound: what must be known for every stanza is attached to u now.
@@ -72,8 +78,9 @@ type Hooks struct {
 	// what they send is not taken any more.
 	Stopping func(t *Turn)
 	// Drains is asked before s, which has waited in the spool, is sent to se: true says that its
-	// client has it already, which ends the waiting. It runs on a worker and must be quick.
-	Drains func(se *Session, s *stanza.Stanza) bool
+	// client has it already, which ends the waiting; an error, that s is to wait on, for the next
+	// session. It runs on a worker and must be quick.
+	Drains func(se *Session, s *stanza.Stanza) (bool, error)
 	// Behalf sees what is sent in the name of accounts (Turn.SendAs).
 	Behalf BehalfHook
 	// Host sees messages addressed to a domain of ours. Handled says that s is taken care of; what nobody
@@ -91,15 +98,19 @@ type Hooks struct {
 }
 
 // OnSent attaches f to stanzas that sessions of ours send.
-func (h *Hooks) OnSent(p Phase, f SentHook) { h.sent[p] = append(h.sent[p], f) }
+func (h *Hooks) OnSent(p Phase, f SentHook) {
+	h.sent[p] = append(h.sent[p], owned{f: func(t *Turn, _ *User, s *stanza.Stanza) error { return f(t, s) }})
+}
 
 // OnArriving attaches f to stanzas addressed to accounts of ours.
-func (h *Hooks) OnArriving(p Phase, f ArrivingHook) { h.arriving[p] = append(h.arriving[p], f) }
+func (h *Hooks) OnArriving(p Phase, f ArrivingHook) {
+	h.arriving[p] = append(h.arriving[p], owned{f: f})
+}
 
 // table is the joined hooks of all modules.
 type table struct {
-	sent     [phases][]owned[SentHook]
-	arriving [phases][]owned[ArrivingHook]
+	sent     chain
+	arriving chain
 	load     []func(context.Context, *User) error
 	bound    []func(*Turn, *Session)
 	presence []func(*Turn, *Session, Presence)
@@ -107,7 +118,7 @@ type table struct {
 	attached []func(*Turn, *Session, bool)
 	features []func([]byte, Stream) []byte
 	stopping []func(*Turn)
-	drains   []func(*Session, *stanza.Stanza) bool
+	drains   []func(*Session, *stanza.Stanza) (bool, error)
 	deleted  []func(*Turn, *User)
 
 	behalf    []BehalfHook
@@ -116,105 +127,48 @@ type table struct {
 	joined    []func(*Turn, jid.JID)
 }
 
-// owned is a hook and the name of the module that it belongs to.
-type owned[F any] struct {
-	f      F
-	module string
-}
-
+// join adds the hooks of a module, those that it has.
 func (t *table) join(module string, h *Hooks) {
 	for p := range phases {
-		for _, f := range h.sent[p] {
-			t.sent[p] = append(t.sent[p], owned[SentHook]{f, module})
+		for _, x := range h.sent[p] {
+			t.sent[p] = append(t.sent[p], owned{x.f, module})
 		}
-		for _, f := range h.arriving[p] {
-			t.arriving[p] = append(t.arriving[p], owned[ArrivingHook]{f, module})
+		for _, x := range h.arriving[p] {
+			t.arriving[p] = append(t.arriving[p], owned{x.f, module})
 		}
 	}
-	if h.Load != nil {
-		t.load = append(t.load, h.Load)
-	}
-	if h.Bound != nil {
-		t.bound = append(t.bound, h.Bound)
-	}
-	if h.PresenceChanged != nil {
-		t.presence = append(t.presence, h.PresenceChanged)
-	}
-	if h.Ended != nil {
-		t.ended = append(t.ended, h.Ended)
-	}
-	if h.Attached != nil {
-		t.attached = append(t.attached, h.Attached)
-	}
-	if h.Features != nil {
-		t.features = append(t.features, h.Features)
-	}
-	if h.Stopping != nil {
-		t.stopping = append(t.stopping, h.Stopping)
-	}
-	if h.Drains != nil {
-		t.drains = append(t.drains, h.Drains)
-	}
-	if h.Deleted != nil {
-		t.deleted = append(t.deleted, h.Deleted)
-	}
-	if h.Behalf != nil {
-		t.behalf = append(t.behalf, h.Behalf)
-	}
-	if h.Host != nil {
-		t.host = append(t.host, h.Host)
-	}
-	if h.Requested != nil {
-		t.requested = append(t.requested, h.Requested)
-	}
-	if h.Joined != nil {
-		t.joined = append(t.joined, h.Joined)
+	add(&t.load, h.Load, h.Load != nil)
+	add(&t.bound, h.Bound, h.Bound != nil)
+	add(&t.presence, h.PresenceChanged, h.PresenceChanged != nil)
+	add(&t.ended, h.Ended, h.Ended != nil)
+	add(&t.attached, h.Attached, h.Attached != nil)
+	add(&t.features, h.Features, h.Features != nil)
+	add(&t.stopping, h.Stopping, h.Stopping != nil)
+	add(&t.drains, h.Drains, h.Drains != nil)
+	add(&t.deleted, h.Deleted, h.Deleted != nil)
+	add(&t.behalf, h.Behalf, h.Behalf != nil)
+	add(&t.host, h.Host, h.Host != nil)
+	add(&t.requested, h.Requested, h.Requested != nil)
+	add(&t.joined, h.Joined, h.Joined != nil)
+}
+
+func add[F any](hooks *[]F, f F, has bool) {
+	if has {
+		*hooks = append(*hooks, f)
 	}
 }
 
-// runSent runs the chain for a sent stanza. handled says that a hook took charge of it.
-func (t *table) runSent(turn *Turn, s *stanza.Stanza) (handled bool, err error) {
+// run runs a chain for a stanza; u is whom it arrives for. handled says that a hook took charge of it.
+func (c *chain) run(turn *Turn, u *User, s *stanza.Stanza) (handled bool, err error) {
 	for p := range phases {
-		for _, h := range t.sent[p] {
-			err := h.f(turn, s)
-			if turn.way != nil {
-				turn.noteHook(p, h.module, s, err)
-			}
+		for i := range c[p] {
+			err := c[p][i].run(turn, p, u, s)
 			switch {
-			case err == nil:
+			case err == nil || p == Observe:
 			case err == Handled && p < Handle: //nolint:errorlint // a verdict is never wrapped
 				return true, nil
-			case err == Handled && p == Handle: //nolint:errorlint // likewise
+			case err == Handled: //nolint:errorlint // likewise
 				handled = true
-			case p == Observe:
-				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
-			default:
-				return handled, err
-			}
-			if handled && p == Handle {
-				break
-			}
-		}
-	}
-	return handled, nil
-}
-
-// runArriving is runSent for the chain of arriving stanzas.
-func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool, err error) {
-	for p := range phases {
-		for _, h := range t.arriving[p] {
-			err := h.f(turn, u, s)
-			if turn.way != nil {
-				turn.noteHook(p, h.module, s, err)
-			}
-			switch {
-			case err == nil:
-			case err == Handled && p < Handle: //nolint:errorlint // a verdict is never wrapped
-				return true, nil
-			case err == Handled && p == Handle: //nolint:errorlint // likewise
-				handled = true
-			case p == Observe:
-				turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
 			default:
 				return handled, err
 			}
@@ -227,16 +181,21 @@ func (t *table) runArriving(turn *Turn, u *User, s *stanza.Stanza) (handled bool
 }
 
 // observe runs the hooks of phase Observe alone.
-func (t *table) observe(turn *Turn, u *User, s *stanza.Stanza) {
-	for _, h := range t.arriving[Observe] {
-		err := h.f(turn, u, s)
-		if turn.way != nil {
-			turn.noteHook(Observe, h.module, s, err)
-		}
-		if err != nil {
-			turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
-		}
+func (c *chain) observe(turn *Turn, u *User, s *stanza.Stanza) {
+	for i := range c[Observe] {
+		_ = c[Observe][i].run(turn, Observe, u, s) // it only looks
 	}
+}
+
+func (h *owned) run(turn *Turn, p Phase, u *User, s *stanza.Stanza) error {
+	err := h.f(turn, u, s)
+	if turn.way != nil {
+		turn.noteHook(p, h.module, s, err)
+	}
+	if err != nil && p == Observe {
+		turn.server.log.Error("hook failed", "phase", "observe", "module", h.module, "err", err)
+	}
+	return err
 }
 
 // Stream is a connection that carries, or will carry, a session: TCP, WebSocket and so on make

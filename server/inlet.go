@@ -5,9 +5,9 @@ package server
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/stonechat-im/stonechat/internal/bucket"
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -23,44 +23,20 @@ type Reader interface {
 type Inlet struct {
 	server  *Server
 	reader  Reader
-	pace    *Pace
+	pace    *bucket.Shared
 	in      inbound
 	acks    func(h uint32)
 	owes    atomic.Bool // some turn will flush
 	telling sync.Mutex  // holds while an ack is made and queued, so that they leave in order
 }
 
-// Pace is how fast stanzas may come from one peer, who may have several inlets.
-type Pace struct {
-	mu        sync.Mutex
-	rate      bucket.Bucket
-	perSecond int // 0: as Limits.StanzasPerSecond says
-}
-
-// NewPace makes one of so many stanzas a second, averaged over ten; 0 is what Limits say.
-func NewPace(perSecond int) *Pace { return &Pace{perSecond: perSecond} }
-
-// Set changes it, from the next stanza on.
-func (p *Pace) Set(perSecond int) {
-	p.mu.Lock()
-	p.perSecond = perSecond
-	p.mu.Unlock()
-}
-
-func (p *Pace) take(now time.Time, usual int) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.perSecond > 0 {
-		usual = p.perSecond
-	}
-	return p.rate.Take(now, usual)
-}
-
 // NewInlet makes one for the peer that r reads.
-func (s *Server) NewInlet(r Reader) *Inlet { return &Inlet{server: s, reader: r, pace: NewPace(0)} }
+func (s *Server) NewInlet(r Reader) *Inlet {
+	return &Inlet{server: s, reader: r, pace: new(bucket.Shared)}
+}
 
 // Share has the inlet count with others of the same peer.
-func (in *Inlet) Share(p *Pace) { in.pace = p }
+func (in *Inlet) Share(p *bucket.Shared) { in.pace = p }
 
 // Manage turns stream management on (XEP-0198), from the next stanza on: acks tells the peer how many of
 // its stanzas are safe, in the sense that a session's are (receipt.go). It may be called from any goroutine
@@ -74,7 +50,7 @@ func (in *Inlet) Manage(acks func(h uint32)) {
 
 // Requested answers the peer's <r/> when the turn ends, and again by itself when more is safe.
 func (in *Inlet) Requested(t *Turn) {
-	in.in.request()
+	in.in.request(t.Now, 0)
 	in.owe(t)
 }
 
@@ -101,30 +77,23 @@ func (in *Inlet) Receive(t *Turn, s *stanza.Stanza) (more bool) {
 	if !in.begin(t, s) {
 		return true
 	}
-	if srv.tracers.list.Load() != nil {
-		t.way = srv.enter(s.From, s.To)
-		t.way.noteEntry(TraceReceived, s)
+	if srv.tracers.Any() {
+		t.way = srv.tracers.Enter(s.From, s.To, trace.Received, s)
 	}
 	t.Route(s)
 	t.way = nil
 	in.end(t)
 	limits := srv.limits.Load()
-	if d := in.pace.take(t.Now, limits.StanzasPerSecond); d > 0 {
+	if d := in.pace.Take(t.Now, limits.StanzasPerSecond); d > 0 {
 		srv.metrics.throttled.Inc()
-		in.pause(t, d)
+		t.pauseFor(d)
 	}
 	if in.in.unsafe() > limits.UnackedStanzas {
 		srv.metrics.backPressure.Inc()
-		in.pause(t, backPressurePause)
+		t.pauseFor(backPressurePause)
 	}
 	more, t.suspended, t.stream = !t.suspended, false, nil
 	return more
-}
-
-func (in *Inlet) pause(t *Turn, d time.Duration) {
-	in.reader.Pause()
-	t.suspended = true
-	time.AfterFunc(d, in.reader.Resume)
 }
 
 // begin counts s, and reports whether it is to be handled.

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -130,7 +131,7 @@ func (x *iqs) find(at Where, st *stanza.Stanza) *IQHandler {
 func (s *Server) answer(t *Turn, h *IQHandler, q *Query) {
 	defer q.survive(t)
 	if t.way != nil {
-		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
+		t.way.Tell(trace.Event{Event: trace.Asked, Module: h.module}, q.Stanza)
 	}
 	p, err := h.Do(t, q)
 	if err != errLater { //nolint:errorlint // a verdict of ours, never wrapped
@@ -147,7 +148,7 @@ func (s *Server) answerNow(t *Turn, h *IQHandler, q *Query) (answered bool) {
 		return false
 	}
 	if t.way != nil {
-		t.way.note(TraceEvent{Event: TraceAsked, Module: h.module}, q.Stanza)
+		t.way.Tell(trace.Event{Event: trace.Asked, Module: h.module}, q.Stanza)
 	}
 	if err != errLater { //nolint:errorlint // likewise
 		q.finish(t, p, err)

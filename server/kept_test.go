@@ -179,7 +179,7 @@ func TestDrainKeepsOrder(t *testing.T) {
 		r.send("<presence/>")
 		a.send(chat("b@d", "4"))
 		release()
-		r.gets("id='1'", "id='2'", "id='3'", "id='4'")
+		r.getsBesideAsks("id='1'", "id='2'", "id='3'", "id='4'")
 	})
 }
 
@@ -203,13 +203,13 @@ func TestOneDrainsAtATime(t *testing.T) {
 		}()
 		// As in a session that ends while its worker has just taken the first row.
 		u.drainer = gone
-		if len(ids) != 3 || !u.rows.take(ids[0]) {
+		if len(ids) != 3 || !u.rows.Take(ids[0]) {
 			t.Fatal("the rows are ", ids)
 		}
 		r.send("<presence/>")
 		a.send(chat("b@d", "4"))
 		r.gets()
-		u.rows.letGo(ids[0])
+		u.rows.LetGo(ids[0])
 		u.mu.Lock()
 		u.nextDrainer()
 		u.mu.Unlock()
@@ -312,18 +312,18 @@ func TestLastAcks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, DefaultLimits(), "a b c")
 		a, r, silent := b.managed("a/1"), b.managed("b/1"), b.managed("c/1")
-		a.send(chat("b@d", "1") + chat("c@d", "2"))
-		r.gets("id='1'")
-		silent.gets("id='2'")
+		a.send(chat("b@d", "1") + chat("b@d", "1b") + chat("c@d", "2"))
+		r.gets("id='1'", "id='1b'") // they are two: the sweeper would ask
+		silent.gets("id='2'", asks)
 		stopped := make(chan error)
 		go func() { stopped <- b.Stop(t.Context()) }()
-		time.Sleep(100 * time.Millisecond)
-		r.gets(asks)
+		time.Sleep(30 * time.Millisecond)
+		r.gets(asks, "<a xmlns='urn:xmpp:sm:3' h='1'/>")
 		a.send(chat("b@d", "3") + ask)
 		if _, err := b.tryBind("a/2"); err == nil {
 			t.Error("bound while stopping")
 		}
-		r.send(ack("1"))
+		r.send(ack("2"))
 		if err := <-stopped; err != nil {
 			t.Fatal(err)
 		}
@@ -334,9 +334,31 @@ func TestLastAcks(t *testing.T) {
 			t.Errorf("%d rows of who acked, %d of who did not", b, c)
 		}
 		for _, e := range a.got() {
-			if strings.Contains(e, "h='4'") {
+			if strings.Contains(e, "h='5'") {
 				t.Error("acked what came while stopping")
 			}
+		}
+	})
+}
+
+// TestLastNews: who is there when the server stops is told what is safe without having asked, or sends it again when the server is
+// back; what is on its way to the disk is waited for.
+func TestLastNews(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, DefaultLimits(), "a b")
+		a := b.managed("a/1")
+		release := b.store.stall()
+		a.send(chat("b@d", "1"))
+		stopped := make(chan error)
+		go func() { stopped <- b.Stop(t.Context()) }()
+		time.Sleep(30 * time.Millisecond)
+		a.got() // that its presence has come, perhaps
+		release()
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		if a.gets("<a xmlns='urn:xmpp:sm:3' h='2'/>"); a.st.ended == nil {
+			t.Error("not ended")
 		}
 	})
 }

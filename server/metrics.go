@@ -42,7 +42,7 @@ func (m *serverMetrics) register(r *metrics.Registry, s *Server) {
 	m.spoolFailures = r.Counter("stonechat_spool_failures_total", "Messages that could not be committed to the spool.")
 	m.spoolFull = r.Counter("stonechat_spool_full_total", "Messages refused because too many wait for their account (limits.spool_messages).")
 	m.expired = r.Counter("stonechat_spool_expired_total", "Messages dropped, when their account would have got them, because they had waited too long (limits.spool_age).")
-	m.answersWait = r.Counter("stonechat_sessions_waiting_to_read_total", "Pauses of sessions that ask for more while much waits that they have not read (half of limits.queue_bytes).")
+	m.answersWait = r.Counter("stonechat_sessions_waiting_to_read_total", "Pauses of sessions that ask for more while much waits that they have not read (a quarter of limits.queue_bytes) or acked (half of limits.window_bytes or limits.window_stanzas).")
 	m.notKept = r.Counter("stonechat_archive_failures_total", "Stanzas that were delivered and could not be kept as well.")
 	m.fanoutWaits = r.Counter("stonechat_senders_waiting_for_fanout_total", "Pauses of those who send to a room or node with too many copies waiting (limits.fanout_copies).")
 	m.questionsFull = r.Counter("stonechat_questions_refused_total", "Requests of the server's own that were not made because too many were open (limits.questions).")

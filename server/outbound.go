@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/stonechat-im/stonechat/internal/fifo"
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/xmpp/sm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -46,18 +47,23 @@ type outbound struct {
 	draining bool   // live stanzas wait in held behind what is drained
 	starved  bool   // draining waits until the client has taken more
 	dropped  bool   // the stream is aborted because its client does not read
-	held     []sent
+	held     fifo.Queue[sent]
+	mark     uint32 // bytes that waited when unread looked; 0: few
+	moved    uint32 // unix seconds, as many as fit, when they were last fewer than before
 }
 
 // sent is one stanza on its way to the client.
 type sent struct {
 	b       []byte
 	d       *delivery // the message it is a copy of, where somebody must know its fate
+	end     uint64    // outbound.queued behind it
+	at      uint32    // unix milliseconds when it was queued, as many as fit
 	request bool      // an IQ that must be answered
 	answer  bool      // to a request of the client's own
-	end     uint64    // outbound.queued behind it
-	at      int64     // unix milliseconds when it was queued
 }
+
+// age is how many milliseconds ago it was queued, up to 24 days; less than none where the clock was ahead.
+func (e *sent) age(now int64) int64 { return int64(int32(uint32(now) - e.at)) }
 
 // put queues one stanza. e.b is copied where it must be kept, unless e.d keeps it. It reports
 // whether the session took it.
@@ -67,7 +73,7 @@ func (o *outbound) put(t *Turn, e sent) bool {
 	if o.over {
 		return false
 	}
-	e.at = t.Now.UnixMilli()
+	e.at = uint32(t.Now.UnixMilli())
 	if e.d != nil {
 		e.d.copied()
 	}
@@ -76,7 +82,7 @@ func (o *outbound) put(t *Turn, e sent) bool {
 			e.b = bytes.Clone(e.b)
 		}
 		t.noteQueued(o.se, "behind what waited on the disk")
-		o.held = append(o.held, e)
+		o.held.Push(e)
 		o.spare(e)
 		o.grow(t, len(e.b))
 		o.follow(e)
@@ -96,7 +102,7 @@ func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 		return false
 	}
 	older := 0
-	for i, e := range o.held {
+	for i, e := range o.held.All() {
 		if e.d != nil && e.d.id > d.id {
 			break
 		}
@@ -107,17 +113,15 @@ func (o *outbound) putDrained(t *Turn, d *delivery) bool {
 	o.release(t, older)
 	d.copied()
 	t.noteQueued(o.se, "")
-	o.push(t, sent{b: d.bytes, d: d, at: t.Now.UnixMilli()})
+	o.push(t, sent{b: d.bytes, d: d, at: uint32(t.Now.UnixMilli())})
 	return true
 }
 
 // release lets the oldest n go that are held. The caller holds mu.
 func (o *outbound) release(t *Turn, n int) {
-	free := o.held[:n]
-	if o.held = o.held[n:]; len(o.held) == 0 {
-		o.held = nil
-	}
-	for _, e := range free {
+	for range n {
+		e := o.held.All()[0]
+		o.held.Pop(1)
 		o.bytes -= len(e.b) // push counts it again
 		o.push(t, e)
 	}
@@ -125,14 +129,9 @@ func (o *outbound) release(t *Turn, n int) {
 
 // answers reports whether the fate of what was put will be known soon, if the client lives: it is
 // acked, or it leaves.
-func (o *outbound) answers() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.stream != nil
-}
+func (o *outbound) answers() bool { return o.serves() != nil }
 
-// starve reports whether the client has enough to take for now; then makeRoom goes on with the
-// draining.
+// starve reports whether the client has enough to take for now; then makeRoom goes on with the draining.
 func (o *outbound) starve() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -151,8 +150,7 @@ func (o *outbound) waits() int {
 	return o.stream.Queued()
 }
 
-// drainBytes may wait while the spool is drained: a client that reads is not to run into the bound
-// for those that do not.
+// drainBytes may wait while the spool is drained: a client that reads is not to run into the bound for those that do not.
 func (o *outbound) drainBytes() int { return o.se.server.limits.Load().QueueBytes / 2 }
 
 // behind reports whether so much waits that the draining has to stop.
@@ -213,7 +211,7 @@ func (o *outbound) arm() {
 func (o *outbound) grow(t *Turn, n int) {
 	o.bytes += n
 	l := o.se.server.limits.Load()
-	over := o.bytes > l.WindowBytes+o.unacked(l) || o.window.Len()+o.leaving.Len()+len(o.held) > l.WindowStanzas
+	over := o.bytes > l.WindowBytes+o.unacked(l) || o.window.Len()+o.leaving.Len()+o.held.Len() > l.WindowStanzas
 	if over && !slices.Contains(t.doomed, o.se) {
 		t.server.metrics.overflow.Inc()
 		t.doomed = append(t.doomed, o.se)
@@ -233,7 +231,7 @@ func (o *outbound) flush(t *Turn) {
 		o.ackDue = false
 		o.control((&sm.Ack{H: o.se.in.answer()}).AppendXML(t.scratch()))
 	}
-	if o.managed && (o.sentCount()-o.asked >= ackEvery || o.longUnasked()) {
+	if o.managed && (o.sentCount()-o.asked >= ackEvery || o.longUnasked() || o.lone()) {
 		o.ask()
 	}
 	st.Flush()
@@ -253,11 +251,11 @@ func (o *outbound) flush(t *Turn) {
 	if stuck {
 		st.Abort()
 	}
-	t.reached(gone, TraceLeft)
+	t.reached(gone, trace.Left)
 }
 
 // ackEvery is after how many stanzas the client is asked for an ack at once. Fewer wait for the
-// sweeper, so that lone messages cost no extra packet where nobody waits for them.
+// sweeper, but a lone message.
 const ackEvery = 8
 
 func (o *outbound) sentCount() uint32 { return o.acked + uint32(o.window.Len()) }
@@ -355,7 +353,7 @@ func (o *outbound) ackedTo(t *Turn, h uint32) (count uint32, ok bool) {
 	o.acked = h
 	o.makeRoom()
 	o.mu.Unlock()
-	t.reached(gone, TraceAcked)
+	t.reached(gone, trace.Acked)
 	return count, true
 }
 
@@ -378,7 +376,7 @@ func (o *outbound) detach(t *Turn, st Stream) (mine, whole bool) {
 	o.stream = nil
 	whole = o.leaving.Len() == 0
 	o.mu.Unlock()
-	t.reached(gone, TraceLeft)
+	t.reached(gone, trace.Left)
 	return true, whole
 }
 
@@ -390,7 +388,7 @@ func (o *outbound) displace(t *Turn) (old Stream, whole bool) {
 	o.stream = nil
 	whole = o.leaving.Len() == 0
 	o.mu.Unlock()
-	t.reached(gone, TraceLeft)
+	t.reached(gone, trace.Left)
 	return old, whole
 }
 
@@ -432,8 +430,9 @@ func (o *outbound) drained(t *Turn) {
 	}
 	o.draining = false
 	if !o.over {
-		o.release(t, len(o.held))
+		o.release(t, o.held.Len())
 	}
+	o.held = fifo.Queue[sent]{} // its memory, too
 }
 
 // undrained is drained where draining has stopped before its end: messages stand behind what was
@@ -445,8 +444,8 @@ func (o *outbound) undrained(t *Turn) (rest []sent) {
 		return nil
 	}
 	o.draining = false
-	held := o.held
-	o.held = nil
+	held := o.held.All()
+	o.held = fifo.Queue[sent]{}
 	for _, e := range held {
 		o.bytes -= len(e.b)
 		if e.d != nil {
@@ -479,9 +478,9 @@ func (o *outbound) close() (st Stream, gone []*delivery, rest []sent) {
 	defer o.mu.Unlock()
 	o.over = true
 	gone = o.cut(nil)
-	rest = slices.Concat(o.leaving.All(), o.window.All(), o.held)
-	st, o.held, o.bytes = o.stream, nil, 0
-	o.window, o.leaving = fifo.Queue[sent]{}, fifo.Queue[sent]{}
+	rest = slices.Concat(o.leaving.All(), o.window.All(), o.held.All())
+	st, o.bytes = o.stream, 0
+	o.window, o.leaving, o.held = fifo.Queue[sent]{}, fifo.Queue[sent]{}, fifo.Queue[sent]{}
 	o.stream = nil
 	return st, gone, rest
 }

@@ -42,8 +42,7 @@ type Outbox struct {
 	stopped  int  // Pauses without their Resume
 	parked   bool // nobody runs it until it is resumed
 	pace     *Session
-	stalled  time.Time // since when a paced session has not read
-	unread   int       // bytes that it had to read then
+	lull     lull // of pace
 }
 
 // copies are what one call of Add has added.
@@ -120,9 +119,7 @@ func (o *Outbox) Slow(t *Turn) {
 	defer o.mu.Unlock()
 	if o.busy() && o.pace == nil && t.stream != nil && !t.suspended {
 		t.server.metrics.fanoutWaits.Inc()
-		t.stream.Pause()
-		t.suspended = true
-		time.AfterFunc(backPressurePause, t.stream.Resume)
+		t.pauseFor(backPressurePause)
 	}
 }
 
@@ -321,15 +318,11 @@ func (o *Outbox) paced() bool {
 		return false
 	}
 	waits, full := se.out.full()
-	now := time.Now()
 	o.mu.Lock()
-	switch {
-	case !full:
-		o.stalled = time.Time{}
-	case o.stalled.IsZero() || waits < o.unread:
-		o.stalled, o.unread = now, waits
+	if !full {
+		o.lull = lull{}
 	}
-	stuck := full && now.Sub(o.stalled) > paceTime
+	stuck := full && o.lull.over(waits)
 	if stuck {
 		o.pace = nil
 	}
@@ -338,6 +331,20 @@ func (o *Outbox) paced() bool {
 		se.out.drop()
 	}
 	return full && !stuck
+}
+
+// lull is how long a client has read nothing.
+type lull struct {
+	since time.Time
+	waits int // bytes that it had to read then
+}
+
+// over reports whether that is too long, now that so many bytes wait.
+func (l *lull) over(waits int) bool {
+	if l.since.IsZero() || waits < l.waits {
+		l.since, l.waits = time.Now(), waits
+	}
+	return time.Since(l.since) > paceTime
 }
 
 // full reports whether a client that reads has enough to take for now, and how many bytes wait.

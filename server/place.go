@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -110,7 +111,7 @@ func (s *Server) toPlace(t *Turn, st *stanza.Stanza) {
 		return
 	}
 	if t.way != nil {
-		t.note(TraceQueued, "for "+st.To.Domain(), st)
+		t.note(trace.Queued, "for "+st.To.Domain(), st)
 	}
 }
 

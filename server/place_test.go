@@ -164,7 +164,7 @@ func TestPlaceReceipt(t *testing.T) {
 		a.gets("h='2'")
 		p.hold = true
 		a.send(chat("sms.d", "2") + ask)
-		a.gets("h='2'")
+		a.gets()
 		turn := b.NewTurn()
 		p.holds[0].Release(turn)
 		turn.End()

@@ -4,6 +4,7 @@ package server
 
 import (
 	"sync"
+	"time"
 
 	"github.com/stonechat-im/stonechat/internal/fifo"
 )
@@ -22,6 +23,8 @@ import (
 type inbound struct {
 	mu    sync.Mutex
 	on    bool
+	waits bool   // its peer has asked, and the answer would tell it nothing new
+	since uint16 // when it began to wait: the last bits of unix milliseconds
 	base  uint32
 	open  fifo.Queue[uint16] // holds of stanza base+i
 	asked uint32             // what had been received when the client last asked
@@ -117,17 +120,44 @@ func (in *inbound) unsafe() int {
 	return in.open.Len()
 }
 
-// request notes that the client asked for an ack; the answer leaves with the turn.
-func (in *inbound) request() {
+// news reports whether more is safe than the peer was told.
+func (in *inbound) news() bool {
 	in.mu.Lock()
-	in.asked = in.base + uint32(in.open.Len())
-	in.mu.Unlock()
+	defer in.mu.Unlock()
+	return in.on && in.told != in.base
+}
+
+// request notes that the peer asked for an ack, also of so many that wait to be received (behind), and reports whether it is
+// to be told at once. An h that it knows already would not help it: that answer waits for more to be safe, which is told then, or
+// until it is overdue.
+func (in *inbound) request(now time.Time, behind int) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.asked = in.base + uint32(in.open.Len()+behind)
+	if in.open.Len() == 0 || in.told != in.base {
+		return true
+	}
+	if !in.waits {
+		in.waits, in.since = true, uint16(now.UnixMilli())
+	}
+	return false
+}
+
+// longestWait is how long an answer waits at most, in milliseconds, whatever sm.spool_after is.
+const longestWait = 5000
+
+// overdue reports whether the peer waits for an answer, and whether it has for most, in milliseconds: an answer may be withheld
+// for a time, and for nothing else (XEP-0198 §4). Who waits is looked at often.
+func (in *inbound) overdue(now, most int64) (waits, late bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.waits, in.waits && int64(uint16(now)-in.since) >= min(most, longestWait)
 }
 
 // answer returns the h to tell now.
 func (in *inbound) answer() uint32 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.told = in.base
+	in.told, in.waits = in.base, false
 	return in.base
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -21,14 +22,13 @@ func (s *Server) sent(t *Turn, se *Session, st *stanza.Stanza) error {
 		return &stream.Error{Condition: "invalid-from"}
 	}
 	st.From = se.JID
-	if s.tracers.list.Load() != nil {
-		t.way = s.enter(se.JID, st.To)
-		t.way.noteEntry(TraceReceived, st)
+	if s.tracers.Any() {
+		t.way = s.tracers.Enter(se.JID, st.To, trace.Received, st)
 	}
 	if st.Lang == nil && se.lang != "" {
 		st.Lang = []byte(se.lang) // RFC 6120 §4.7.4
 	}
-	handled, err := s.table.runSent(t, st)
+	handled, err := s.table.sent.run(t, nil, st)
 	switch {
 	case err != nil:
 		t.refuse(st, err)
@@ -110,7 +110,7 @@ func (s *Server) toAccount(t *Turn, st *stanza.Stanza) {
 // arrive runs the Arriving hooks. What nobody takes charge of is refused, where it may be.
 func (s *Server) arrive(t *Turn, u *User, st *stanza.Stanza) {
 	t.took, t.delivered = t.took[:0], nil
-	handled, err := s.table.runArriving(t, u, st)
+	handled, err := s.table.arriving.run(t, u, st)
 	switch {
 	case err != nil:
 		t.refuse(st, err)
@@ -151,14 +151,14 @@ func (t *Turn) Refuse(s *stanza.Stanza, e *stanza.Error, beside ...stanza.Payloa
 		}
 	}
 	t.server.metrics.refused.WithLabelValues(string(e.Condition)).Inc()
-	t.note(TraceReturned, string(e.Condition), s)
+	t.note(trace.Returned, string(e.Condition), s)
 	r := s.Refuse(e, beside...)
 	if se := t.Origin; se != nil && s.From == se.JID {
 		// Straight back, whatever address of its own the client used, and whatever hooks would
 		// make of it: those that observe see it.
 		if se.Send(t, r) && r.Kind == stanza.Message {
 			t.took, t.delivered = append(t.took[:0], se), nil
-			t.server.table.observe(t, se.User, r)
+			t.server.table.arriving.observe(t, se.User, r)
 		}
 		return
 	}

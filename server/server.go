@@ -16,7 +16,7 @@
 //	each receiver is written to once                 Turn.End             turn.go
 //	the sender's ack passes it when it is kept       Receipt.Release      receipt.go
 //
-// trace.go tells whoever watches an account of all this.
+// Package trace tells whoever watches an account of all this; trace.go notes it.
 //
 // Requests to the server or to an account go through Server.dispatch (iq.go). hooks.go and
 // module.go are what a module sees, user.go the table of accounts, place.go that of domains
@@ -39,6 +39,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/internal/seldom"
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -68,7 +69,7 @@ type Server struct {
 	stopping  atomic.Bool // stanzas are not taken any more; acks are
 	sweeper   sweeper
 	workers   workers
-	tracers   tracers
+	tracers   trace.Tracers
 	placing   sync.Mutex // held while places is changed
 	places    atomic.Pointer[places]
 	fanout    workers // slices of outboxes
@@ -190,8 +191,8 @@ func (s *Server) Stop(ctx context.Context) error {
 // lastAckTime is how long clients have for their last ack.
 const lastAckTime = time.Second
 
-// lastAcks asks for acks and waits until all is acked, or for a moment: what a client has had and
-// not acked comes again when it is back.
+// lastAcks asks for acks and tells them, and waits until all is acked and safe, or for a moment: what a client has had and not
+// acked comes again when it is back, and what it was not told is safe it sends again.
 func (s *Server) lastAcks(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastAckTime)
 	defer cancel()
@@ -201,8 +202,15 @@ func (s *Server) lastAcks(ctx context.Context) {
 			t := s.NewTurn()
 			for _, se := range u.Sessions(nil) {
 				waits = se.out.askLast(t) || waits
+				waits = se.in.unsafe() > 0 || waits
+				if se.in.news() {
+					se.out.owe(t)
+				}
 			}
 			t.End()
+			u.mu.Lock()
+			waits = waits || u.drainer != nil // which sends a page still
+			u.mu.Unlock()
 		})
 		if !waits {
 			return
@@ -252,27 +260,27 @@ func (s *Server) Hold(account jid.JID) (u *User, release func()) {
 	return u, func() { s.users.release(u) }
 }
 
-// Bind makes a session on st, which is logged in as account. resource is what the client asked
-// for, "" where the server chooses (RFC 6120 §7). A session of the same resource ends with
+// Bind makes a session on st, which is logged in as the account of wanted: with the resource that the client asked
+// for, bare where the server chooses (RFC 6120 §7). A session of the same resource ends with
 // conflict (§7.7.2.2). It may wait for the store; the stream must be paused. The error is a
 // *stanza.Error.
-func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, account jid.JID, resource, lang string) (*Session, error) {
-	return s.bind(ctx, t, st, s.users.acquire(account), resource, lang)
+func (s *Server) Bind(ctx context.Context, t *Turn, st Stream, wanted jid.JID, lang string) (*Session, error) {
+	u := s.users.acquire(wanted.Bare())
+	return s.bind(ctx, t, st, u, wanted, lang)
 }
 
-// bind makes a session of u, which the caller has acquired and gives away.
-func (s *Server) bind(ctx context.Context, t *Turn, st Stream, u *User, resource, lang string) (se *Session, err error) {
+// bind makes a session of u, which the caller has acquired and gives away. wanted is the session's address, in the same memory,
+// where it has a resource.
+func (s *Server) bind(ctx context.Context, t *Turn, st Stream, u *User, wanted jid.JID, lang string) (se *Session, err error) {
 	defer func() {
 		if err != nil {
 			s.users.release(u)
 		}
 	}()
-	if resource == "" {
-		resource = newID()
-	}
-	full, err := u.JID.WithResource(resource)
-	if err != nil {
-		return nil, stanza.BadRequest.Err("the resource is not valid")
+	if wanted.IsBare() {
+		if wanted, err = wanted.WithResource(newID()); err != nil {
+			return nil, stanza.BadRequest.Err("the address is not valid")
+		}
 	}
 	if s.stopping.Load() {
 		return nil, stanza.ResourceConstraint.Err("the server is stopping")
@@ -287,11 +295,11 @@ func (s *Server) bind(ctx context.Context, t *Turn, st Stream, u *User, resource
 	if !u.Exists() {
 		return nil, stanza.NotAuthorized.Err("the account is gone")
 	}
-	se = &Session{JID: full, User: u, server: s, lang: lang, slots: make([]atomic.Value, s.sessionSlots)}
+	se = &Session{JID: wanted, User: u, server: s, lang: lang, slots: make([]atomic.Value, s.sessionSlots)}
 	se.out.se, se.out.stream = se, st
 	for {
 		u.mu.Lock()
-		old := u.session(resource)
+		old := u.session(wanted.Resource())
 		if old == nil {
 			break
 		}

@@ -3,11 +3,13 @@
 package server
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/bucket"
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -30,20 +32,21 @@ type Session struct {
 	addresses jid.Cache     // guarded by handling
 	lang      string        // default language of its stanzas
 	rate      bucket.Bucket // guarded by handling
+	later     *later        // guarded by handling; nil: nothing waits
 
 	in  inbound
 	out outbound
 
 	// Guarded by User.mu.
 	presence   Presence
-	ended      bool
-	drains     bool        // the spool is being drained to this session
-	drainAgain bool        // and there is more since
-	drainWaits bool        // until another session of the account has read what it takes
 	drainFrom  int64       // up to this row all is sent; the draining worker's
 	expiry     *time.Timer // of a detached session
+	ended      bool
+	drains     bool // the spool is being drained to this session
+	drainAgain bool // and there is more since
+	drainWaits bool // until another session of the account has read what it takes
 
-	resume  atomic.Int64 // nanoseconds that a lost stream may be resumed; 0: it may not
+	resume  atomic.Int32 // milliseconds that a lost stream may be resumed; 0: it may not
 	managed atomic.Bool
 	why     atomic.Int32 // a Why
 }
@@ -91,7 +94,7 @@ func (p Presence) takesMessages() bool { return p.Available && p.Priority >= 0 }
 func (se *Session) Managed() bool { return se.managed.Load() }
 
 // Manage turns stream management on, from the next stanza in each direction. A stream that is
-// lost may be resumed for so long; 0 is never. It is called from an element handler of the session.
+// lost may be resumed for so long, in whole milliseconds; 0 is never. It is called from an element handler of the session.
 func (se *Session) Manage(resume time.Duration) {
 	se.in.mu.Lock()
 	se.in.on, se.in.peer = true, &se.out
@@ -99,15 +102,20 @@ func (se *Session) Manage(resume time.Duration) {
 	se.out.manage()
 	se.managed.Store(true)
 	if !se.User.Guest() {
-		se.resume.Store(int64(resume))
+		se.resume.Store(int32(min(resume.Milliseconds(), math.MaxInt32)))
 	}
 }
 
-// Requested answers the client's <r/> as soon as the turn ends, and tells it what becomes safe
-// later by itself (XEP-0198 §4).
+// Requested answers the client's <r/> as soon as the turn ends, or where that would tell it nothing new when more is safe, at
+// the latest after sm.spool_after; and tells it what becomes safe later by itself (XEP-0198 §4).
 func (se *Session) Requested(t *Turn) {
-	se.in.request()
-	se.out.owe(t)
+	if se.in.request(t.Now, se.postponed()) {
+		se.out.owe(t)
+		return
+	}
+	se.out.mu.Lock()
+	se.out.arm()
+	se.out.mu.Unlock()
 }
 
 // Acked takes the client's <a h=”/>. The error ends the stream.
@@ -123,18 +131,14 @@ func (se *Session) Received() uint32 { return se.in.answer() }
 
 // Send queues s for this session alone, to be lost with it. It reports whether it was taken.
 func (se *Session) Send(t *Turn, s *stanza.Stanza) bool {
-	before := t.follow(se.User, TraceReceived, s)
+	before := t.follow(se.User, trace.Received, s)
 	defer func() { t.way = before }()
 	iq := s.Kind == stanza.IQ
 	return se.out.put(t, sent{b: t.write(s), request: iq && s.Type.IsRequest(), answer: iq && !s.Type.IsRequest() && t.Origin == se})
 }
 
 // Attached reports whether the session has a stream.
-func (se *Session) Attached() bool {
-	se.out.mu.Lock()
-	defer se.out.mu.Unlock()
-	return se.out.stream != nil
-}
+func (se *Session) Attached() bool { return se.out.serves() != nil }
 
 // Receive handles one element that st read. The caller ends t when Receive reports false, and
 // gives it nothing more before st is resumed: a worker has the stanza. The error ends the stream.
@@ -151,49 +155,86 @@ func (se *Session) Receive(t *Turn, st Stream, e *xmlstream.Element) (more bool,
 		return true, se.server.element(t, st, se, e)
 	case se.server.stopping.Load():
 		return true, nil // not counted either, so that it is not acked
-	case err != nil:
-		t.receipt = se.in.receive()
-		refuse, _ := stanza.AsError(err)
-		if s.From = se.JID; s.To.IsZero() {
-			s.To = se.User.JID
-		}
-		t.Refuse(s, refuse)
-		t.receipt.Release(t)
+	case se.postpone(t, st, s, err):
 	default:
 		t.receipt = se.in.receive()
-		err = se.server.sent(t, se, s)
-		t.receipt.Release(t)
-		if err != nil {
+		if err := se.handle(t, s, err); err != nil {
 			return true, err
 		}
 	}
-	t.receipt, t.way = Receipt{}, nil
 	if d := se.rate.Take(t.Now, se.server.limits.Load().StanzasPerSecond); d > 0 {
 		se.server.metrics.throttled.Inc()
-		st.Pause()
-		t.suspended = true
-		time.AfterFunc(d, st.Resume)
+		t.pauseFor(d)
 	}
-	if s.Kind == stanza.IQ && se.out.behind() {
-		// It asks faster than it reads the answers, a page of an archive each perhaps: it is to read first.
-		se.server.metrics.answersWait.Inc()
-		st.Pause()
-		t.suspended = true
-		time.AfterFunc(backPressurePause, st.Resume)
+	if s.Kind == stanza.IQ && !t.suspended {
+		if behind, _ := se.out.unread(st); behind {
+			st.Pause()
+			t.suspended = true
+			se.readFirst(st, backPressurePause)
+		}
 	}
 	if se.in.unsafe() > se.server.limits.Load().UnackedStanzas {
 		// The disk is slower than the sender: it waits, nobody else does.
 		se.server.metrics.backPressure.Inc()
-		st.Pause()
-		t.suspended = true
-		time.AfterFunc(backPressurePause, st.Resume)
+		t.pauseFor(backPressurePause)
 	}
 	more, t.suspended = !t.suspended, false
 	return more, nil
 }
 
+// handle handles one stanza whose receipt the turn has; invalid says what is wrong with it. The error ends the stream.
+func (se *Session) handle(t *Turn, s *stanza.Stanza, invalid error) (err error) {
+	if invalid == nil {
+		err = se.server.sent(t, se, s)
+	} else {
+		refuse, _ := stanza.AsError(invalid)
+		if s.From = se.JID; s.To.IsZero() {
+			s.To = se.User.JID
+		}
+		t.Refuse(s, refuse)
+	}
+	t.receipt.Release(t)
+	t.receipt, t.way = Receipt{}, nil
+	return err
+}
+
 // backPressurePause is how long a sender with too many unsafe stanzas is not read.
 const backPressurePause = 20 * time.Millisecond
+
+// readFirst resumes st, which pauses behind a request, when its client, who asks faster than it reads the answers (pages of
+// an archive, say), has read enough: it is looked at again after that long. Where nothing leaves any more it is read on, slowly:
+// that tells whether the connection is broken, and a client that never reads comes to limits.queue_bytes.
+func (se *Session) readFirst(st Reader, pause time.Duration) {
+	behind, still := se.out.unread(st)
+	if !behind {
+		st.Resume()
+		return
+	}
+	se.server.metrics.answersWait.Inc()
+	if still {
+		time.AfterFunc(backPressurePause, st.Resume)
+		return
+	}
+	time.AfterFunc(pause, func() { se.readFirst(st, min(2*pause, time.Second/2)) })
+}
+
+// unread reports whether so much waits on st, where that is the session's, that a request more is to wait: less than that leaves
+// room in limits.queue_bytes for what is sent on one, a page say; and whether none of it has left for three seconds.
+func (o *outbound) unread(st Reader) (behind, still bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	waits := uint32(o.waits())
+	if o.stream != st || int(waits) <= o.drainBytes()/2 {
+		o.mark = 0
+		return false, false
+	}
+	now := uint32(time.Now().Unix())
+	if o.mark == 0 || waits < o.mark {
+		o.moved = now
+	}
+	o.mark = waits
+	return true, now-o.moved > 2
+}
 
 // serves is the stream that is the session's now.
 func (o *outbound) serves() Stream {
@@ -302,7 +343,7 @@ func (se *Session) await() {
 	if se.ended {
 		return
 	}
-	se.expiry = time.AfterFunc(time.Duration(se.resume.Load()), func() {
+	se.expiry = time.AfterFunc(time.Duration(se.resume.Load())*time.Millisecond, func() {
 		t := se.server.NewTurn()
 		if !se.Attached() {
 			se.End(t, nil)
@@ -338,7 +379,7 @@ func (se *Session) End(t *Turn, e *stream.Error) {
 	se.settle(t, rest)
 	u.drainToTaker()
 	u.mu.Unlock()
-	t.reached(gone, TraceLeft)
+	t.reached(gone, trace.Left)
 	if e != nil {
 		se.Because(Failed)
 	}
@@ -375,7 +416,7 @@ func (se *Session) settle(t *Turn, rest []sent) {
 			continue
 		}
 		d.spool(t)
-		se.User.rows.letGo(d.id)
+		se.User.rows.LetGo(d.id)
 	}
 }
 

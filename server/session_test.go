@@ -58,7 +58,7 @@ func TestResume(t *testing.T) {
 			r.send(ack("1"))
 			n.gets("h='2'")
 			n.send(chat("b@d/1", "2"))
-			r.gets("id='1'", "id='2'")
+			r.gets("id='1'", asks, "id='2'", asks)
 		})
 	})
 	t.Run("while a worker has a stanza", func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestConflict(t *testing.T) {
 		b := newBench(t, DefaultLimits(), "a b")
 		a1 := b.managed("a/1")
 		b.online("b/1").send(chat("a@d/1", "1"))
-		a1.gets("id='1'")
+		a1.gets("id='1'", asks)
 		a2 := b.online("a/1")
 		if a1.st.ended == nil || a1.st.ended.Condition != stream.Conflict {
 			t.Errorf("ended with %v", a1.st.ended)
@@ -291,9 +291,6 @@ func TestLimits(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			b := newBench(t, DefaultLimits(), "a")
 			if _, err := b.tryBind("x/1"); !errors.As(err, &e) || e.Condition != stanza.NotAuthorized {
-				t.Error(err)
-			}
-			if _, err := b.tryBind("a/" + strings.Repeat("x", 1024)); !errors.As(err, &e) || e.Condition != stanza.BadRequest {
 				t.Error(err)
 			}
 		})

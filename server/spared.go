@@ -27,6 +27,13 @@ func (o *outbound) unacked(l *Limits) int {
 	return int(o.spared.window)
 }
 
+// lone reports whether all that is not acked is one message whose fate somebody must know. Its client is asked in the same
+// packet: the sweeper would ask in one of its own, and its ack would leave in one of its own just so. Where more is on its way
+// fewer acks do. The caller holds mu.
+func (o *outbound) lone() bool {
+	return o.window.Len() == 1 && o.asked == o.acked && o.window.All()[0].d != nil
+}
+
 // longUnasked reports whether so much is not acked that the client is to be asked at once: others wait
 // for it (Outbox.Pace), and few stanzas may follow a long answer. The caller holds mu.
 func (o *outbound) longUnasked() bool {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -72,6 +73,13 @@ func TestLongAnswer(t *testing.T) {
 				t.Fatal("the first one is too much")
 			}
 			c.send(speak(long))
+			if managed { // the request waits for an ack, and that for a minute
+				if waits := c.st.Queued(); c.st.isAborted() || waits > long+most {
+					t.Errorf("%d bytes wait", waits)
+				}
+				time.Sleep(paceTime + time.Second)
+				synctest.Wait()
+			}
 			if !c.st.isAborted() || !b.counts("stonechat_readers_stalled_total 1") {
 				t.Errorf("managed %v: two wait", managed)
 			}
@@ -96,7 +104,7 @@ func TestLongAnswer(t *testing.T) {
 			}
 		})
 	}
-	inBubble(t, func(t *testing.T) { // not acked: one more is too much, though it is read
+	inBubble(t, func(t *testing.T) { // not acked: one more has to wait, though it is read
 		b := newBench(t, limits, "a", orator{})
 		c := b.managed("a/1")
 		c.send(speak(long))
@@ -112,9 +120,13 @@ func TestLongAnswer(t *testing.T) {
 		if !r.se.Attached() {
 			t.Fatal("it was acked, and there is room again")
 		}
+		r.got()
 		r.send(speak(long))
-		if r.se.User.Online() || !b.counts("stonechat_windows_overflowed_total 1") {
-			t.Error("two are not acked")
+		if got := r.got(); len(got) > 0 || !b.counts("stonechat_windows_overflowed_total 0") {
+			t.Errorf("two are not acked: %d elements came", len(got))
 		}
+		r.send(ack("2"))
+		time.Sleep(paceInterval)
+		r.gets(strings.Repeat("x", long), asks)
 	})
 }

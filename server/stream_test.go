@@ -121,6 +121,13 @@ func (s *fakeStream) End(e *stream.Error) {
 	s.mu.Unlock()
 }
 
+// how reports whether the stream is over, and by which error.
+func (s *fakeStream) how() (over bool, e *stream.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over, s.ended
+}
+
 func (s *fakeStream) Abort() {
 	s.mu.Lock()
 	was := s.aborted

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -16,7 +17,7 @@ import (
 
 // told is what a tracer has heard, a word or two for each event, with the number of the way where
 // that changes.
-func told(t *Tracer) string {
+func told(t *trace.Tracer) string {
 	var words []string
 	ways := map[int64]bool{}
 	for {
@@ -59,11 +60,11 @@ func TestTrace(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, DefaultLimits(), "a b c", &hooked{"warden", guarded})
 		watched := jid.MustParse("b@d")
-		tracer, err := b.Trace(watched, false)
+		tracer, err := b.Tracers().Begin(watched, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		full, err := b.Trace(watched, true)
+		full, err := b.Tracers().Begin(watched, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,15 +111,15 @@ func TestTrace(t *testing.T) {
 		if got, want := told(full), "received, passed postman handle, passed warden guard, queued b@d/1, handled postman handle"; !strings.HasSuffix(got, want) {
 			t.Errorf("with all: %s, want %s", got, want)
 		}
-		b.EndTrace(tracer)
-		b.EndTrace(full)
-		b.EndTrace(full)
+		b.Tracers().End(tracer)
+		b.Tracers().End(full)
+		b.Tracers().End(full)
 		told(tracer)
 		a.send(chat("b@d/1", "6"))
 		if got := told(tracer); got != "" {
 			t.Errorf("it goes on: %s", got)
 		}
-		if b.tracers.list.Load() != nil {
+		if b.tracers.Any() {
 			t.Error("the trace costs something after its end")
 		}
 	})
@@ -128,7 +129,7 @@ func TestTrace(t *testing.T) {
 func TestTraceDisk(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, DefaultLimits(), "a b")
-		tracer, err := b.Trace(jid.MustParse("b@d"), false)
+		tracer, err := b.Tracers().Begin(jid.MustParse("b@d"), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +155,7 @@ func TestTraceDisk(t *testing.T) {
 func TestTraceIsDiscreet(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, DefaultLimits(), "a b")
-		tracer, err := b.Trace(jid.MustParse("b@d"), true)
+		tracer, err := b.Tracers().Begin(jid.MustParse("b@d"), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,31 +176,31 @@ func TestTraceIsDiscreet(t *testing.T) {
 func TestTraceBounds(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, DefaultLimits(), "a b")
-		var all []*Tracer
-		for range MaxTracers {
-			tracer, err := b.Trace(jid.MustParse("b@d"), false)
+		var all []*trace.Tracer
+		for range trace.MaxTracers {
+			tracer, err := b.Tracers().Begin(jid.MustParse("b@d"), false)
 			if err != nil {
 				t.Fatal(err)
 			}
 			all = append(all, tracer)
 		}
-		if _, err := b.Trace(jid.MustParse("b@d"), false); !errors.Is(err, ErrTracers) {
+		if _, err := b.Tracers().Begin(jid.MustParse("b@d"), false); !errors.Is(err, trace.ErrTracers) {
 			t.Errorf("one more: %v", err)
 		}
 		for _, tracer := range all[1:] {
-			b.EndTrace(tracer)
+			b.Tracers().End(tracer)
 		}
-		if _, err := b.Trace(jid.MustParse("a@d"), false); err != nil {
+		if _, err := b.Tracers().Begin(jid.MustParse("a@d"), false); err != nil {
 			t.Errorf("after others have ended: %v", err)
 		}
 		a := b.managed("a/1")
-		for range tracerQueue / 2 { // four events each, and nobody reads
+		for range trace.Queue / 2 { // four events each, and nobody reads
 			a.send(chat("b@d", "1"))
 		}
-		if n := len(all[0].Events()); n != tracerQueue {
+		if n := len(all[0].Events()); n != trace.Queue {
 			t.Errorf("%d events wait", n)
 		}
-		if all[0].Lost() != tracerQueue || all[0].Lost() != 0 {
+		if all[0].Lost() != trace.Queue || all[0].Lost() != 0 {
 			t.Error("what is lost is not counted once")
 		}
 	})
@@ -217,12 +218,12 @@ func TestSpoolAge(t *testing.T) {
 		time.Sleep(50 * time.Minute)
 		a.send(chat("b@d", "young"))
 		time.Sleep(20 * time.Minute)
-		tracer, err := b.Trace(jid.MustParse("b@d"), false)
+		tracer, err := b.Tracers().Begin(jid.MustParse("b@d"), false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := b.managed("b/1")
-		r.gets("id='young'")
+		r.gets("id='young'", asks)
 		if got := told(tracer); !strings.Contains(got, "expired") {
 			t.Errorf("it goes without a word: %s", got)
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
@@ -20,12 +21,12 @@ type Turn struct {
 	Now    time.Time
 
 	server    *Server
-	stream    Reader  // the one whose input is being handled, paused where work leaves the loop
-	receipt   Receipt // of the stanza being handled
-	way       *way    // of that stanza, where somebody watches
-	mayWait   bool    // this turn runs on a worker
-	fanned    int     // copies that outboxes have sent in it
-	suspended bool    // the stanza went to a worker: handle no more input in this turn
+	stream    Reader     // the one whose input is being handled, paused where work leaves the loop
+	receipt   Receipt    // of the stanza being handled
+	way       *trace.Way // of that stanza, where somebody watches
+	mayWait   bool       // this turn runs on a worker
+	fanned    int        // copies that outboxes have sent in it
+	suspended bool       // the stanza went to a worker: handle no more input in this turn
 	dirty     []*Session
 	later     []Flusher
 	to        []*Session  // memory of Takers and Named
@@ -48,6 +49,16 @@ func (s *Server) NewTurn() *Turn {
 	return t
 }
 
+// TurnOf is the turn of a driver's batch, which ends it.
+func (s *Server) TurnOf(batch *interface{ End() }) *Turn {
+	t, ok := (*batch).(*Turn)
+	if !ok {
+		t = s.NewTurn()
+		*batch = t
+	}
+	return t
+}
+
 // End sends what the turn queued and frees the turn.
 func (t *Turn) End() {
 	t.Flush()
@@ -64,7 +75,7 @@ func (t *Turn) End() {
 	turns.Put(t)
 }
 
-// reached says that copies have reached their clients: how is TraceAcked or TraceLeft. The caller holds no lock, and fills the list.
+// reached says that copies have reached their clients: how is trace.Acked or trace.Left. The caller holds no lock, and fills the list.
 func (t *Turn) reached(gone []*delivery, how string) {
 	for i, d := range gone {
 		gone[i] = nil
@@ -206,7 +217,11 @@ func (t *Turn) offLoop(s *stanza.Stanza, f func(*Turn, *stanza.Stanza)) {
 		f(w, kept)
 		receipt.Release(w)
 		w.End()
-		if stream != nil {
+		switch {
+		case stream == nil:
+		case origin != nil && kept.Kind == stanza.IQ:
+			origin.readFirst(stream, backPressurePause)
+		default:
 			stream.Resume()
 		}
 	})

@@ -2,7 +2,11 @@
 
 package server
 
-import "github.com/stonechat-im/stonechat/store"
+import (
+	"time"
+
+	"github.com/stonechat-im/stonechat/store"
+)
 
 // TurnSlot gives a module one value per turn, for what it gathers to be done when the turn ends (Turn.Later). Slots are
 // made in Init. A value is gone with its turn.
@@ -40,6 +44,13 @@ func (t *Turn) PauseSender() (resume func(), ok bool) {
 	t.stream.Pause()
 	t.suspended = true
 	return t.stream.Resume, true
+}
+
+// pauseFor stops reading from the sender for so long.
+func (t *Turn) pauseFor(d time.Duration) {
+	t.stream.Pause()
+	t.suspended = true
+	time.AfterFunc(d, t.stream.Resume)
 }
 
 // After has f called when p is done, in the order of commits, off the store's goroutine and in a turn that has no origin. f

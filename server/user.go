@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/stonechat-im/stonechat/internal/spool"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
@@ -23,7 +24,7 @@ type User struct {
 	JID    jid.JID // bare
 	server *Server
 	slots  []atomic.Value // of modules
-	rows   rows
+	rows   spool.Rows
 	refs   atomic.Int32 // raised under the shard's lock; see users.release
 
 	ready   sync.Mutex  // held while the account is read for the first time
@@ -133,9 +134,7 @@ func (u *User) know(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("server: spool of %s: %w", u.JID, err)
 		}
-		u.rows.mu.Lock()
-		u.rows.all += n
-		u.rows.mu.Unlock()
+		u.rows.Count(n)
 		u.counted = true
 	}
 	u.exists.Store(!a.Disabled)

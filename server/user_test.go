@@ -25,7 +25,7 @@ func TestAccountsComeAndGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.bind("b/2")
-		if n := r.se.User.rows.len(); n != 1 {
+		if n := r.se.User.rows.Len(); n != 1 {
 			t.Errorf("%d rows are counted, there is 1", n)
 		}
 		if err := b.CreateAccount(t.Context(), account, "secret"); !errors.Is(err, store.ErrExists) {

@@ -43,17 +43,23 @@ const (
 	RightFriend               // see its presence
 	RightRead                 // read its fields
 	RightControl              // set its parameters, run its commands
+	RightUse                  // both of these
 )
 
 // String is the right in a word.
 func (r Right) String() string {
-	if r > RightControl {
+	if r > RightUse {
 		return fmt.Sprintf("right %d", r)
 	}
-	return [...]string{"any", "friend", "read", "control"}[r]
+	return [...]string{"any", "friend", "read", "control", "use"}[r]
 }
 
-// SubjectKind is how a rule says for whom it is. The lower ones are more specific.
+// Covers reports whether who has this right has the other one.
+func (r Right) Covers(other Right) bool {
+	return r == other || r == RightUse && (other == RightRead || other == RightControl)
+}
+
+// SubjectKind is how a rule says for whom it is.
 type SubjectKind uint8
 
 // The kinds.
@@ -62,12 +68,13 @@ const (
 	SubjectGroup                     // a group of the owner's roster
 	SubjectDomain                    // all addresses of a domain
 	SubjectAll                       // everybody
+	SubjectToken                     // whoever speaks for the key of that name (KeyToken)
 )
 
 // Subject is for whom a rule is.
 type Subject struct {
 	Kind SubjectKind
-	Name string // the address, group or domain; "" for SubjectAll
+	Name string // the address, group, domain or token; "" for SubjectAll
 }
 
 // Rule is one decision of an owner about a thing.
@@ -133,6 +140,9 @@ type ForgetConsent struct {
 	Owner jid.JID
 }
 
+// Outdate says that what the thing remembers of decisions is stale, because something else than its rules has changed.
+type Outdate struct{ Thing jid.JID }
+
 // ClearStale says that the thing has forgotten what was stale at that time, as ThingRules gave it.
 type ClearStale struct {
 	Thing jid.JID
@@ -164,6 +174,7 @@ func (DeleteRule) Topic() string    { return "consent" }
 func (AskQuestion) Topic() string   { return "consent" }
 func (DropQuestion) Topic() string  { return "consent" }
 func (ForgetConsent) Topic() string { return "consent" }
+func (Outdate) Topic() string       { return "consent" }
 func (ClearStale) Topic() string    { return "consent" }
 func (AddRefusal) Topic() string    { return "consent" }
 func (ExpireConsent) Topic() string { return "consent" }
@@ -197,6 +208,7 @@ func (op AddRefusal) Size() int {
 func (op ForgetConsent) Size() int { return consentSize(op.Thing, nil, op.Owner.String()) }
 func (op DeleteRule) Size() int    { return opBytes + len(op.Owner.String()) }
 func (op DropQuestion) Size() int  { return opBytes + len(op.Owner.String()) }
+func (op Outdate) Size() int       { return opBytes + len(op.Thing.String()) }
 func (op ClearStale) Size() int    { return opBytes + len(op.Thing.String()) }
 func (ExpireConsent) Size() int    { return opBytes }
 
@@ -204,7 +216,7 @@ func checkConsent(n ThingName, names []string, right Right, lowest Right) error 
 	if err := CheckUser(n.JID); err != nil {
 		return err
 	}
-	if right < lowest || right > RightControl {
+	if right < lowest || right > RightUse {
 		return fmt.Errorf("%v: %w", right, ErrInvalid)
 	}
 	if len(names) > MaxConsentNames {
@@ -223,7 +235,7 @@ func (op SetRule) Validate() error {
 	if err := checkConsent(r.Thing, r.Names, r.Right, RightFriend); err != nil {
 		return err
 	}
-	if r.Subject.Kind > SubjectAll || (r.Subject.Kind == SubjectAll) != (r.Subject.Name == "") || len(r.Subject.Name) > 3*MaxConsentName || r.Number < 0 {
+	if r.Subject.Kind > SubjectToken || (r.Subject.Kind == SubjectAll) != (r.Subject.Name == "") || len(r.Subject.Name) > 3*MaxConsentName || r.Number < 0 {
 		return fmt.Errorf("rule %d for %d %.100q: %w", r.Number, r.Subject.Kind, r.Subject.Name, ErrInvalid)
 	}
 	return checkBare(r.Owner)
@@ -253,6 +265,7 @@ func (op AddRefusal) Validate() error {
 
 func (op DeleteRule) Validate() error   { return checkBare(op.Owner) }
 func (op DropQuestion) Validate() error { return checkBare(op.Owner) }
+func (op Outdate) Validate() error      { return CheckUser(op.Thing) }
 func (op ClearStale) Validate() error   { return CheckUser(op.Thing) }
 
 func (op ForgetConsent) Validate() error {

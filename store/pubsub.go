@@ -22,10 +22,15 @@ type Pubsub interface {
 	NodeNames(ctx context.Context, at []jid.JID) ([]NodeName, error)
 	// NodeCount returns how many nodes an address has and how many subscriptions these have.
 	NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions int, err error)
-	// NodesOwned returns how many nodes of an address the account or other bare address who owns.
+	// NodesOwned returns how many nodes of an address the account or other bare address who has made and owns.
 	NodesOwned(ctx context.Context, at, who jid.JID) (int, error)
+	// NodeBytes returns how many bytes all nodes of one maker have: Node.Bytes and Item.Bytes of each.
+	NodeBytes(ctx context.Context, of NodeMaker) (int64, error)
 	// PurgesOffline reports whether there is any node with PurgeOffline.
 	PurgesOffline(ctx context.Context) (bool, error)
+	// TemporaryNodes returns a page of the nodes that have temporary subscriptions, those behind after, by address and
+	// name in byte order.
+	TemporaryNodes(ctx context.Context, after NodeName, limit int) ([]NodeName, error)
 	// Memberships returns what a bare address is to the nodes of an address, those whose names come behind after, a
 	// page of nodes.
 	Memberships(ctx context.Context, at, who jid.JID, after string, limit int) ([]Membership, error)
@@ -33,6 +38,12 @@ type Pubsub interface {
 	Items(ctx context.Context, name NodeName, q ItemQuery) ([]Item, error)
 	// ItemCount returns how many items a node has.
 	ItemCount(ctx context.Context, name NodeName) (int, error)
+	// ItemsOver returns which items go, the oldest first, where items of these ids are published at a node that keeps so
+	// many, and how many it has besides those of these ids. More than MaxPage are not returned.
+	ItemsOver(ctx context.Context, name NodeName, ids []string, keep int) (held int, over []string, err error)
+	// BytesOver returns Item.Bytes of what goes where items of these ids are published at a node that keeps so many: those
+	// with one of the ids, and the oldest. Of the oldest no more than MaxPage count.
+	BytesOver(ctx context.Context, name NodeName, ids []string, keep int) (int64, error)
 	// ItemPlace returns how many items of a node are older than the one of that id, or ErrNotFound.
 	ItemPlace(ctx context.Context, name NodeName, id string) (int, error)
 	// FindNodes returns a page of the nodes of an address with how much belongs to them, by their names in byte order. An
@@ -78,6 +89,31 @@ type Node struct {
 	PurgeOffline bool
 	// Moved is where the node has gone: then it is no node any more, but this note. "" for a node.
 	Moved string
+	// Orphan is not 0 once the account that was the Creator is deleted. It tells what that had made from what the next of its
+	// address makes.
+	Orphan int64
+}
+
+// NodeMaker is who has made nodes of an address.
+type NodeMaker struct {
+	At, Creator jid.JID
+	Orphan      int64
+}
+
+// Maker is who has made the node.
+func (n *Node) Maker() NodeMaker { return NodeMaker{n.Name.JID, n.Creator, n.Orphan} }
+
+// rowBytes are about what a row of a table takes beside what it has to say.
+const rowBytes = 64
+
+// Bytes are what a node counts without what belongs to it.
+func (n *Node) Bytes() int64 {
+	return int64(rowBytes + len(n.Name.Node) + len(n.Config) + len(n.Moved))
+}
+
+// Bytes are what an item counts.
+func (i *Item) Bytes() int64 {
+	return int64(rowBytes + len(i.ID) + len(i.Publisher.String()) + len(i.Payload))
 }
 
 // NodeState is all of a node but its items, of which it has the last.
@@ -110,9 +146,10 @@ type NodeAffiliation struct {
 
 // NodeSubscription is the subscription of an address, bare or full.
 type NodeSubscription struct {
-	JID     jid.JID
-	Pending bool   // an owner has not approved it
-	Options []byte // the module's own; nil: none were given
+	JID       jid.JID
+	Pending   bool   // an owner has not approved it
+	Options   []byte // the module's own; nil: none were given
+	Temporary bool   // it ends with its subscriber's presence: for TemporaryNodes
 }
 
 // Membership is what a bare address, and the full ones below it, are to one node.

@@ -52,6 +52,7 @@ type RosterItem struct {
 	Subscription Subscription
 	Ask          bool   // the user asked for the contact's presence and waits. RFC 6121 §2.1.2.2
 	Approved     bool   // the user approved the contact's request before it came. RFC 6121 §2.1.2.1
+	Related      bool   // there for a relation of things and owners: it is not counted as one of the user's own contacts
 	Hidden       bool   // not in the roster that the user sees: the item is there for In alone. RFC 6121 §3.1.3
 	In           []byte // the contact's subscription request that the user has not answered, as a stanza; nil: none
 	Version      int64  // of the roster when the item was last set. RFC 6121 §2.6

@@ -64,6 +64,7 @@ type Store interface {
 	SeenAccounts
 	Things
 	Consents
+	KeyTokens
 }
 
 // Op is one change of the data: a plain struct of a topic, such as [AddSpool]. Engines tell operations apart by

@@ -127,15 +127,19 @@ type ThingBound struct {
 // such account, ErrExists when somebody owns the thing. Row means nothing.
 type RegisterThing struct{ Thing Thing }
 
+// ErrOwnsMost is why somebody cannot claim one more.
+var ErrOwnsMost = fmt.Errorf("the owner has as many things as he may: %w", ErrTooLarge)
+
 // ClaimThing makes Owner the owner: of a thing that is nobody's, by its Key; or of one that was offered to Owner, by its
 // Offer, which is then its Key. It is told so (NoticeClaimed); what its last owner said of it is gone. It fails with
-// ErrNotFound when the thing cannot be claimed so, at At.
+// ErrNotFound when the thing cannot be claimed so, at At, and with ErrOwnsMost when Owner has Most others, 0 being any number.
 type ClaimThing struct {
 	Name   ThingName
 	Digest []byte
 	Owner  jid.JID
 	Public bool
 	At     time.Time
+	Most   int
 }
 
 // OfferThing has To claim the thing of Owner by the digest, until Until; a nil digest takes an offer back. It fails with

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/provisioning"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -50,8 +51,9 @@ func (q *question) key() string {
 
 // grant is what somebody may.
 type grant struct {
-	all   bool     // every name that there is
-	names []string // else these
+	all    bool     // every name that there is
+	names  []string // else these
+	unsure bool     // nobody has decided
 }
 
 func (g grant) isNone() bool { return !g.all && len(g.names) == 0 }
@@ -93,12 +95,60 @@ func (t *Thing) may(ctx context.Context, q question) grant {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	g, err := t.consult(ctx, &q)
+	g, err := t.consult(ctx, &q, provisioning.Tokens{})
 	if err != nil {
+		g = grant{unsure: true}
 		t.log.Warn("consent is not known, so nothing is allowed", "from", q.caller.String(), "err", err)
 	}
 	t.access.note(&q, g, err, epoch)
 	return g
+}
+
+// mayBy is may for who has shown tokens with what he wants. What he may by them is not remembered: it ends with the token, of which
+// the service does not tell.
+func (t *Thing) mayBy(ctx context.Context, q question, shown provisioning.Tokens) grant {
+	from := q.caller
+	q.caller = from.Bare()
+	if shown == (provisioning.Tokens{}) || t.isTrusted(from) || q.caller == t.account() || t.Owner().IsZero() && !t.onOffer() {
+		return t.may(ctx, q)
+	}
+	if g, _, known := t.access.recall(&q, time.Now()); known && (g.covers(&q) || t.access.isSilent()) {
+		return g
+	}
+	for token := range strings.FieldsSeq(shown.Service + " " + shown.Device + " " + shown.User) {
+		t.tokens.Pass(token, from, t.config.Registry)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	g, err := t.consult(ctx, &q, shown)
+	if err != nil {
+		t.log.Warn("consent is not known, so nothing is allowed", "from", from.String(), "err", err)
+		t.access.unheard(err)
+	}
+	return g
+}
+
+// covers reports whether a grant is all of what is asked.
+func (g grant) covers(q *question) bool {
+	return g.all || len(q.names) > 0 && !slices.ContainsFunc(q.names, func(n string) bool { return !g.allows(n) })
+}
+
+// isSilent reports whether the service has not answered just now, and is let be.
+func (a *access) isSilent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.silent)
+}
+
+// unheard has nobody ask for a while, where err is that nobody has answered.
+func (a *access) unheard(err error) {
+	var refused *stanza.Error
+	if errors.As(err, &refused) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.silent = time.Now().Add(silenceLife)
 }
 
 // recall is what is known already: an answer to this question, or one about all of the node that covers it.
@@ -114,7 +164,8 @@ func (a *access) recall(q *question, now time.Time) (g grant, epoch int, known b
 			return s.grant, a.epoch, true
 		}
 	}
-	return grant{}, a.epoch, now.Before(a.silent)
+	silent := now.Before(a.silent)
+	return grant{unsure: silent}, a.epoch, silent
 }
 
 // note remembers an answer, unless all was forgotten since the question. What was refused is not remembered for long,

@@ -94,6 +94,8 @@ func TestRefusals(t *testing.T) {
 		{"0325", "<iq from='WHO/x' id='q' type='set'>" + setLamp + "</iq>", "<iq .*service-unavailable.*|<iq .*forbidden.*", "<iq .*<setResponse .*"},
 		{"0325 form", "<iq from='WHO/x' id='q' type='get'><getForm xmlns='urn:xmpp:iot:control'/></iq>", "<iq .*service-unavailable.*|<iq .*forbidden.*", "<iq .*var='lamp'.*"},
 		{"0325 message", "<message from='WHO/x'>" + setLamp + "</message>", "", ""},
+		{"0323 history", "<iq from='WHO/x' id='q' type='get'><req xmlns='urn:xmpp:iot:sensordata' seqnr='1' historical='true'/></iq>", "<iq .*service-unavailable.*|<iq .*forbidden.*", "<iq .*<accepted .*"},
+		{"0326", "<iq from='WHO/x' id='q' type='get'><getAllNodes xmlns='urn:xmpp:iot:concentrators' sourceId='MeteringTopology'/></iq>", "<iq .*service-unavailable.*", ""}, // of things that have nodes: TestConcentrator
 		{"0050 set", "<iq from='WHO/x' id='q' type='set'><command xmlns='http://jabber.org/protocol/commands' node='set/lamp'/></iq>", "<iq .*service-unavailable.*|<iq .*forbidden.*", "<iq .*executing.*"},
 		{"0050 read", "<iq from='WHO/x' id='q' type='set'><command xmlns='http://jabber.org/protocol/commands' node='read'/></iq>", "<iq .*service-unavailable.*|<iq .*forbidden.*", "<iq .*completed.*21.5.*"},
 		{"0050 command", "<iq from='WHO/x' id='q' type='set'><command xmlns='http://jabber.org/protocol/commands' node='blink'/></iq>", "<iq .*service-unavailable.*|<iq .*forbidden.*", "<iq .*executing.*"},

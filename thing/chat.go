@@ -33,12 +33,14 @@ type talk struct {
 	// answer answers it; fields are what the text says, for programs.
 	answer func(ctx context.Context, fields []Field, text string)
 	public bool // others hear it, too: what it is not understood is not answered
+	unsure bool // nobody has decided whether somebody may who sees the thing anyway
 }
 
 // message takes what somebody writes. Who may do nothing gets no answer, not even that there is a thing.
 func (t *Thing) message(ctx context.Context, s *stanza.Stanza) {
 	body := stanza.BodyOf(s)
 	if r := t.roomOf(s.From); r != nil {
+		t.heardOf(r)
 		t.roomMessage(ctx, r, s)
 		return
 	}
@@ -190,6 +192,10 @@ func (t *Thing) puzzled(ctx context.Context, k *talk, b *body) {
 // decline says no to whoever may do anything else, and nothing to others.
 func (t *Thing) decline(ctx context.Context, k *talk, text string) {
 	t.log.Warn("refused", "from", k.caller.String())
+	if k.unsure {
+		k.answer(ctx, nil, "Who may do that cannot be looked up now, and until then nobody may. Try again later.")
+		return
+	}
 	if t.isTrusted(k.caller) || t.access.hasSome(k.caller) || !k.may(ctx, toRead, NodeID{}, nil).isNone() {
 		k.answer(ctx, nil, text)
 	}
@@ -270,7 +276,7 @@ func (t *Thing) readings(ctx context.Context, b *body, g grant, names []string) 
 	fields = slices.DeleteFunc(fields, func(f Field) bool { return !wanted(f.Name) })
 	t.acting.Lock()
 	defer t.acting.Unlock()
-	more, err := b.state(ctx, wanted)
+	more, err := b.states(ctx, wanted)
 	return append(fields, more...), err
 }
 

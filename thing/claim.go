@@ -4,7 +4,7 @@ package thing
 
 // How to read this file: a thing without an owner registers with a key (seekOwner) and shows it (Claim). The registry says when
 // somebody has claimed it by that (claimedBy), and when he has given it up (disowned): then the key is a new one, and all begins
-// again. life is what of this outlives a restart.
+// again. So it is with a thing that was given its owner, from when the registry first speaks of it. life is what of this outlives a restart.
 
 import (
 	"context"
@@ -31,9 +31,10 @@ type Claim struct {
 
 // life is what a thing knows of its owner.
 type life struct {
-	Account string `json:"account"` // whose life it is
-	Key     string `json:"key"`     // that it is claimed by
-	Owner   string `json:"owner"`   // "" is nobody
+	Account string `json:"account"`           // whose life it is
+	Key     string `json:"key"`               // that it is claimed by
+	Owner   string `json:"owner"`             // "" is nobody
+	Settled bool   `json:"settled,omitempty"` // by the registry, whose word counts: also where the configuration says something else
 }
 
 func lifeFile(state string) string { return filepath.Join(state, "owner") }
@@ -52,12 +53,20 @@ func (t *Thing) restoreLife(c *Config) error {
 		t.log.Warn("what is kept of an owner is not this thing's", "err", err)
 		return nil
 	}
-	t.key = l.Key
-	if t.owner.IsZero() && l.Owner != "" {
-		if t.owner, err = jid.Parse(l.Owner); err != nil {
+	t.key, t.settled = l.Key, l.Settled || l.Owner != ""
+	if !t.settled {
+		return nil
+	}
+	var owner jid.JID
+	if l.Owner != "" {
+		if owner, err = jid.Parse(l.Owner); err != nil {
 			return fmt.Errorf("thing: its owner in %s is no address: %w", lifeFile(c.State), err)
 		}
 	}
+	if !c.Owner.IsZero() && owner != c.Owner {
+		t.log.Warn("its owner is who the registry has said, not the configuration", "jid", l.Owner)
+	}
+	t.owner = owner
 	return nil
 }
 
@@ -70,7 +79,7 @@ func (t *Thing) keepLife() error {
 	if !t.owner.IsZero() {
 		owner = t.owner.String()
 	}
-	data, err := json.Marshal(life{t.account().String(), t.key, owner})
+	data, err := json.Marshal(life{t.account().String(), t.key, owner, t.settled})
 	if err != nil {
 		return err
 	}
@@ -154,6 +163,11 @@ func (t *Thing) seekOwner() {
 
 // register tells the registry what the thing is. XEP-0347 §3.6
 func (t *Thing) register(ctx context.Context) error {
+	if t.config.Tell&ToFollowers != 0 {
+		if err := t.unpublish(ctx); err != nil {
+			return fmt.Errorf("what a former owner could see is still published: %w", err)
+		}
+	}
 	key, err := t.ensureKey()
 	if err != nil {
 		return err
@@ -238,27 +252,20 @@ func (t *Thing) claimedBy(owner jid.JID) error {
 		return stanza.BadRequest.Err("an owner is the address of an account")
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	before := t.owner
+	err := t.pass(owner)
+	t.mu.Unlock()
 	switch {
-	case t.owner == owner:
-		return nil
-	case !t.config.Owner.IsZero():
-		t.log.Error("the registry names another owner than the configuration", "from", owner.String())
-		return stanza.Conflict.Err("this thing was given its owner by who installed it")
-	}
-	before, key := t.owner, t.key
-	t.owner, t.key = owner, "" // the key is used up
-	err := t.keepLife()
-	if err == nil {
-		t.access.forget()
-		err = t.ring.reopen(t.config.State, owner)
-	}
-	if err != nil {
-		t.owner, t.key = before, key
+	case err != nil:
 		t.log.Error("its owner is not kept", "err", err)
 		return stanza.InternalServerError.Err("")
+	case before == owner:
+		return nil
 	}
 	t.log.Info("claimed", "by", owner.String())
+	if t.publisher.isFormer() {
+		t.background(t.unpublishGiven)
+	}
 	if owner.Domain() != t.account().Domain() {
 		// Nobody else has made them see each other.
 		t.background(func() {
@@ -273,35 +280,70 @@ func (t *Thing) claimedBy(owner jid.JID) error {
 	return nil
 }
 
-// disowned loses the owner. What was measured for one is not told to the next.
+// unpublishGiven deletes what was published for one owner when there is the next, though nothing is published for him yet.
+func (t *Thing) unpublishGiven() {
+	for wait := publishAgain; ; wait = min(2*wait, publishSeldom) {
+		err := t.unpublishFormer(t.life)
+		if err == nil || t.life.Err() != nil {
+			return
+		}
+		t.log.Error("what a former owner could see is still published", "err", err, "retry", wait)
+		select {
+		case <-time.After(wait):
+		case <-t.life.Done():
+		}
+	}
+}
+
+// disowned loses the owner.
 func (t *Thing) disowned() error {
 	t.mu.Lock()
-	if !t.config.Owner.IsZero() {
-		t.mu.Unlock()
-		return stanza.Conflict.Err("this thing was given its owner by who installed it")
-	}
-	if t.owner.IsZero() {
-		t.mu.Unlock()
-		return nil
-	}
 	before := t.owner
-	t.owner, t.key = jid.JID{}, ""
-	err := t.keepLife()
-	if err == nil {
-		err = t.ring.reopen(t.config.State, jid.JID{})
-	}
-	if err != nil {
-		t.owner = before
-		t.mu.Unlock()
+	err := t.pass(jid.JID{})
+	t.mu.Unlock()
+	switch {
+	case err != nil:
 		t.log.Error("that it has no owner is not kept", "err", err)
 		return stanza.InternalServerError.Err("")
+	case before.IsZero():
+		return nil
 	}
-	t.access.forget()
-	t.mu.Unlock()
 	t.log.Info("disowned")
 	if f := t.config.Claimed; f != nil {
 		t.background(func() { f(jid.JID{}) })
 	}
 	t.seekOwner()
+	return nil
+}
+
+// pass makes the thing who the registry says it is of, zero for nobody. What was measured and noted for one owner is not told to the
+// next. The caller holds mu.
+func (t *Thing) pass(owner jid.JID) error {
+	before, key, settled := t.owner, t.key, t.settled
+	if owner == before && (settled || owner.IsZero()) {
+		return nil
+	}
+	if t.settled = true; owner != before {
+		t.owner, t.key = owner, "" // the key is used up
+	}
+	err := t.keepLife()
+	if err == nil && owner != before {
+		t.publisher.take()
+		if !before.IsZero() && !owner.IsZero() && t.config.Tell&ToFollowers != 0 {
+			t.publisher.outdate(true) // by one owner to the next, who is not shown what was measured for the other
+		}
+		err = t.ring.reopen(t.config.State, owner)
+	}
+	if err != nil {
+		t.owner, t.key, t.settled = before, key, settled
+	}
+	if err != nil || owner == before {
+		return err
+	}
+	t.access.forget()
+	t.watchers.begin()
+	for _, b := range t.bodies {
+		b.messages = nil
+	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/testserver"
 	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/registry"
@@ -131,15 +132,94 @@ func TestClaimedFromElsewhere(t *testing.T) {
 		p.Expect("<presence to='juliet@example.net' id='[^']+' type='subscribe'/>")
 		go func() { _ = p.End() }()
 	})
-	// An owner that was given is not changed by anybody.
-	inLab(t, func(t *testing.T, l *lab) {
-		p := l.start(t)
-		for _, x := range []string{"<claimed xmlns='urn:xmpp:iot:discovery' jid='juliet@example.net'/>", "<disowned xmlns='urn:xmpp:iot:discovery'/>"} {
-			p.Say("<iq from='things.example.org' id='x' type='set'>%s</iq>", x)
-			p.Expect("<iq to='things.example.org' id='x' type='error'>.*<conflict .*")
+}
+
+// The owner that a thing was given is so until the registry says something else: from then on that counts, also after a restart with
+// the same configuration. Nobody else is believed.
+func TestGivenOwner(t *testing.T) {
+	folder, whole := t.TempDir(), t
+	from := func(who string) string {
+		return "<iq from='" + who + "' id='n' type='set'>%s</iq>"
+	}
+	const things, romeo = "things.example.org", "romeo@example.org"
+	claimed := func(who string) string { return "<claimed xmlns='urn:xmpp:iot:discovery' jid='" + who + "'/>" }
+	obeys := func(t *testing.T, l *lab, who string) {
+		t.Helper()
+		if o := l.thing.Owner(); o.String() != who {
+			t.Errorf("it is %q's and not %q's", o, who)
 		}
-		p.Say("<iq from='things.example.org' id='y' type='set'><claimed xmlns='urn:xmpp:iot:discovery' jid='%s'/></iq>", owner)
-		p.Expect("<iq to='things.example.org' id='y' type='result'/>")
+	}
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.State = folder
+		p := l.start(t)
+		for _, x := range []string{claimed("romeo@example.org"), "<disowned xmlns='urn:xmpp:iot:discovery'/>"} {
+			p.Say(from("romeo@example.org/x"), x)
+			p.Expect("<iq to='romeo@example.org/x' id='n' type='error'>.*")
+		}
+		p.Say(from(things), claimed(owner)) // who knows it from the operator, it may be
+		p.Expect("<iq to='things.example.org' id='n' type='result'/>")
+		obeys(t, l, owner)
+		report(t, l.thing, 1)
+		p.Expect("<message to='nurse@example.org' .*<body>n 1 lx</body>.*")
+		p.Say(from(things), claimed(romeo))
+		p.Expect("<iq to='things.example.org' id='n' type='result'/>")
+		obeys(t, l, romeo)
+		report(t, l.thing, 2)
+		p.Expect("<message to='romeo@example.org' .*<body>n 2 lx</body>.*")
+		p.Say("<message from='%s/x' type='chat'><body>help</body></message>", owner)
+		silent(p, "who had it is told")
+		folder = powerCut(whole, folder)
+		go func() { _ = p.End() }()
+	})
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.State = folder
+		p := l.start(t)
+		obeys(t, l, romeo)
+		report(t, l.thing, 3)
+		for s := ""; !strings.Contains(s, "<body>n 3 lx</body>"); { // what was told before the power cut may come again
+			if s = p.Expect("(<message .*)")[1]; !strings.Contains(s, "to='romeo@example.org'") {
+				t.Errorf("told %s", s)
+			}
+		}
+		p.Say(from(things), "<disowned xmlns='urn:xmpp:iot:discovery'/>")
+		var key string
+		for key == "" {
+			s := p.Expect("(<iq .*)")[1]
+			key = between(s, "name='KEY' value='", "'")
+		}
+		obeys(t, l, "")
+		synctest.Wait()
+		folder = powerCut(whole, folder)
+		go func() { _ = p.End() }()
+	})
+	inLab(t, func(t *testing.T, l *lab) { // he who installed it has no more of it than anybody
+		l.config.State = folder
+		p := l.start(t)
+		obeys(t, l, "")
+		p.Expect("<iq to='things.example.org' id='[^']+' type='set'><register .*")
+		p.Say(from(things), claimed(owner))
+		p.Expect("<iq to='things.example.org' id='n' type='result'/>")
+		obeys(t, l, owner)
+		go func() { _ = p.End() }()
+	})
+}
+
+// A power cut between what a thing notes of its new owner, and the end of the former one's readings: they are nobody's then.
+func TestPassedInPowerCut(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.State = t.TempDir()
+		x, err := thing.New(l.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report(t, x, 1)
+		life := `{"account":"` + testserver.Account + `","key":"","owner":"romeo@example.org","settled":true}`
+		if err := os.WriteFile(filepath.Join(l.config.State, "owner"), []byte(life), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := l.start(t)
+		report(t, l.thing, 2)
+		p.Expect("<message to='romeo@example.org' .*<body>n 2 lx</body>.*")
 		go func() { _ = p.End() }()
 	})
 }

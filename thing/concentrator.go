@@ -3,13 +3,14 @@
 package thing
 
 // How to read this file: what a thing speaks for beside itself is told by XEP-0326, its reading part and the commands of nodes. Who
-// asks sees the nodes that he may do anything with, and of these alone what they can be told.
+// asks sees the nodes that he may do anything with, and of these alone what they can be told. What changes is told by node_events.go.
 
 import (
 	"context"
 	"slices"
 	"strings"
 
+	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/concentrator"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -18,19 +19,16 @@ import (
 )
 
 func (t *Thing) serveConcentrator() {
-	tree := concentrator.Tree{Also: commandsOfNodes()}
-	capabilities, _ := tree.Answer(&concentrator.Request{Capability: concentrator.GetCapabilities}, nil)
-	for _, c := range capabilities.Capabilities {
-		typ := stanza.Get
-		if c == concentrator.ExecuteNodeCommand {
-			typ = stanza.Set
-		}
-		t.serve(typ, xmlstream.Name{Space: concentrator.NS, Local: string(c)}, t.concentrate)
+	for _, typ := range []stanza.Type{stanza.Get, stanza.Set} { // what is not known is answered, too. XEP-0326 §5.4
+		t.serve(typ, xmlstream.Name{Space: concentrator.NS}, t.concentrate)
 	}
 }
 
-func commandsOfNodes() []concentrator.Capability {
-	return []concentrator.Capability{concentrator.GetNodeCommands, concentrator.GetCommandParameters, concentrator.ExecuteNodeCommand}
+// ownAnswers is what a list of nodes does not answer.
+func ownAnswers() []concentrator.Capability {
+	return []concentrator.Capability{
+		concentrator.GetNodeCommands, concentrator.GetCommandParameters, concentrator.ExecuteNodeCommand, concentrator.Subscribe, concentrator.Unsubscribe,
+	}
 }
 
 // sourceOf is the data source of a node.
@@ -44,11 +42,26 @@ func sourceOf(n NodeID) string {
 // visible are the nodes that somebody may do anything with.
 func (t *Thing) visible(ctx context.Context, caller jid.JID) (list []*body) {
 	for _, b := range t.all()[1:] {
-		if !t.may(ctx, question{caller, toRead, b.NodeID, nil}).isNone() || !t.may(ctx, question{caller, toControl, b.NodeID, nil}).isNone() {
+		if t.sees(ctx, caller, b.NodeID) {
 			list = append(list, b)
 		}
 	}
 	return list
+}
+
+// sees reports whether somebody may do anything with a node.
+func (t *Thing) sees(ctx context.Context, caller jid.JID, n NodeID) bool {
+	return !t.may(ctx, question{caller, toRead, n, nil}).isNone() || !t.may(ctx, question{caller, toControl, n, nil}).isNone()
+}
+
+// told is what is told of a node. The caller holds mu.
+func (b *body) told() concentrator.Info {
+	id := b.NodeID
+	id.Source = sourceOf(id)
+	return concentrator.Info{
+		Node: id, Name: b.Name, Type: "Node", State: b.state, Parent: concentrator.Node{ID: b.Parent}, Changed: b.changed, Messages: b.messages,
+		Readable: b.Read != nil || len(b.Fields) > 0, Controllable: len(b.Parameters) > 0, HasCommands: len(b.Commands) > 0,
+	}
 }
 
 // concentrate answers a request. XEP-0326 §3
@@ -59,34 +72,43 @@ func (t *Thing) concentrate(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 		return nil, err
 	}
 	nodes := t.visible(ctx, s.From)
-	if len(nodes) == 0 && !t.isTrusted(s.From) {
+	switch {
+	case len(nodes) == 0 && !t.isTrusted(s.From):
 		return nil, t.refuse(s.From)
+	case q.Capability.Known() && q.Capability.Sets() != (s.Type == stanza.Set):
+		return nil, stanza.BadRequest.Err("this is asked by a request of the other type")
 	}
-	tree := concentrator.Tree{Sources: []concentrator.DataSource{{ID: concentrator.Topology, Name: "Nodes"}}, Also: commandsOfNodes()}
+	tree := concentrator.Tree{Sources: []concentrator.DataSource{{ID: concentrator.Topology, Name: "Nodes"}}, Also: ownAnswers()}
+	hasSource := func(id string) bool {
+		return slices.ContainsFunc(tree.Sources, func(s concentrator.DataSource) bool { return s.ID == id })
+	}
 	for _, b := range nodes {
-		id := b.NodeID
-		id.Source = sourceOf(id)
-		if !slices.ContainsFunc(tree.Sources, func(s concentrator.DataSource) bool { return s.ID == id.Source }) {
-			tree.Sources = append(tree.Sources, concentrator.DataSource{ID: id.Source, Name: id.Source})
+		t.mu.Lock()
+		i := b.told()
+		t.mu.Unlock()
+		if !hasSource(i.Node.Source) {
+			tree.Sources = append(tree.Sources, concentrator.DataSource{ID: i.Node.Source, Name: i.Node.Source})
 		}
-		tree.Nodes = append(tree.Nodes, concentrator.Info{
-			Node: id, Name: b.Name, Type: "Node", State: concentrator.None, Parent: concentrator.Node{ID: b.Parent},
-			Readable: b.Read != nil || len(b.Fields) > 0, Controllable: len(b.Parameters) > 0, HasCommands: len(b.Commands) > 0,
-		})
+		tree.Nodes = append(tree.Nodes, i)
 	}
-	if a, ok := tree.Answer(&q, nil); ok {
+	a, ok := tree.Answer(&q, nil)
+	switch {
+	case ok:
 		return a, nil
+	case q.Capability == concentrator.Subscribe || q.Capability == concentrator.Unsubscribe:
+		if !hasSource(q.Source) {
+			return q.Answer(concentrator.NotFound), nil
+		}
+		t.client.Answer(s, q.Answer(t.watchers.change(s.From, &q)), nil)
+		t.wake(&t.watchers.task, t.tellWatchers) // behind the answer: what he has missed
+		return nil, client.ErrLater
 	}
 	return t.nodeCommand(ctx, s.From, &q, nodes)
 }
 
 // nodeCommand answers what is asked of the commands of a node, which are those that the caller may have. XEP-0326 §3.6
 func (t *Thing) nodeCommand(ctx context.Context, caller jid.JID, q *concentrator.Request, nodes []*body) (stanza.Payload, error) {
-	i := slices.IndexFunc(nodes, func(b *body) bool {
-		id := b.NodeID
-		id.Source = sourceOf(id)
-		return len(q.Nodes) > 0 && id.Is(q.Nodes[0])
-	})
+	i := slices.IndexFunc(nodes, func(b *body) bool { return len(q.Nodes) > 0 && b.isMeant(q.Nodes[0]) })
 	if i < 0 {
 		return q.Answer(concentrator.NotFound), nil
 	}

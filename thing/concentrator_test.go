@@ -4,6 +4,7 @@ package thing_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -106,6 +107,81 @@ func TestConcentrator(t *testing.T) {
 			}
 			if !strings.Contains(got, want) || strings.Contains(got, "nodeId='valve'") || *did != "" {
 				t.Errorf("%s: %s, and did %q", ask, got, *did)
+			}
+		}
+		go func() { _ = p.End() }()
+	})
+}
+
+// An address that leaves open of which data source a node is means all that it fits; the source of a node that was declared without one may
+// be named as it is told.
+func TestNodesMeant(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		did := make(map[string]string)
+		lamp := func(id, source string) thing.Node {
+			return thing.Node{NodeID: thing.NodeID{ID: id, Source: source}, Parameters: []thing.Parameter{{Name: "on", Kind: thing.Boolean,
+				Set: func(_ context.Context, v thing.Value) error { did[id+source] += v.String() + ";"; return nil },
+				Get: func(context.Context) (thing.Value, error) { return thing.Bool(true), nil }}}}
+		}
+		l.config.Nodes = []thing.Node{lamp("lamp", "a"), lamp("lamp", "b"), lamp("fan", "")}
+		p := l.start(t)
+		const set, on = "<set xmlns='urn:xmpp:iot:control'>", "<boolean name='on' value='true'/></set>"
+		const fan = "<node nodeId='fan' sourceId='MeteringTopology'/>"
+		onlyA := func(q string) (string, string) {
+			if strings.Contains(q, "canControl") && strings.Contains(q, "sourceId='a'") {
+				return "true", ""
+			}
+			return "false", ""
+		}
+		for _, c := range []struct{ from, typ, ask, want, did string }{
+			{fromOwner, "set", set + "<node nodeId='lamp'/>" + on, "<setResponse xmlns='urn:xmpp:iot:control'/>", "map[lampa:on; lampb:on;]"},
+			{fromOwner, "set", set + "<node nodeId='lamp' sourceId='b'/>" + on, "<setResponse xmlns='urn:xmpp:iot:control'/>", "map[lampb:on;]"},
+			{fromOwner, "set", set + "<node nodeId='lamp' sourceId='b'/><node nodeId='lamp'/>" + on, "<setResponse ", "map[lampa:on; lampb:on;]"},
+			{fromOwner, "set", set + "<node nodeId='lamp' sourceId='c'/>" + on, "<item-not-found ", "map[]"},
+			{fromOwner, "set", set + fan + on, "<setResponse ", "map[fan:on;]"},
+			{fromOwner, "get", "<getForm xmlns='urn:xmpp:iot:control'><node nodeId='lamp'/>" + fan + "</getForm>", "var='on'", "map[]"},
+			{fromOwner, "get", "<req xmlns='urn:xmpp:iot:sensordata' seqnr='1'>" + fan + "</req>", "<accepted ", "map[]"},
+			{fromOwner, "get", "<req xmlns='urn:xmpp:iot:sensordata' seqnr='1'><node nodeId='fan' sourceId='a'/></req>", "<item-not-found ", "map[]"},
+			// What is not there is told apart from what is wrong.
+			{fromOwner, "set", set + "<node nodeId='lamp'/><boolean name='off' value='true'/></set>", "<item-not-found .*<paramError [^>]*var='off'", "map[]"},
+			{fromOwner, "set", set + "<node nodeId='lamp'/><string name='on' value='x'/></set>", "<bad-request .*<paramError [^>]*var='on'", "map[]"},
+			{fromOwner, "set", set + "<node nodeId='lamp'/><string name='on' value='x'/><boolean name='off' value='true'/></set>", "<item-not-found ", "map[]"},
+			// Of several that are meant somebody may have some.
+			{"from='" + stranger + "/x'", "set", set + "<node nodeId='lamp'/>" + on, "<setResponse [^>]*><node nodeId='lamp' sourceId='a'/></setResponse>", "map[lampa:on;]"},
+			{"from='" + stranger + "/x'", "get", "<getForm xmlns='urn:xmpp:iot:control'><node nodeId='lamp'/></getForm>", "<forbidden ", "map[]"},
+		} {
+			clear(did)
+			p.Say("<iq %s id='q' type='%s'>%s</iq>", c.from, c.typ, c.ask)
+			got := hear(p, onlyA)
+			for strings.HasPrefix(got, "<message") {
+				got = hear(p, onlyA)
+			}
+			if !matches(".*"+c.want+".*", got) || fmt.Sprint(did) != c.did {
+				t.Errorf("%s: %s, and did %v", c.ask, got, did)
+			}
+		}
+		go func() { _ = p.End() }()
+	})
+}
+
+// What a concentrator is asked and does not know it says so of, to whoever may know that it is one.
+func TestNotImplemented(t *testing.T) {
+	const ns = "xmlns='urn:xmpp:iot:concentrators'"
+	inLab(t, func(t *testing.T, l *lab) {
+		bus(l)
+		p := l.start(t)
+		for _, c := range []struct{ from, typ, ask, want string }{
+			{fromOwner, "get", "<getDatabases " + ns + "/>", "type='result'><getDatabasesResponse " + ns + " result='NotImplemented'/>"},
+			{fromOwner, "set", "<moveNodeUp " + ns + " sourceId='MeteringTopology' nodeId='meter'/>", "type='result'><moveNodeUpResponse " + ns + " result='NotImplemented'/>"},
+			{fromOwner, "get", "<holabandola " + ns + "><x/></holabandola>", "<holabandolaResponse " + ns + " result='NotImplemented'/>"},
+			{fromOwner, "get", "<subscribe " + ns + " sourceId='MeteringTopology'/>", "<bad-request "},
+			{fromOwner, "set", "<getAllNodes " + ns + " sourceId='MeteringTopology'/>", "<bad-request "},
+			{fromOwner, "get", "<getDatabases xmlns='urn:xmpp:iot:concentrators:2'/>", "<service-unavailable "},
+			{"from='" + stranger + "/x'", "get", "<holabandola " + ns + "/>", "<service-unavailable "},
+		} {
+			p.Say("<iq %s id='q' type='%s'>%s</iq>", c.from, c.typ, c.ask)
+			if got := hear(p, nobody); !matches(".*"+c.want+".*", got) {
+				t.Errorf("%s: %s", c.ask, got)
 			}
 		}
 		go func() { _ = p.End() }()

@@ -29,8 +29,10 @@ import (
 // Config says what the thing is. Client.Account and Client.Password are needed.
 type Config struct {
 	Client client.Config
-	Owner  jid.JID // bare; the zero JID: whoever claims it
-	Name   string  // for people, "Thermometer in the kitchen"
+	// Owner is whose the thing is, bare, until the registry says something else: from then on that counts, with State after a restart
+	// as well. The zero JID: whoever claims it.
+	Owner jid.JID
+	Name  string // for people, "Thermometer in the kitchen"
 
 	// Read takes a reading: for Every, and when somebody reads. It may be nil: then the Fields that have a Read are taken or,
 	// where there are none, what was reported last. It runs on one goroutine at a time.
@@ -52,14 +54,13 @@ type Config struct {
 	// rooms, calls it at once, on a goroutine of its own. It may be called again while it runs.
 	Stop func(ctx context.Context) error
 
-	// Publish publishes what is reported, too, each field at a node of the account (NodeOf), for whoever follows it and may. PEP,
-	// XEP-0163
-	Publish bool
+	// Tell is whom what is reported is told, and so how. 0 is ToOwner.
+	Tell Telling
 
 	// Rooms are where the thing talks, and is talked to.
 	Rooms []Room
 
-	// Nodes are what the thing speaks for beside itself (XEP-0326). See Thing.SetNodes.
+	// Nodes are what the thing speaks for beside itself (XEP-0326). See Thing.SetNodes and Thing.ReportNode.
 	Nodes []Node
 
 	// Maker (a domain name), Model, Serial and Version are what a registry knows the thing by, and Tags what else there is to know;
@@ -82,8 +83,8 @@ type Config struct {
 	// Keep is how many readings are kept while they cannot be told; then the oldest goes for a
 	// new one. 0 is 1,000.
 	Keep int
-	// History is how many readings are remembered, told or not, for whoever asks what was: XEP-0323's historical values. They are
-	// in memory. 0 is 100; less is none.
+	// History is how many readings are remembered, told or not, of the thing and of each of its nodes, for whoever asks what was:
+	// XEP-0323's historical values. They are in memory. 0 is 100; less is none.
 	History int
 	// State is a folder for what must outlive a power cut: the readings that are not told, and how
 	// strong the account's logins were, for which see client.Config.Mechanism (if that is given, it
@@ -102,7 +103,7 @@ type Config struct {
 
 // Environment makes a Config of the environment: see client.Environment, and
 //
-//	STONECHAT_OWNER  the bare address of the owner; unset: whoever claims it
+//	STONECHAT_OWNER  Config.Owner; unset: whoever claims it
 //	STONECHAT_STATE  Config.State
 //	STONECHAT_TOKEN  Config.Token; then STONECHAT_PASSWORD may be left out
 func Environment() (Config, error) {
@@ -125,15 +126,14 @@ func (c *Config) complete() error {
 		return errors.New("thing: an owner is the address of an account")
 	case !c.Owner.IsZero() && c.Owner.Bare() == c.Client.Account.Bare():
 		return errors.New("thing: its owner needs another account")
-	case c.Every < 0 || c.Every > 0 && c.Read == nil && !measures(c.Fields):
-		return errors.New("thing: Every needs a Read")
-	case c.Sleep && c.Every == 0:
+	case c.Sleep && !c.measuresByItself():
 		return errors.New("thing: Sleep needs Every: else it would not wake")
+	case c.Tell > ToOwner|ToFollowers:
+		return errors.New("thing: Tell has nothing but ToOwner and ToFollowers")
 	case c.Sleep && len(c.Rooms) > 0:
 		return errors.New("thing: who sleeps is in no room")
 	}
-	own := Node{Read: c.Read, Fields: c.Fields, Parameters: c.Parameters, Commands: c.Commands}
-	if err := own.check(); err != nil {
+	if err := c.own().check(); err != nil {
 		return err
 	}
 	if !c.Owner.IsZero() {
@@ -154,6 +154,9 @@ func (c *Config) complete() error {
 	}
 	if err := c.Tags.Check(); err != nil {
 		return fmt.Errorf("thing: its tags: %w", err)
+	}
+	if c.Tell == 0 {
+		c.Tell = ToOwner
 	}
 	if c.Keep <= 0 {
 		c.Keep = 1000
@@ -179,6 +182,16 @@ func (c *Config) complete() error {
 	c.Client.Features = append(c.Client.Features, jsonmsg.NS, jsonmsg.NS+"#"+Datatype, command.NS, disco.NSItems,
 		sensordata.NS, control.NS, provisioning.NS, registry.NS)
 	return nil
+}
+
+// own is the thing itself as a node.
+func (c *Config) own() *Node {
+	return &Node{Name: c.Name, Every: c.Every, Read: c.Read, Fields: c.Fields, Parameters: c.Parameters, Commands: c.Commands}
+}
+
+// measuresByItself reports whether anything is taken without somebody asking.
+func (c *Config) measuresByItself() bool {
+	return c.Every > 0 || slices.ContainsFunc(c.Nodes, func(n Node) bool { return n.Every > 0 })
 }
 
 func measures(fields []Measure) bool {

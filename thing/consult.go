@@ -10,8 +10,8 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
-// consult asks the service what a question is about. XEP-0324 §3.2, §3.5, §3.6
-func (t *Thing) consult(ctx context.Context, q *question) (grant, error) {
+// consult asks the service what a question is about, with the tokens that came with it. XEP-0324 §3.1.5, §3.2, §3.5, §3.6
+func (t *Thing) consult(ctx context.Context, q *question, shown provisioning.Tokens) (grant, error) {
 	scope := provisioning.Scope{Names: q.names}
 	if !isOwn(q.node) {
 		scope.Nodes = []provisioning.Node{provisioning.Node(q.node)}
@@ -23,14 +23,14 @@ func (t *Thing) consult(ctx context.Context, q *question) (grant, error) {
 		return grant{all: err == nil && answer.Result && answer.JID.Bare() == q.caller}, err
 	case toRead:
 		var answer provisioning.CanReadResponse
-		err := t.client.Ask(ctx, t.config.Registry, &provisioning.CanRead{JID: q.caller, Scope: scope}, &answer)
+		err := t.client.Ask(ctx, t.config.Registry, &provisioning.CanRead{JID: q.caller, Tokens: shown, Scope: scope}, &answer)
 		if err == nil && answer.JID.Bare() != q.caller {
 			err = fmt.Errorf("thing: the answer is about %s", answer.JID)
 		}
 		return granted(q, &answer.Grant), err
 	}
 	var answer provisioning.CanControlResponse
-	err := t.client.Ask(ctx, t.config.Registry, &provisioning.CanControl{JID: q.caller, Scope: scope}, &answer)
+	err := t.client.Ask(ctx, t.config.Registry, &provisioning.CanControl{JID: q.caller, Tokens: shown, Scope: scope}, &answer)
 	if err == nil && answer.JID.Bare() != q.caller {
 		err = fmt.Errorf("thing: the answer is about %s", answer.JID)
 	}

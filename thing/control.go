@@ -53,13 +53,16 @@ func (t *Thing) setRequest(ctx context.Context, s *stanza.Stanza) (stanza.Payloa
 	}
 	var changes []change
 	var errs []control.ParamError
+	why := stanza.BadRequest
 	for _, b := range nodes {
 		list, wrong := b.changes(reduced)
 		changes = append(changes, list...)
-		errs = append(errs, wrong...)
+		if errs = append(errs, wrong...); slices.ContainsFunc(wrong, func(e control.ParamError) bool { return b.exactly(e.Name) == nil }) {
+			why = stanza.ItemNotFound // XEP-0325 §5.1
+		}
 	}
 	if len(errs) > 0 {
-		return nil, control.Rejected(stanza.BadRequest, errs[0].Name+": "+errs[0].Text, errs[:min(len(errs), control.MaxParameters)]...)
+		return nil, control.Rejected(why, errs[0].Name+": "+errs[0].Text, errs[:min(len(errs), control.MaxParameters)]...)
 	}
 	for _, c := range changes {
 		if err := t.set(ctx, c.body, c.Parameter, c.to); err != nil {
@@ -84,18 +87,26 @@ func (t *Thing) controllable(ctx context.Context, caller jid.JID, q *control.Set
 	var missing *control.Node
 	limit := control.Limit{}
 	for _, n := range asked {
-		b := t.find(n)
-		if b == nil {
+		meant := t.meant(n)
+		if len(meant) == 0 {
 			missing = &n
 			continue
 		}
-		g := t.may(ctx, question{caller, toControl, b.NodeID, names})
-		if g.isNone() {
-			continue
+		var some []control.Node
+		for _, b := range meant {
+			g := t.mayBy(ctx, question{caller, toControl, b.NodeID, names}, q.Tokens)
+			if g.isNone() {
+				continue
+			}
+			if some = append(some, b.NodeID); !slices.Contains(nodes, b) {
+				nodes = append(nodes, b)
+			}
+			allowed = slices.DeleteFunc(slices.Clone(allowed), func(name string) bool { return !g.allows(name) })
 		}
-		nodes = append(nodes, b)
-		limit.Nodes = append(limit.Nodes, n)
-		allowed = slices.DeleteFunc(slices.Clone(allowed), func(name string) bool { return !g.allows(name) })
+		if len(some) == len(meant) {
+			some = []control.Node{n}
+		}
+		limit.Nodes = append(limit.Nodes, some...)
 	}
 	switch {
 	case missing != nil && (len(nodes) > 0 || t.isTrusted(caller) || t.access.hasSome(caller)):
@@ -208,26 +219,29 @@ func (t *Thing) formRequest(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 	}
 	var title string
 	var all [][]control.Description
-	for i, n := range asked {
-		b := t.find(n)
-		if b == nil && (t.isTrusted(s.From) || t.access.hasSome(s.From)) {
+	for _, n := range asked {
+		meant := t.meant(n)
+		switch {
+		case len(meant) > 0:
+		case t.isTrusted(s.From) || t.access.hasSome(s.From):
 			return nil, control.Rejected(stanza.ItemNotFound, "there is no node "+nodeName(n))
-		}
-		if b == nil {
+		default:
 			return nil, t.refuse(s.From)
 		}
-		g := t.may(ctx, question{s.From, toControl, b.NodeID, nil})
-		if g.isNone() {
-			return nil, t.refuse(s.From)
+		for _, b := range meant {
+			g := t.mayBy(ctx, question{s.From, toControl, b.NodeID, nil}, q.Tokens)
+			if g.isNone() {
+				return nil, t.refuse(s.From)
+			}
+			list, err := t.descriptions(ctx, b, g)
+			if err != nil {
+				return nil, err
+			}
+			if len(all) == 0 {
+				title = b.Name
+			}
+			all = append(all, list)
 		}
-		list, err := t.descriptions(ctx, b, g)
-		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			title = b.Name
-		}
-		all = append(all, list)
 	}
 	return control.Form(title, "", control.Common(all...)), nil
 }

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/sasl"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
 // ownPassword is the password of a thing that came without one: it makes it at its first start, and keeps it.
@@ -52,13 +54,17 @@ func (t *Thing) enroll(ctx context.Context) error {
 	for wait := 5 * time.Second; ; wait = min(2*wait, 10*time.Minute) {
 		err := client.Register(ctx, t.config.Client, t.config.Token)
 		var refused *stanza.Error
+		final := errors.Is(err, client.ErrNoRegistration)
+		if errors.As(err, &refused) && refused.Type != stanza.Wait || final {
+			// It may have been made before, and that not heard: by the last use of the token, it may be.
+			final, err = t.hasAccount(ctx, err)
+		}
 		switch {
-		case errors.As(err, &refused) && refused.Condition == stanza.Conflict, err == nil: // it was made before, and that not heard
-			if t.config.State == "" {
-				return nil
-			}
+		case err == nil && t.config.State == "":
+			return nil
+		case err == nil:
 			return replaceLasting(done, []byte(t.account().String()))
-		case errors.As(err, &refused) && refused.Type != stanza.Wait, errors.Is(err, client.ErrNoRegistration):
+		case final:
 			return fmt.Errorf("thing: its account is not made: %w", err)
 		}
 		t.log.Error("its account is not made yet", "err", err, "retry", wait)
@@ -68,4 +74,18 @@ func (t *Thing) enroll(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// hasAccount finds out whether the account is the thing's, though it was refused to make it: whether it can log in. If it is not, that is
+// final, and the error is why it was refused; else nobody knows yet.
+func (t *Thing) hasAccount(ctx context.Context, refused error) (final bool, err error) {
+	c, err := client.Dial(ctx, t.config.Client)
+	if err == nil {
+		_ = c.Close() // nothing was sent
+		return true, nil
+	}
+	if login := (*stream.SASLError)(nil); errors.As(err, &login) && login.Condition == sasl.NotAuthorized {
+		return true, refused
+	}
+	return false, errors.Join(refused, err)
 }

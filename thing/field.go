@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/jsonmsg"
+	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/senml"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // Datatype is the type of the JSON that readings are told in: a SenML pack, RFC 8428 §5.
@@ -36,6 +39,9 @@ func (f *Field) check() error {
 	}
 	return nil
 }
+
+// size is how many bytes a field is told in, about.
+func (f *Field) size() int { return 48 + len(f.Name) + len(f.Unit) + len(f.Value.v.String()) }
 
 // String is the field for people: "temperature 21.5 °C".
 func (f Field) String() string {
@@ -96,19 +102,47 @@ func text(fields []Field) string {
 	return strings.Join(list, ", ")
 }
 
-// FieldsOf reads a thing's reading from a message, for programs that listen to things. It returns
-// nothing if there is none.
+// FieldsOf reads what a thing tells by a message, for programs that listen to things: a reading that is told to an owner or a room, or one
+// that is published (XEP-0163) to who follows it. Fields of a node of a concentrator have the names that sensordata.RecordName gives
+// them. It returns nothing if there is none.
 func FieldsOf(s *stanza.Stanza) ([]Field, error) {
 	var p jsonmsg.Payload
 	found, err := s.Decode(&p)
-	if err != nil || !found {
+	switch {
+	case err != nil:
 		return nil, err
+	case !found:
+		return publishedFields(s)
 	}
 	list, ours, err := senml.FromPayload(&p)
 	if err != nil || !ours {
 		return nil, err
 	}
 	return unpack(list), nil
+}
+
+// publishedFields reads a message of a node at which a thing publishes.
+func publishedFields(s *stanza.Stanza) (fields []Field, err error) {
+	var e pubsub.Event
+	found, err := s.Decode(&e)
+	if err != nil || !found || e.Items == nil {
+		return nil, err
+	}
+	if _, _, ours := sensordata.ParsePublishedAt(e.Items.Node); !ours {
+		return nil, nil
+	}
+	for i := range e.Items.Items {
+		var list senml.Pack
+		r := xmlstream.NewReader(e.Items.Items[i].Payload, pubsub.NSEvent)
+		if len(e.Items.Items[i].Payload) == 0 || r.Name() != list.XMLName() {
+			continue // news without the item, or something else
+		}
+		if err := list.DecodeXML(r); err != nil {
+			return nil, err
+		}
+		fields = append(fields, unpack(list)...)
+	}
+	return fields, nil
 }
 
 // unpack makes fields of records. A time that counts from now is none: who asks knows when it came.

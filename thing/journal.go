@@ -42,6 +42,7 @@ type journal struct {
 type kept struct {
 	ID     string          `json:"id"`
 	At     time.Time       `json:"at"`
+	Node   *NodeID         `json:"node,omitempty"`
 	Fields json.RawMessage `json:"fields"` // SenML
 }
 
@@ -57,7 +58,7 @@ func openJournal(name string, owner jid.JID) (j *journal, list []reading, lost i
 	default:
 		title, rest, whole := bytes.Cut(data, []byte("\n"))
 		if whole && string(title)+"\n" != j.title {
-			return nil, nil, 0, fmt.Errorf("thing: %s is not this owner's: it begins with %q and would be told to %s; move it away", name, title, owner)
+			return nil, nil, 0, fmt.Errorf("thing: %s %w: it begins with %q and would be told to %s; move it away", name, errNotHisFile, title, owner)
 		}
 		list, lost = readJournal(rest)
 	}
@@ -91,7 +92,10 @@ func readJournal(data []byte) (list []reading, lost int) {
 	return list[:n], lost
 }
 
-var errTorn = errors.New("thing: a line is torn")
+var (
+	errTorn       = errors.New("thing: a line is torn")
+	errNotHisFile = errors.New("is not this owner's")
+)
 
 // readLine reads a reading, or the number of one that is gone.
 func readLine(line []byte) (x reading, gone uint64, err error) {
@@ -118,6 +122,9 @@ func readLine(line []byte) (x reading, gone uint64, err error) {
 		return x, 0, err
 	}
 	x.id, x.at, x.fields = k.ID, k.At, unpack(list)
+	if k.Node != nil {
+		x.node = *k.Node
+	}
 	if x.id == "" || len(x.fields) == 0 {
 		return x, 0, errTorn
 	}
@@ -132,7 +139,11 @@ func readLine(line []byte) (x reading, gone uint64, err error) {
 func checksum(s string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s))) }
 
 func (x *reading) line() (string, error) {
-	data, err := json.Marshal(kept{x.id, x.at, pack(x.fields).AppendJSON(nil)})
+	k := kept{ID: x.id, At: x.at, Fields: pack(x.fields).AppendJSON(nil)}
+	if !isOwn(x.node) {
+		k.Node = &x.node
+	}
+	data, err := json.Marshal(k)
 	if err != nil {
 		return "", fmt.Errorf("thing: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/stonechat-im/stonechat/internal/qr"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/registry"
 )
 
 // Main is the main function of a program that is a thing and nothing else. It runs the thing until
@@ -58,8 +60,15 @@ func (c Claim) Text(coloured bool) string {
 			b.WriteString(line + "\n")
 		}
 	}
-	b.WriteString("This thing has no owner. To own it, scan the code with a messenger and send what is in place there, or open\n" +
-		c.Chat + "\nor give this to a program for things:\n" + c.Code + "\n")
+	b.WriteString("This thing has no owner. To own it, scan the code with a messenger and send what\nis in place there")
+	if u, err := registry.ParseURI(c.Code); err == nil && u.Registry.IsDomain() {
+		at := u.Registry
+		u.Registry = jid.JID{} // whoever is told it knows where he is
+		fmt.Fprintf(&b, ", or write to registry@%s:\nclaim %s\nOr open, or give to a program for things,", at.Domain(), u)
+	} else {
+		b.WriteString(", or open, or give to a program for things,")
+	}
+	b.WriteString(" one of\n" + c.Chat + "\n" + c.Code + "\n")
 	return b.String()
 }
 

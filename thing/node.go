@@ -14,8 +14,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/xmpp/concentrator"
 	"github.com/stonechat-im/stonechat/xmpp/senml"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
+	"github.com/stonechat-im/stonechat/xmpp/xsd"
 )
 
 // NodeID is the address of a node behind a thing: ID, Source and Cache. The zero NodeID is the thing itself. XEP-0326 §3
@@ -37,6 +39,9 @@ type Node struct {
 	NodeID
 	Parent string // the id of the node of the same source that it is behind; "" is none
 	Name   string // for people
+	// Every is how often a reading is taken and told, as in Config. 0 is never by itself. Those that are due at one time are taken one
+	// after the other.
+	Every time.Duration
 
 	Read       func(ctx context.Context) ([]Field, error) // as in Config
 	Fields     []Measure
@@ -149,6 +154,9 @@ func (c *Command) check() error {
 
 // check tells what is wrong with a node.
 func (n *Node) check() error {
+	if n.Every < 0 || n.Every > 0 && n.Read == nil && !measures(n.Fields) {
+		return errors.New("thing: Every needs a Read")
+	}
 	if err := errors.Join(
 		unique(n.Fields, func(m *Measure) string { return m.Name }),
 		unique(n.Parameters, func(p *Parameter) string { return p.Name }),
@@ -256,8 +264,21 @@ func (c *Command) title() string {
 // body is a node in use.
 type body struct {
 	*Node
-	reading sync.Mutex // held while one of its Read runs
+	reading *sync.Mutex // held while one of its Read runs
 	latest  func() []Field
+
+	// Of Thing.mu: how the node is.
+	state    concentrator.State
+	messages []concentrator.Message
+	changed  xsd.DateTime // it, or how it is
+}
+
+// isMeant reports whether an address may mean the node: what it leaves open is any. The data source of a node that has none is Topology, and
+// may be named.
+func (b *body) isMeant(asked NodeID) bool {
+	named := b.NodeID
+	named.Source = sourceOf(named)
+	return b.Is(asked) || named.Is(asked)
 }
 
 func (b *body) parameter(name string) *Parameter {
@@ -318,8 +339,8 @@ func (b *body) measure(ctx context.Context) ([]Field, error) {
 	return fields, nil
 }
 
-// state is how the parameters stand, of those that tell.
-func (b *body) state(ctx context.Context, allowed func(name string) bool) ([]Field, error) {
+// states is how the parameters stand, of those that tell.
+func (b *body) states(ctx context.Context, allowed func(name string) bool) ([]Field, error) {
 	var fields []Field
 	for i := range b.Parameters {
 		p := &b.Parameters[i]

@@ -3,16 +3,19 @@
 package thing
 
 // How to read this file: a Reader is the other side of a thing, for programs: Read puts an answer together from as many
-// messages as it comes in, Set and Form control. Things are found where they are by their presence (at).
+// messages as it comes in, Set and Form control. Things are found where they are by their presence (at). reader_watch.go is what happens
+// to nodes.
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/client/tokens"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -40,6 +43,9 @@ type Reader struct {
 	came     map[*sensordata.Readout]chan struct{} // holds one: something came
 	seen     map[jid.JID]jid.JID                   // bare address to full one
 	arrived  chan struct{}                         // closed when somebody comes
+	watches  watching
+	held     *tokens.Tokens // of which token is one; nil: it bears none
+	token    string
 }
 
 // NewReader makes a reader of a client: before it connects, since the reader hears the client's presence (Presence) and what
@@ -62,11 +68,34 @@ func NewReader(c *client.Client) *Reader {
 			}
 		})
 	}
+	r.watch()
 	return r
+}
+
+// Bear has all that is asked from now on bear a token of held's, which is of the reader's client: see package tokens.
+func (r *Reader) Bear(held *tokens.Tokens, token string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held, r.token = held, token
+}
+
+// bear adds the token to those that a request to a thing bears.
+func (r *Reader) bear(to jid.JID, t *sensordata.Tokens) {
+	r.mu.Lock()
+	held, token := r.held, r.token
+	r.mu.Unlock()
+	if held == nil {
+		return
+	}
+	held.Show(token, to)
+	t.Device = strings.TrimPrefix(t.Device+" "+token, " ")
 }
 
 // Presence notes who is where. A program that handles presence by itself passes it on.
 func (r *Reader) Presence(_ context.Context, s *stanza.Stanza) {
+	if s.Type == stanza.Unavailable {
+		r.unwatched(s.From)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	bare := s.From.Bare().Clone()
@@ -143,6 +172,7 @@ func (r *Reader) Read(ctx context.Context, thing jid.JID, q sensordata.Request) 
 		return nil, err
 	}
 	defer r.drop(to, o)
+	r.bear(to, &q.Tokens)
 	s, err := r.client.IQ(ctx, to, stanza.Get, &q)
 	if err != nil {
 		return nil, err
@@ -234,7 +264,9 @@ func (r *Reader) Set(ctx context.Context, thing jid.JID, set *control.Set) (*con
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.client.IQ(ctx, to, stanza.Set, set)
+	borne := *set
+	r.bear(to, &borne.Tokens)
+	s, err := r.client.IQ(ctx, to, stanza.Set, &borne)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +281,7 @@ func (r *Reader) Form(ctx context.Context, thing jid.JID, nodes ...NodeID) (*for
 	if err != nil {
 		return nil, err
 	}
-	answer := new(form.Form)
-	return answer, r.client.Ask(ctx, to, &control.GetForm{Nodes: nodes}, answer)
+	ask, answer := &control.GetForm{Nodes: nodes}, new(form.Form)
+	r.bear(to, &ask.Tokens)
+	return answer, r.client.Ask(ctx, to, ask, answer)
 }

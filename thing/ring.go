@@ -17,6 +17,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/hint"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -36,13 +37,13 @@ type ring struct {
 	flying  []reading // that the client has, and the server has not acknowledged
 	next    uint64    // number of the next
 	file    *journal  // nil: they are in memory alone
-	last    []Field
-	past    []reading // what was reported, the latest last; at most long
+	last    map[NodeID][]Field
+	past    map[NodeID][]reading // what was reported, the latest last; at most long of each node
 	long    int
 	dropped int
-	wake    chan struct{} // holds one: there is something
+	owners  int           // how many there were: what was taken for one is not put back for the next
 	taken   chan struct{} // holds one: something was handed over
-	handing bool          // a reading is between the ring and the client
+	handing bool          // readings are between the ring and the client, or being published
 	room    chan struct{} // a place in flight each
 }
 
@@ -51,12 +52,13 @@ type reading struct {
 	number uint64
 	id     string // of its message, the same when it is told again after a restart
 	at     time.Time
+	node   NodeID // zero: the thing itself
 	fields []Field
 }
 
 func (r *ring) init(most, long int) {
 	r.most, r.long = most, long
-	r.wake = make(chan struct{}, 1)
+	r.last, r.past = make(map[NodeID][]Field), make(map[NodeID][]reading)
 	r.taken = make(chan struct{}, 1)
 	r.room = make(chan struct{}, inFlight)
 }
@@ -76,7 +78,7 @@ func (r *ring) keep(file *journal, list []reading) error {
 	r.list = list
 	for i := range list {
 		r.next = max(r.next, list[i].number+1)
-		r.last = list[i].fields
+		r.last[list[i].node] = list[i].fields
 		r.remember(list[i])
 	}
 	return nil
@@ -86,7 +88,10 @@ func (r *ring) keep(file *journal, list []reading) error {
 func (r *ring) reopen(state string, owner jid.JID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list, r.first, r.flying, r.past, r.last, r.file = nil, 0, nil, nil, nil, nil
+	r.list, r.first, r.flying, r.file = nil, 0, nil, nil
+	r.owners++
+	clear(r.past)
+	clear(r.last)
 	if state == "" {
 		return nil
 	}
@@ -102,10 +107,18 @@ func (r *ring) reopen(state string, owner jid.JID) error {
 }
 
 // note notes what was measured, for nobody to be told.
-func (r *ring) note(fields []Field) {
+func (r *ring) note(node NodeID, fields []Field) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = fields
+	r.last[node] = fields
+}
+
+// forget forgets what was measured of a node that is not there any more. What is not told of it will be.
+func (r *ring) forget(gone NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.last, gone)
+	delete(r.past, gone)
 }
 
 // put adds a reading. An error of the file is told; the reading is in the ring all the same.
@@ -114,7 +127,7 @@ func (r *ring) put(x reading) error {
 	defer r.mu.Unlock()
 	x.number = r.next
 	r.next++
-	r.last = x.fields
+	r.last[x.node] = x.fields
 	r.remember(x)
 	var err error
 	if r.file != nil {
@@ -132,10 +145,6 @@ func (r *ring) put(x reading) error {
 		r.first = 0
 	}
 	r.list = append(r.list, x)
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
 	return err
 }
 
@@ -144,17 +153,19 @@ func (r *ring) remember(x reading) {
 	if r.long <= 0 {
 		return
 	}
-	if len(r.past) >= 2*r.long {
-		r.past = append([]reading(nil), r.past[len(r.past)-r.long+1:]...)
+	past := r.past[x.node]
+	if len(past) >= 2*r.long {
+		past = append([]reading(nil), past[len(past)-r.long+1:]...)
 	}
-	r.past = append(r.past, x)
+	r.past[x.node] = append(past, x)
 }
 
-// history is what was reported, the latest last.
-func (r *ring) history() []reading {
+// history is what was reported of a node, the latest last.
+func (r *ring) history(node NodeID) []reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.past[max(0, len(r.past)-r.long):])
+	past := r.past[node]
+	return slices.Clone(past[max(0, len(past)-r.long):])
 }
 
 // void has the file forget a reading. The caller holds mu.
@@ -175,12 +186,49 @@ func (r *ring) take() (x reading, ok bool) {
 		r.list, r.first = nil, 0
 		return reading{}, false
 	}
-	x = r.list[r.first]
+	return r.pull(), true
+}
+
+// pull takes the oldest reading out, which there is. The caller holds mu.
+func (r *ring) pull() reading {
+	x := r.list[r.first]
 	r.list[r.first] = reading{}
 	r.first++
 	r.handing = true
 	r.flying = append(r.flying, x)
-	return x, true
+	return x
+}
+
+// takeSome takes the oldest readings out, as many as may be published together, and tells for which owner they are.
+func (r *ring) takeSome() (list []reading, owner int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for size := 0; r.first < len(r.list) && len(list) < mostTogether && size < bytesTogether; {
+		x := r.pull()
+		for i := range x.fields {
+			size += x.fields[i].size()
+		}
+		list = append(list, x)
+	}
+	return list, r.owners
+}
+
+// ownerNumber is which owner there is.
+func (r *ring) ownerNumber() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.owners
+}
+
+// untake puts readings back that were taken last, for the owner who is here still.
+func (r *ring) untake(list []reading, owner int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.owners != owner {
+		return
+	}
+	r.list = append(slices.Clone(list), r.list[r.first:]...)
+	r.first, r.flying, r.handing = 0, nil, false
 }
 
 // landed says what became of a reading that was taken: it is told, or it never will be; else the
@@ -212,16 +260,27 @@ func (r *ring) isEmpty() bool {
 	return r.first == len(r.list) && !r.handing
 }
 
-func (r *ring) latest() []Field {
+func (r *ring) latest(node NodeID) []Field {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last
+	return r.last[node]
 }
 
-// Report tells a reading to the owner; while there is none it is not kept. It does not wait: without a connection the reading is kept.
-// With Config.State it returns when a power cut does not take the reading any more; an error of the
+// Report tells a reading, as Config.Tell says; while there is no owner it is not kept. It does not wait: without a connection the reading
+// is kept. With Config.State it returns when a power cut does not take the reading any more; an error of the
 // disk is returned, though the reading is told all the same if the thing lives.
-func (t *Thing) Report(fields ...Field) error {
+func (t *Thing) Report(fields ...Field) error { return t.report(NodeID{}, fields) }
+
+// ReportNode is Report for one of the nodes that the thing speaks for.
+func (t *Thing) ReportNode(id NodeID, fields ...Field) error {
+	b := t.find(id)
+	if b == nil {
+		return fmt.Errorf("thing: there is no node %s to report of", nodeName(id))
+	}
+	return t.report(b.NodeID, fields)
+}
+
+func (t *Thing) report(node NodeID, fields []Field) error {
 	if len(fields) == 0 {
 		return errors.New("thing: nothing to report")
 	}
@@ -237,13 +296,28 @@ func (t *Thing) Report(fields ...Field) error {
 		own[i] = f
 	}
 	if t.Owner().IsZero() {
-		t.ring.note(own)
+		t.ring.note(node, own)
 		return nil
 	}
-	if t.config.Publish {
-		t.publisher.put(own)
+	err := t.ring.put(reading{id: rand.Text()[:16], at: now, node: node, fields: own})
+	if t.config.Tell == ToOwner|ToFollowers {
+		t.publisher.put(node, own)
 	}
-	return t.ring.put(reading{id: rand.Text()[:16], at: now, fields: own})
+	t.wakeTelling()
+	return err
+}
+
+// wakeTelling has all that waits told.
+func (t *Thing) wakeTelling() {
+	if t.config.Tell&ToOwner != 0 {
+		t.wake(&t.telling, t.tell)
+	}
+	switch t.config.Tell {
+	case ToOwner | ToFollowers:
+		t.wake(&t.publishing, t.publishLatest)
+	case ToFollowers:
+		t.wake(&t.publishing, t.publishReadings)
+	}
 }
 
 // Dropped is how many readings were dropped because too many could not be told.
@@ -268,22 +342,18 @@ func (t *Thing) Sync(ctx context.Context) error {
 	return t.client.Sync(ctx)
 }
 
-// tell hands readings to the client, in order, a few at a time.
+// tell hands the readings that wait to the client, in order, a few at a time.
 func (t *Thing) tell(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case t.ring.room <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
 		x, ok := t.ring.take()
-		for !ok {
-			select {
-			case <-t.ring.wake:
-			case <-ctx.Done():
-				return
-			}
-			x, ok = t.ring.take()
+		if !ok {
+			<-t.ring.room
+			return
 		}
 		t.send(ctx, x, func() { <-t.ring.room })
 	}
@@ -311,8 +381,8 @@ func (t *Thing) send(ctx context.Context, x reading, landed func()) bool {
 			landed()
 		}
 	}
-	t.reportToRooms(ctx, x.fields)
-	s, err := t.compose(x.fields)
+	t.reportToRooms(ctx, &x)
+	s, err := t.compose(&x)
 	if err != nil {
 		t.log.Error("reading not told", "err", err)
 		land(true)
@@ -342,9 +412,29 @@ func (t *Thing) send(ctx context.Context, x reading, landed func()) bool {
 	return true
 }
 
+// named are the fields of a reading, by the names that they have among those of all nodes.
+func (x *reading) named() []Field {
+	if isOwn(x.node) {
+		return x.fields
+	}
+	list := slices.Clone(x.fields)
+	for i := range list {
+		list[i].Name = sensordata.RecordName(x.node, list[i].Name)
+	}
+	return list
+}
+
+// text is a reading for people.
+func (x *reading) text() string {
+	if isOwn(x.node) {
+		return text(x.fields)
+	}
+	return nodeName(x.node) + ": " + text(x.fields)
+}
+
 // compose makes the message of a reading.
-func (t *Thing) compose(fields []Field) (*stanza.Stanza, error) {
-	p, err := payload(fields)
+func (t *Thing) compose(x *reading) (*stanza.Stanza, error) {
+	p, err := payload(x.named())
 	if err != nil {
 		return nil, err
 	}
@@ -352,7 +442,7 @@ func (t *Thing) compose(fields []Field) (*stanza.Stanza, error) {
 	if owner.IsZero() {
 		return nil, errors.New("thing: it has no owner any more")
 	}
-	s := stanza.Text(stanza.Chat, owner, text(fields))
+	s := stanza.Text(stanza.Chat, owner, x.text())
 	s.Add(p)
 	if t.config.Transient {
 		h := hint.NoStore

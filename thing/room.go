@@ -3,7 +3,7 @@
 package thing
 
 // How to read this file: a thing enters its rooms whenever a session begins (enter), sees who else is there (roomPresence), and
-// hears what is said (roomMessage). Whom it obeys is known by the role that the room gives him, and, where the room shows
+// hears what is said (roomMessage); room_watch.go looks after whether it is in them still. Whom it obeys is known by the role that the room gives him, and, where the room shows
 // who somebody is, by what that one may.
 
 import (
@@ -29,12 +29,16 @@ type Room struct {
 	Password string   // "" is none
 	Role     muc.Role // that it obeys, or a higher one; "" is moderator
 	Report   bool     // its readings are told there, too
+	// Check is how long nothing may come from the room until the thing asks whether it is in it still (XEP-0410): what has lost it, such
+	// as the restart of another server, says nothing. 0 is 15 minutes; less is never.
+	Check time.Duration
 }
 
 const (
 	maxOccupants = 10_000 // that a thing knows of a room; of others it obeys none
 	enterAgain   = 10 * time.Second
 	enterLatest  = 5 * time.Minute
+	enterTime    = time.Minute // for an answer
 )
 
 // rooms are where the thing is.
@@ -48,14 +52,21 @@ type room struct {
 	Room
 	nick      string // that is asked for, or was given
 	in        bool
+	since     time.Time     // in or out
+	lost      int           // how often it was lost
+	banished  bool          // people have sent it out: it stays away until the next session
+	heard     time.Time     // when something came from it
 	wait      time.Duration // before the next attempt
+	timer     *time.Timer   // to look; nil: it was never entered
 	occupants map[string]occupant
+	entries   uint64 // so far
 }
 
 // occupant is somebody in a room.
 type occupant struct {
-	role muc.Role
-	real jid.JID // bare; zero: the room does not show it
+	entry uint64 // which one it was: a name may be somebody else's by now
+	role  muc.Role
+	real  jid.JID // bare; zero: the room does not show it
 }
 
 func (t *Thing) serveRooms() {
@@ -66,7 +77,10 @@ func (t *Thing) serveRooms() {
 		t.client.HandleSession(func(ctx context.Context) {
 			for _, r := range t.rooms.list {
 				t.rooms.mu.Lock()
-				r.wait = enterAgain
+				if r.in { // in the session that is over
+					t.noteOut(r, errNewSession)
+				}
+				r.wait, r.banished = enterAgain, false
 				t.rooms.mu.Unlock()
 				t.enter(ctx, r)
 			}
@@ -85,6 +99,9 @@ func (c *Config) checkRoom(r *Room) error {
 	}
 	if r.Role == "" {
 		r.Role = muc.Moderator
+	}
+	if r.Check == 0 {
+		r.Check = checkTime
 	}
 	if !r.Role.Valid() || r.Role == muc.NoRole {
 		return fmt.Errorf("thing: %q is no role that could be obeyed", r.Role)
@@ -110,6 +127,7 @@ func (t *Thing) enter(ctx context.Context, r *room) {
 	t.rooms.mu.Lock()
 	r.in, r.occupants = false, make(map[string]occupant)
 	nick := r.nick
+	t.lookAfter(r, enterTime)
 	t.rooms.mu.Unlock()
 	to, err := r.JID.WithResource(nick)
 	if err == nil {
@@ -125,16 +143,9 @@ func (t *Thing) enter(ctx context.Context, r *room) {
 // again enters a room after a while, longer each time.
 func (t *Thing) again(r *room) {
 	t.rooms.mu.Lock()
-	wait := r.wait
+	defer t.rooms.mu.Unlock()
+	t.lookAfter(r, r.wait)
 	r.wait = min(2*r.wait, enterLatest)
-	t.rooms.mu.Unlock()
-	t.background(func() {
-		select {
-		case <-time.After(wait):
-			t.enter(t.life, r)
-		case <-t.life.Done():
-		}
-	})
 }
 
 // roomPresence notes who is in a room, and with which role. XEP-0045 §7.2.2, §7.14, §8.2, §9.1
@@ -156,11 +167,18 @@ func (t *Thing) roomPresence(r *room, s *stanza.Stanza) {
 		delete(r.occupants, nick)
 	case s.Type == stanza.Available && len(u.Items) > 0:
 		if own && u.Has(muc.StatusSelf) {
-			r.in, r.nick, r.wait = true, nick, enterAgain
+			t.noteIn(r, nick)
 		}
-		if _, known := r.occupants[nick]; known || len(r.occupants) < maxOccupants {
-			r.occupants[nick] = occupant{u.Items[0].Role, u.Items[0].JID.Bare().Clone()}
+		o, known := r.occupants[nick]
+		if !known && len(r.occupants) >= maxOccupants {
+			break
 		}
+		if real := u.Items[0].JID.Bare(); !known || o.real != real {
+			r.entries++
+			o = occupant{entry: r.entries, real: real.Clone()}
+		}
+		o.role = u.Items[0].Role
+		r.occupants[nick] = o
 	}
 	t.rooms.mu.Unlock()
 }
@@ -168,10 +186,13 @@ func (t *Thing) roomPresence(r *room, s *stanza.Stanza) {
 // out notes that the thing is in a room no more. Whoever was sent away by people stays away; what machines did is mended.
 func (t *Thing) out(r *room, u *muc.User) {
 	t.rooms.mu.Lock()
-	r.in, r.occupants = false, make(map[string]occupant)
+	t.noteOut(r, errSentOut)
+	t.stopLooking(r)
+	r.banished = u.Destroy != nil || u.Has(muc.StatusBanned) || u.Has(muc.StatusMembersOnly) || u.Has(muc.StatusAffiliationLost) ||
+		u.Has(muc.StatusKicked) && !u.Has(muc.StatusTechnical)
+	banished := r.banished
 	t.rooms.mu.Unlock()
-	if u.Destroy != nil || u.Has(muc.StatusBanned) || u.Has(muc.StatusMembersOnly) || u.Has(muc.StatusAffiliationLost) ||
-		u.Has(muc.StatusKicked) && !u.Has(muc.StatusTechnical) {
+	if banished {
 		t.log.Error("sent out of a room", "from", r.JID.String())
 		return
 	}
@@ -179,12 +200,16 @@ func (t *Thing) out(r *room, u *muc.User) {
 }
 
 // roomError notes that a room does not let the thing in.
-func (t *Thing) roomError(r *room, s *stanza.Stanza) {
+func (t *Thing) roomError(ctx context.Context, r *room, s *stanza.Stanza) {
 	refused := s.Refusal()
-	t.log.Error("room not entered", "to", r.JID.String(), "err", refused)
 	if s.Kind != stanza.Presence {
+		t.log.Warn("not delivered to a room", "from", r.JID.String(), "err", refused)
+		if s.Kind == stanza.Message && refused.Condition == stanza.NotAcceptable { // only occupants may speak. XEP-0045 §7.4
+			t.lose(ctx, r, s.From.Resource(), refused)
+		}
 		return
 	}
+	t.log.Error("room not entered", "to", r.JID.String(), "err", refused)
 	if refused.Condition == stanza.Conflict { // somebody else has the nick
 		t.rooms.mu.Lock()
 		if len(r.nick) < len(r.Nick)+8 {
@@ -213,16 +238,24 @@ func (t *Thing) mayStop(from jid.JID) bool {
 	return ok && o.role.Level() >= r.Role.Level()
 }
 
-// mayInRoom is what an occupant may: nothing without the role; with it, what he may outside, if the room shows who he is.
-func (t *Thing) mayInRoom(ctx context.Context, r *room, from jid.JID, right right, node NodeID, names []string) grant {
-	o, ok := t.who(r, from)
+// mayInRoom is what an occupant may who has spoken: nothing without the role; with it, what he may outside, if the room shows who he
+// is. He must have it still, and be the one who has that name: his words may have waited, and the service takes its time.
+func (t *Thing) mayInRoom(ctx context.Context, r *room, from jid.JID, spoke occupant, q question) grant {
+	holds := func() bool {
+		o, ok := t.who(r, from)
+		return ok && o.entry == spoke.entry && min(o.role.Level(), spoke.role.Level()) >= r.Role.Level()
+	}
 	switch {
-	case !ok || o.role.Level() < r.Role.Level():
+	case !holds():
 		return grant{}
-	case o.real.IsZero() || right == toControl && slices.Equal(names, []string{commandStop}):
+	case spoke.real.IsZero() || q.right == toControl && slices.Equal(q.names, []string{commandStop}):
 		return grant{all: true}
 	}
-	return t.may(ctx, question{o.real, right, node, names})
+	q.caller = spoke.real
+	if g := t.may(ctx, q); holds() {
+		return g
+	}
+	return grant{}
 }
 
 // roomMessage hears what is said in a room, to all or to the thing alone.
@@ -243,7 +276,9 @@ func (t *Thing) roomMessage(ctx context.Context, r *room, s *stanza.Stanza) {
 	}
 	from := s.From
 	k.may = func(ctx context.Context, right right, node NodeID, names []string) grant {
-		return t.mayInRoom(ctx, r, from, right, node, names)
+		g := t.mayInRoom(ctx, r, from, o, question{right: right, node: node, names: names})
+		k.unsure = k.unsure || g.unsure
+		return g
 	}
 	k.answer = func(ctx context.Context, fields []Field, text string) {
 		// What is said to all is answered to him alone: a hundred things need not tell it to each other.
@@ -282,13 +317,13 @@ func (t *Thing) addressed(r *room, said string) (words string, public, ok bool) 
 }
 
 // reportToRooms tells a reading where the thing is to report.
-func (t *Thing) reportToRooms(ctx context.Context, fields []Field) {
+func (t *Thing) reportToRooms(ctx context.Context, x *reading) {
 	for _, r := range t.rooms.list {
 		t.rooms.mu.Lock()
 		in := r.in
 		t.rooms.mu.Unlock()
 		if r.Report && in {
-			t.say(ctx, stanza.Groupchat, r.JID, fields, text(fields))
+			t.say(ctx, stanza.Groupchat, r.JID, x.named(), x.text())
 		}
 	}
 }

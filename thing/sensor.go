@@ -153,10 +153,10 @@ func (t *Thing) cancelRequest(_ context.Context, s *stanza.Stanza) (stanza.Paylo
 func (t *Thing) readable(ctx context.Context, caller jid.JID, q *sensordata.Request) ([]part, error) {
 	var parts []part
 	for _, b := range t.all() {
-		if !q.WantsNode(b.NodeID) && !q.WantsNode(t.told(b.NodeID)) {
+		if !q.WantsNode(t.told(b.NodeID)) && !slices.ContainsFunc(q.Nodes, b.isMeant) {
 			continue
 		}
-		if g := t.may(ctx, question{caller, toRead, b.NodeID, q.Names}); !g.isNone() {
+		if g := t.mayBy(ctx, question{caller, toRead, b.NodeID, q.Names}, q.Tokens); !g.isNone() {
 			parts = append(parts, part{b, g})
 		}
 	}
@@ -234,8 +234,8 @@ func (t *Thing) answers(ctx context.Context, p part, q *sensordata.Request) (lis
 			add(f, 0)
 		}
 	}
-	if c := q.Categories & sensordata.All; isOwn(p.NodeID) && (c == 0 || c&sensordata.Historical != 0) {
-		for _, x := range slices.Backward(t.ring.history()) {
+	if c := q.Categories & sensordata.All; c == 0 || c&sensordata.Historical != 0 {
+		for _, x := range slices.Backward(t.ring.history(p.NodeID)) {
 			for _, f := range x.fields {
 				add(f, sensordata.HistoricalOther)
 			}

@@ -279,30 +279,6 @@ func TestRoom(t *testing.T) {
 	})
 }
 
-// A field is published as the latest value of it.
-func TestPublish(t *testing.T) {
-	inLab(t, func(t *testing.T, l *lab) {
-		l.config.Publish = true
-		p := l.start(t)
-		for i := range 2 {
-			if err := l.thing.Report(thing.Field{Name: "temperature", Unit: "Cel", Value: thing.Number(float64(20 + i))}); err != nil {
-				t.Fatal(err)
-			}
-			var id string
-			for range 2 {
-				if s := p.Expect("(<(?:iq|message) .*)")[1]; strings.HasPrefix(s, "<iq") {
-					if !matches(fmt.Sprintf("<iq id='[^']+' type='set'><pubsub .*<publish node='urn:ietf:params:xml:ns:senml#temperature'><item id='current'><sensml .*v='%d'.*</publish><publish-options>.*", 20+i), s) {
-						t.Error(s)
-					}
-					id = between(s, "id='", "'")
-				}
-			}
-			p.Say("<iq id='%s' type='result'/>", id)
-		}
-		go func() { _ = p.End() }()
-	})
-}
-
 // FuzzChat holds that whatever the owner writes is answered once or not at all, and does no more than it says.
 func FuzzChat(f *testing.F) {
 	for _, s := range []string{"help", "set lamp on", "set level \"5\"", "blink times=3", "at x read", "read temperature", "“set” lamp", "set lamp", "blink 1 2 3", "\"", "nodes", "stop"} {

@@ -26,6 +26,10 @@ func (t *Thing) restore(c *Config) error {
 		return nil // nothing is kept for nobody
 	}
 	file, list, lost, err := openJournal(journalFile(c.State), t.owner)
+	if t.settled && errors.Is(err, errNotHisFile) {
+		t.log.Warn("readings of a former owner are deleted: it became another's when it was stopped", "err", err)
+		return t.ring.reopen(c.State, t.owner)
+	}
 	if err != nil {
 		return err
 	}

@@ -186,6 +186,7 @@ func TestStateBounded(t *testing.T) {
 		if err := l.thing.Sync(t.Context()); err != nil {
 			t.Error(err)
 		}
+		synctest.Wait() // it is noted when the server has it
 		if data, err := os.ReadFile(filepath.Join(l.config.State, "readings")); err != nil || len(data) > 20_000 {
 			t.Errorf("the file has %d bytes, %v", len(data), err)
 		}

@@ -16,7 +16,8 @@
 // which any messenger writes ("help", "read", "set lamp on"); as ad-hoc commands, which many show as forms; to programs by
 // XEP-0323 and XEP-0325; to whoever follows it by PEP; in rooms.
 //
-// A thing has one owner. To the owner it tells its readings, as messages that any messenger shows and any program understands.
+// A thing has one owner. To the owner it tells its readings, as messages that any messenger shows and any program understands; or it
+// publishes them, for whoever follows it and may (Config.Tell).
 // The owner may read and set all of it; what others may is decided by the registry's service, as the owner has told that, and
 // where it does not answer they may do nothing. Who may do nothing gets no answer.
 //
@@ -34,18 +35,22 @@
 //
 // How to read this package: config.go and node.go are what programs say; thing.go is a thing's life, main.go that of a program
 // around it; value.go, field.go and format.go what it measures; ring.go how readings leave, journal.go how they outlive a power
-// cut, state.go what else does; access.go who may what; work.go in which order. The ways in: chat.go, room.go, adhoc.go, sensor.go,
-// control.go, publish.go. claim.go is how it finds its owner.
+// cut, state.go what else does; access.go who may what; work.go in which order, task.go on which goroutine. The ways in: chat.go,
+// room.go, adhoc.go, sensor.go, control.go, publish.go. claim.go is how it finds its owner, concentrator.go and node_events.go what
+// it speaks for.
 package thing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/client/tokens"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/ping"
 	"github.com/stonechat-im/stonechat/xmpp/sleep"
@@ -58,6 +63,7 @@ type Thing struct {
 	config    Config
 	log       *slog.Logger
 	client    *client.Client
+	tokens    *tokens.Tokens
 	ring      ring
 	access    access
 	errands   errands
@@ -66,6 +72,11 @@ type Thing struct {
 	waiting   waiting
 	rooms     rooms
 	publisher publisher
+	watchers  watchers
+
+	running                        atomic.Bool // Run has begun
+	telling, publishing, measuring task
+	due                            map[NodeID]time.Time // measuring's own: the next reading of each node
 
 	life context.Context // of Run
 	end  context.CancelFunc
@@ -73,11 +84,13 @@ type Thing struct {
 	acting sync.Mutex // held while Set, Get or Do of the program runs
 
 	mu      sync.Mutex
-	owner   jid.JID // bare; zero: nobody's
-	key     string  // that it is claimed by; "": none yet
-	shown   string  // the key that was shown last
-	seeking bool    // it is registering
-	bodies  []*body // the thing itself first
+	owner   jid.JID     // bare; zero: nobody's
+	settled bool        // the registry has said whose it is
+	key     string      // that it is claimed by; "": none yet
+	shown   string      // the key that was shown last
+	seeking bool        // it is registering
+	bodies  []*body     // the thing itself first
+	alarm   *time.Timer // when a reading is due; nil: none was yet
 }
 
 // Run makes a thing and runs it until ctx is over.
@@ -99,7 +112,6 @@ func New(config Config) (*Thing, error) {
 	}
 	t := &Thing{log: config.Client.Log, owner: config.Owner, config: config}
 	t.life, t.end = context.WithCancel(context.Background())
-	t.publisher.wake = make(chan struct{}, 1)
 	t.ring.init(config.Keep, config.History)
 	if config.State != "" {
 		if err := t.restore(&config); err != nil {
@@ -110,7 +122,7 @@ func New(config Config) (*Thing, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.config, t.client = config, c
+	t.config, t.client, t.tokens = config, c, tokens.New(c)
 	if err := t.SetNodes(config.Nodes); err != nil {
 		return nil, err
 	}
@@ -126,12 +138,16 @@ func New(config Config) (*Thing, error) {
 	t.serveControl()
 	t.serveRegistry()
 	t.serveRooms()
-	t.serveConcentrator()
+	t.servePublishing()
+	c.HandleSession(func(context.Context) { t.watchers.gone(jid.JID{}) })
 	return t, nil
 }
 
 // Client is the thing's connection, for what the thing does not do by itself.
 func (t *Thing) Client() *client.Client { return t.client }
+
+// Tokens are by which keys the thing acts where it asks others, and what it passes on of those who ask it.
+func (t *Thing) Tokens() *tokens.Tokens { return t.tokens }
 
 // Owner is who owns the thing, or the zero JID.
 func (t *Thing) Owner() jid.JID {
@@ -144,21 +160,20 @@ func (t *Thing) Owner() jid.JID {
 func (t *Thing) account() jid.JID { return t.config.Client.Account.Bare() }
 
 // SetNodes says which nodes the thing speaks for now, in the place of those before: Config.Nodes. It fails if they
-// cannot work.
+// cannot work. What was measured of those that are gone is forgotten, but for what is not told yet. Whoever has subscribed to changes of
+// nodes is told what has changed (XEP-0326).
 func (t *Thing) SetNodes(nodes []Node) error {
-	c := &t.config
-	own := &Node{Name: c.Name, Read: c.Read, Fields: c.Fields, Parameters: c.Parameters, Commands: c.Commands}
-	bodies := []*body{{Node: own, latest: t.ring.latest}}
 	if err := checkNodes(nodes); err != nil {
 		return err
 	}
-	for i := range nodes {
-		n := nodes[i]
-		bodies = append(bodies, &body{Node: &n, latest: func() []Field { return nil }})
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.bodies = bodies
+	t.watchers.add(t.replace(nodes)...)
+	if len(nodes) > 0 {
+		t.serveConcentrator()
+	}
+	t.wake(&t.watchers.task, t.tellWatchers)
+	t.wake(&t.measuring, t.measure)
 	return nil
 }
 
@@ -169,15 +184,24 @@ func (t *Thing) all() []*body {
 	return t.bodies
 }
 
-// find finds a node by its address; what the address leaves open is any.
-func (t *Thing) find(id NodeID) *body {
-	for _, b := range t.all() {
-		if b.Is(id) {
-			return b
+// meant are the nodes that an address may mean. XEP-0323 §5.9, XEP-0325 §5.7
+func (t *Thing) meant(id NodeID) (list []*body) {
+	all := t.all()
+	for _, b := range all {
+		if b.isMeant(id) {
+			list = append(list, b)
 		}
 	}
-	if t.told(NodeID{}).Is(id) {
-		return t.all()[0]
+	if len(list) == 0 && t.told(NodeID{}).Is(id) {
+		list = all[:1]
+	}
+	return list
+}
+
+// find finds the first node that an address may mean, or nil.
+func (t *Thing) find(id NodeID) *body {
+	if list := t.meant(id); len(list) > 0 {
+		return list[0]
 	}
 	return nil
 }
@@ -192,31 +216,29 @@ func (t *Thing) Run(ctx context.Context) error {
 	if err := t.announce(ctx); err != nil {
 		return err
 	}
+	t.watchers.begin()
 	if err := t.client.Start(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	var work sync.WaitGroup
-	work.Go(func() { t.tell(ctx) })
-	if t.config.Publish {
-		work.Go(func() { t.publish(ctx) })
-	}
-	if t.config.Every > 0 {
-		work.Go(func() { t.measure(ctx) })
-	}
+	t.running.Store(true)
+	t.wakeTelling()
+	t.wake(&t.measuring, t.measure)
 	var err error
 	select {
 	case <-ctx.Done():
 	case <-t.client.Done():
 		err = t.client.Err()
 	}
-	cancel()
 	t.end()
-	work.Wait()
+	t.calmDown()
 	t.errands.finish()
-	t.tellRest()
+	if t.config.Tell&ToOwner != 0 {
+		t.tellRest()
+	} else {
+		t.publishRest()
+	}
 	if t.config.Sleep && t.client.Unacked() > 0 {
-		t.nap(context.Background(), time.Now().Add(t.config.Every).UTC())
+		t.nap(context.Background(), time.Now().Add(cmp.Or(t.config.Every, time.Minute)))
 	}
 	return errors.Join(err, t.client.Close())
 }
@@ -226,26 +248,63 @@ func (t *Thing) announce(ctx context.Context) error {
 	return t.client.Announce(ctx, client.Availability{Status: t.config.Name})
 }
 
-// measure takes a reading every so often.
+// measure takes the readings that are due, of the thing and of its nodes.
 func (t *Thing) measure(ctx context.Context) {
-	tick := time.NewTicker(t.config.Every)
-	defer tick.Stop()
-	begun := time.Now()
-	for {
-		if fields, err := t.all()[0].measure(ctx); err != nil {
-			t.log.Error("reading failed", "err", err)
-		} else if len(fields) > 0 {
-			if err := t.Report(fields...); err != nil {
-				t.log.Error("reading not told", "err", err)
-			}
+	next := make(map[NodeID]time.Time)
+	var soon time.Time
+	for _, b := range t.all() {
+		if b.Every <= 0 {
+			continue
 		}
-		if t.config.Sleep {
-			t.nap(ctx, begun.Add(time.Since(begun).Truncate(t.config.Every)+t.config.Every).UTC())
+		at, known := t.due[b.NodeID]
+		if !known {
+			at = time.Now()
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+		if !at.After(time.Now()) {
+			t.takeReading(ctx, b)
+			at = at.Add(time.Since(at).Truncate(b.Every) + b.Every)
+		}
+		if next[b.NodeID] = at; soon.IsZero() || at.Before(soon) {
+			soon = at
+		}
+	}
+	t.due = next
+	if soon.IsZero() {
+		return // there is nothing that is measured by itself
+	}
+	if t.config.Sleep {
+		t.nap(ctx, soon)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch wait := time.Until(soon); {
+	case ctx.Err() != nil:
+	case t.alarm == nil:
+		t.alarm = time.AfterFunc(wait, func() { t.wake(&t.measuring, t.measure) })
+	default:
+		t.alarm.Reset(wait)
+	}
+}
+
+// calmDown stops what is to happen later. Life is over.
+func (t *Thing) calmDown() {
+	t.mu.Lock()
+	if t.alarm != nil {
+		t.alarm.Stop()
+	}
+	t.mu.Unlock()
+	t.leaveAlone()
+}
+
+// takeReading takes one, and tells it.
+func (t *Thing) takeReading(ctx context.Context, b *body) {
+	fields, err := b.measure(ctx)
+	switch {
+	case err != nil:
+		t.log.Error("reading failed", "node", b.ID, "err", err)
+	case len(fields) > 0:
+		if err := t.report(b.NodeID, fields); err != nil {
+			t.log.Error("reading not told", "node", b.ID, "err", err)
 		}
 	}
 }
@@ -253,7 +312,7 @@ func (t *Thing) measure(ctx context.Context) {
 // nap wakes the connection until all is told and what has come meanwhile is obeyed, or until half
 // of the time to the next reading is over, a minute at most. Then it says until when it sleeps.
 func (t *Thing) nap(ctx context.Context, next time.Time) {
-	awake, cancel := context.WithTimeout(ctx, min(t.config.Every/2, time.Minute))
+	awake, cancel := context.WithTimeout(ctx, min(max(time.Until(next)/2, time.Second), time.Minute))
 	defer cancel()
 	t.client.Wake()
 	err := t.announce(awake)
@@ -270,7 +329,7 @@ func (t *Thing) nap(ctx context.Context, next time.Time) {
 		t.log.Debug("asleep before all is told", "err", err)
 	}
 	if t.client.Online() {
-		away := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{}, &sleep.Sleep{Until: next})
+		away := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{}, &sleep.Sleep{Until: next.UTC()})
 		if err := t.client.Send(ctx, away); err != nil {
 			t.log.Debug("that it sleeps is not told", "err", err)
 		}
@@ -281,8 +340,12 @@ func (t *Thing) nap(ctx context.Context, next time.Time) {
 // presence lets the owner see when the thing is there, and whom the owner has allowed to.
 func (t *Thing) presence(ctx context.Context, s *stanza.Stanza) {
 	if r := t.roomOf(s.From); r != nil {
+		t.heardOf(r)
 		t.roomPresence(r, s)
 		return
+	}
+	if s.Type == stanza.Unavailable {
+		t.watchers.gone(s.From)
 	}
 	if s.Type != stanza.Subscribe {
 		return
@@ -301,7 +364,7 @@ func (t *Thing) presence(ctx context.Context, s *stanza.Stanza) {
 // bounced notes what could not be delivered.
 func (t *Thing) bounced(ctx context.Context, s *stanza.Stanza) {
 	if r := t.roomOf(s.From); r != nil {
-		t.roomError(r, s)
+		t.roomError(ctx, r, s)
 		return
 	}
 	level := slog.LevelWarn

@@ -13,6 +13,9 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
+// How to read this file: what runs beside the reading of the stream. errands are what others want, in turn; a task is what is done
+// whenever there is something to do.
+
 // maxErrands is how much of what others want may wait.
 const maxErrands = 100
 
@@ -27,19 +30,11 @@ type errands struct {
 	work  sync.WaitGroup
 }
 
-// background runs f on a goroutine that Run waits for, unless it is ending.
-func (t *Thing) background(f func()) {
+// background runs f on a goroutine that Run waits for, unless it is ending, and reports whether it does.
+func (t *Thing) background(f func()) bool {
 	t.errands.mu.Lock()
 	defer t.errands.mu.Unlock()
-	t.errands.start(f)
-}
-
-// start is background for who holds mu.
-func (e *errands) start(f func()) bool {
-	if !e.over {
-		e.work.Go(f)
-	}
-	return !e.over
+	return t.errands.start(f)
 }
 
 // finish waits until all that was begun is over.

@@ -18,6 +18,11 @@ type password struct {
 	PasswordFile string `placeholder:"FILE" help:"Read the password from the first line of a file; - is standard input. Otherwise it is taken from the environment, STONECHAT_PASSWORD, or asked for."`
 }
 
+// isGiven reports whether there is one without asking a person.
+func (p password) isGiven() bool {
+	return p.PasswordFile != "" || os.Getenv("STONECHAT_PASSWORD") != ""
+}
+
 // read returns the password.
 func (p password) read() (string, error) {
 	switch p.PasswordFile {

@@ -30,6 +30,10 @@ type Bench struct {
 	Page   BenchPage   `cmd:"" help:"Filling an archive and reading pages of it."`
 	Rest   BenchRest   `cmd:"" help:"Resident bytes per room or node that nobody uses."`
 
+	Things BenchThings `cmd:"" help:"CPU time per reading, resident bytes per thing, loss and latency of things that tell readings."`
+	Robots BenchRobots `cmd:"" help:"How long an emergency stop takes to reach all robots of a room."`
+	Guard  BenchGuard  `cmd:"" help:"CPU time of deciding whether somebody may ask a thing."`
+
 	RawRelay BenchRawRelay `cmd:"" hidden:"" help:"The raw relay, a child of a run."`
 	Worker   BenchWorker   `cmd:"" hidden:"" help:"Holds sessions, a child of a run."`
 }

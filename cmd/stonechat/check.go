@@ -79,12 +79,23 @@ type checkup struct {
 	shows    *tls.Certificate // of the first domain of the configuration, for other servers; nil: none
 	found    []found
 
+	selfMade *x509.Certificate // the server's own, where it makes that itself
+
 	at     string          // the domain that is looked at
-	judged map[string]bool // of which all is said: certificates, for each use, and hosts
+	silent bool            // nobody tells what its records are
+	said   map[string]bool // once is enough of these: certificates, hosts, what is wrong with DNS
 }
 
 func (c *checkup) note(l level, where, advice, what string, args ...any) {
 	c.found = append(c.found, found{l, where, c.at, fmt.Sprintf(what, args...), advice})
+}
+
+// isNew reports whether nothing was said of that yet, wherever it has shown; from now on something is.
+func (c *checkup) isNew(what ...string) bool {
+	key := strings.Join(what, "\n")
+	was := c.said[key]
+	c.said[key] = true
+	return !was
 }
 
 // ours reports whether the configuration is of the domain's server.
@@ -105,7 +116,7 @@ func (c Check) Run() error {
 		return fmt.Errorf("--resolver: %w", err)
 	}
 	defer resolver.Close()
-	k := &checkup{resolver: dns.Prover{Resolver: resolver}, timeout: c.Timeout, now: time.Now(), judged: map[string]bool{}}
+	k := &checkup{resolver: dns.Prover{Resolver: resolver}, timeout: c.Timeout, now: time.Now(), said: map[string]bool{}}
 	if err := k.trust(c.CA); err != nil {
 		return err
 	}
@@ -120,7 +131,7 @@ func (c Check) Run() error {
 		}
 	}
 	for _, d := range domains {
-		k.at, k.judged = d, map[string]bool{}
+		k.at, k.silent = d, false
 		k.domain(ctx, d)
 	}
 	if ctx.Err() != nil {

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -61,10 +62,14 @@ func (c *checkup) domain(ctx context.Context, domain string) {
 		c.ownPorts(ctx, domain)
 		return
 	}
-	all := map[peers][]destination{clients: c.records(ctx, clients, domain, name)}
-	federates := !c.ours(domain) || c.federates(domain)
-	if federates {
-		all[servers] = c.records(ctx, servers, domain, name)
+	all := make(map[peers][]destination)
+	for _, by := range []peers{clients, servers} {
+		if by == clients || !c.ours(domain) || c.federates(domain) {
+			all[by] = c.records(ctx, by, domain, name)
+		}
+		if c.silent {
+			return // nothing else would be found
+		}
 	}
 	for _, by := range []peers{clients, servers} {
 		for _, at := range all[by] {
@@ -104,7 +109,9 @@ func (c *checkup) records(ctx context.Context, by peers, domain, name string) (l
 		records, proven, err := c.srv(ctx, service, name)
 		if err != nil {
 			failed = true
-			c.note(wrong, "dns", "see whether the DNS server answers; --resolver asks another", "%s of %s: %v", service, domain, err)
+			if c.silent = c.unanswered(service+" of "+domain, err); c.silent {
+				return nil
+			}
 			continue
 		}
 		if by == clients && !direct {
@@ -189,7 +196,7 @@ func (c *checkup) leads(ctx context.Context, label string, by peers, at destinat
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	if alias, err := c.resolver.LookupAlias(ctx, at.host); err == nil && alias != "" {
+	if alias, err := c.resolver.LookupAlias(ctx, at.host); err == nil && alias != "" && c.isNew("alias", at.host) {
 		c.note(warning, "dns", "name "+alias+" in the record, or give "+at.host+" an address of its own", "%s leads to %s, an alias (CNAME) of %s: RFC 2782 forbids it, and not everybody follows", label, at.host, alias)
 	}
 	c.note(well, "dns", "", "%s leads to %s port %d", label, at.host, at.port)
@@ -201,10 +208,9 @@ func (c *checkup) leads(ctx context.Context, label string, by peers, at destinat
 
 // isHere notes if a host, of a domain of the server that runs here, is another machine.
 func (c *checkup) isHere(ctx context.Context, host string) {
-	if c.judged[host] {
+	if !c.isNew("here", host) {
 		return
 	}
-	c.judged[host] = true
 	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
 	own, err2 := net.InterfaceAddrs()
 	if err != nil || err2 != nil {
@@ -234,6 +240,26 @@ func (c *checkup) srv(ctx context.Context, service, name string) ([]*net.SRV, bo
 	return records, proven, err
 }
 
+// unanswered notes what DNS does not tell, and reports whether nothing has come back at all. What a server refuses in one way is
+// said once.
+func (c *checkup) unanswered(what string, err error) (silence bool) {
+	key := what
+	var e *net.DNSError
+	var network *net.OpError
+	switch isDNS := errors.As(err, &e); {
+	case isDNS && e.IsTimeout:
+		silence, err = true, fmt.Errorf("no DNS server answers within %s", c.timeout)
+	case errors.As(err, &network):
+		silence = true
+	case isDNS && e.IsTemporary:
+		key = e.Err
+	}
+	if c.isNew("dns", c.at, key) {
+		c.note(wrong, "dns", "see whether the DNS server answers; --resolver asks another", "%s: %v", what, err)
+	}
+	return silence
+}
+
 // missing reports whether err says that there is no such name.
 func missing(err error) bool {
 	var e *net.DNSError
@@ -247,10 +273,10 @@ func (c *checkup) addresses(ctx context.Context, host, by string) bool {
 	defer cancel()
 	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil && !missing(err) {
-		c.note(wrong, "dns", "see whether the DNS server answers; --resolver asks another", "address of %s: %v", host, err)
+		c.unanswered("address of "+host, err)
 		return false
 	}
-	if len(list) == 0 && by != "" {
+	if len(list) == 0 && by != "" && c.isNew("address", host) {
 		c.note(wrong, "dns", host+". IN A …, or AAAA", "%s leads to %s, which has no address", by, host)
 	}
 	return len(list) > 0

@@ -8,6 +8,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -172,6 +173,7 @@ func (c *checkup) certificate(conf *config.Config) {
 	if conf.TLS.Certificate == "" {
 		c.note(warning, where, "tls: {certificate: …, key: …}, of an authority that clients trust",
 			"the server makes its certificate itself: every client will ask whether to trust it, and other servers do not")
+		c.selfMade = madeIn(conf.Data)
 		return
 	}
 	for i, d := range conf.Domains {
@@ -191,6 +193,17 @@ func (c *checkup) certificate(conf *config.Config) {
 			c.judge(where, d, servers, chain)
 		}
 	}
+}
+
+// madeIn is the certificate that a server has made in its data folder; nil for none.
+func madeIn(folder string) *x509.Certificate {
+	text, err := os.ReadFile(filepath.Join(folder, "tls", "self-signed.crt"))
+	block, _ := pem.Decode(text)
+	if err != nil || block == nil {
+		return nil
+	}
+	made, _ := x509.ParseCertificate(block.Bytes)
+	return made
 }
 
 // pair reads a certificate with its chain, and notes what is wrong with its files.

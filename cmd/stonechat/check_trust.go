@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -17,26 +18,37 @@ import (
 // fewDays are those that a certificate may have left.
 const fewDays = 14
 
-// judge looks at a chain of certificates as those do who look for a domain, the server's own first. Each is judged
-// once for them.
+// judge looks at a chain of certificates as those do who look for a domain, the server's own first. What is wrong with
+// one is said once, what is well for each use and place.
 func (c *checkup) judge(where, domain string, by peers, chain []*x509.Certificate) {
-	leaf := chain[0]
-	key := string(by) + string(leaf.Raw)
-	if c.judged[key] {
-		return
+	for _, f := range c.opinions(domain, by, chain) {
+		place := where + string(by)
+		if f.Level != well {
+			place = ""
+		}
+		if c.isNew("certificate", domain, place, f.What, string(chain[0].Raw)) {
+			c.note(f.Level, where, f.Advice, "%s", f.What)
+		}
 	}
-	c.judged[key] = true
+}
+
+// opinions are what they think of it.
+func (c *checkup) opinions(domain string, by peers, chain []*x509.Certificate) (list []found) {
+	const others = "the certificate is for clients alone (clientAuth): those who call this server refuse it"
+	say := func(l level, advice, what string, args ...any) []found {
+		return append(list, found{Level: l, Advice: advice, What: fmt.Sprintf(what, args...)})
+	}
+	leaf := chain[0]
 	days := int(leaf.NotAfter.Sub(c.now).Hours() / 24)
 	switch {
 	case c.now.After(leaf.NotAfter):
-		c.note(wrong, where, "renew it", "the certificate for %s has expired on %s", domain, leaf.NotAfter.Format(time.DateOnly))
-		return
+		return say(wrong, "renew it", "the certificate for %s has expired on %s", domain, leaf.NotAfter.Format(time.DateOnly))
 	case c.now.Before(leaf.NotBefore):
-		c.note(wrong, where, "wait, or set this machine's clock", "the certificate for %s is not valid before %s", domain, leaf.NotBefore.Format(time.DateTime))
-		return
+		return say(wrong, "wait, or set this machine's clock", "the certificate for %s is not valid before %s", domain, leaf.NotBefore.Format(time.DateTime))
 	case by.names(leaf, domain) != nil:
-		c.note(wrong, where, "get one that names the part of addresses behind the @, wherever the server is", "the certificate is not for %s, it names %v", domain, leaf.DNSNames)
-		return
+		return say(wrong, "get one that names the part of addresses behind the @, wherever the server is", "the certificate is not for %s, it names %v", domain, leaf.DNSNames)
+	case by == clients && !isFor(leaf, x509.ExtKeyUsageServerAuth):
+		return say(wrong, "get one that is for servers, too", others)
 	}
 	between := x509.NewCertPool()
 	for _, link := range chain[1:] {
@@ -45,33 +57,31 @@ func (c *checkup) judge(where, domain string, by peers, chain []*x509.Certificat
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: c.roots, Intermediates: between, CurrentTime: c.now, KeyUsages: by.usages()})
 	switch {
 	case err == nil && days < fewDays:
-		c.note(warning, where, "see why it was not renewed", "the certificate for %s is valid for %s more", domain, count(days, "day"))
+		list = say(warning, "see why it was not renewed", "the certificate for %s is valid for %s more", domain, count(days, "day"))
 	case err == nil:
-		c.note(well, where, "", "the certificate for %s is trusted by %s, for %s more", domain, by.who(), count(days, "day"))
+		list = say(well, "", "the certificate for %s is trusted by %s, for %s more", domain, by.who(), count(days, "day"))
+	case c.selfMade != nil && leaf.Equal(c.selfMade):
+		return nil // that was said
 	case string(leaf.RawIssuer) == string(leaf.RawSubject):
-		c.note(warning, where, "get one of an authority that they trust, or give them this one (--ca)", "the certificate for %s is self-signed: %s", domain, by.doubts())
+		return say(warning, "get one of an authority that they trust, or give them this one (--ca)", "the certificate for %s is self-signed: every client will ask whether to trust it, and servers that want a trusted one will not talk with it", domain)
 	case len(chain) == 1:
-		c.note(wrong, where, "put the chain behind the certificate in the file (often called fullchain.pem)", "the certificate for %s comes without its chain: %v", domain, err)
+		return say(wrong, "put the chain behind the certificate in the file (often called fullchain.pem); if its authority is one of your own, give them that (--ca)", "the certificate for %s comes without its chain: %v", domain, err)
 	default:
-		c.note(wrong, where, "get one of an authority that they trust, or give them its certificate (--ca)", "the certificate for %s is not trusted: %v", domain, err)
-	}
-	if by == servers && err == nil {
-		c.purpose(where, leaf)
-	}
-}
-
-// purpose tells what it means for EXTERNAL that a certificate is for one side of TLS alone: a server is a client of
-// those that it calls.
-func (c *checkup) purpose(where string, leaf *x509.Certificate) {
-	is := func(u x509.ExtKeyUsage) bool {
-		return len(leaf.ExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, u) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+		return say(wrong, "get one of an authority that they trust, or give them its certificate (--ca)", "the certificate for %s is not trusted: %v", domain, err)
 	}
 	switch {
-	case !is(x509.ExtKeyUsageServerAuth):
-		c.note(wrong, where, "get one that is for servers, too", "the certificate is for clients alone (clientAuth): those who call this server refuse it")
-	case !is(x509.ExtKeyUsageClientAuth):
-		c.note(well, where, "", "the certificate is for servers alone (serverAuth), as all of public authorities are: servers of today take it, older ones ask for dialback instead of EXTERNAL")
+	case !isFor(leaf, x509.ExtKeyUsageServerAuth):
+		list = say(wrong, "get one that is for servers, too", others)
+	case by == servers && !isFor(leaf, x509.ExtKeyUsageClientAuth):
+		// For EXTERNAL: a server is a client of those that it calls.
+		list = say(well, "", "the certificate is for servers alone (serverAuth), as all of public authorities are: servers of today take it, older ones ask for dialback instead of EXTERNAL")
 	}
+	return list
+}
+
+// isFor reports whether a certificate is for one side of TLS.
+func isFor(leaf *x509.Certificate, side x509.ExtKeyUsage) bool {
+	return len(leaf.ExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, side) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
 // names says whether a certificate names a domain's server, for those who look for it.
@@ -81,7 +91,7 @@ func (p peers) names(leaf *x509.Certificate, domain string) error {
 		if err != nil {
 			return err
 		}
-		return tlsconfig.NamesServer(leaf, j)
+		return tlsconfig.NamesServer([][]*x509.Certificate{{leaf}}, j) // whom it is by is looked at apart
 	}
 	return leaf.VerifyHostname(ascii(domain))
 }
@@ -92,13 +102,6 @@ func (p peers) usages() []x509.ExtKeyUsage {
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
 	return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-}
-
-func (p peers) doubts() string {
-	if p == servers {
-		return "servers that want a trusted one will not talk with it"
-	}
-	return "every client will ask whether to trust it"
 }
 
 // records of DNS about certificates, TLSA, are looked at where DNSSEC proves them.

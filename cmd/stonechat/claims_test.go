@@ -40,3 +40,33 @@ func TestFeaturesAreClaimed(t *testing.T) {
 		t.Error(f)
 	}
 }
+
+// What documents configure, the modules read as strictly as the rest of it, of which the examples' own test knows.
+func TestExamplesOfModules(t *testing.T) {
+	root, err := lint.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := lint.Files(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, _ := lint.Examples(files)
+	read := 0
+	for _, e := range examples {
+		if e.Lang != "yaml" || e.Act != "config" {
+			continue
+		}
+		c, err := config.Parse(e.Where, []byte(e.Text))
+		if err == nil {
+			_, err = modules(c)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		read++
+	}
+	if read < 10 {
+		t.Errorf("only %d examples were found", read)
+	}
+}

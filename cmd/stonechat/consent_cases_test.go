@@ -170,7 +170,7 @@ func TestQuestions(t *testing.T) {
 			return strings.Join(romeo.Got(), "")
 		}
 		ask()
-		h.juliet.gets("<message from='things.d' to='juliet@d romeo@d wants read t, h meter@d yes 1 no")
+		h.juliet.gets("<message from='registry@things.d' to='juliet@d romeo@d wants read t, h meter@d yes 1 no")
 		ask()
 		if got := h.juliet.Got(); len(got) > 0 {
 			t.Errorf("asked again: %s", got)
@@ -185,6 +185,7 @@ func TestQuestions(t *testing.T) {
 			t.Errorf("the meter has %s", got)
 		}
 		h.juliet.gets("romeo@d wants read h meter@d yes 2") // the rest is a question of its own
+		h.tells(h.juliet, "rules 2", "2 is a question. romeo@d wants to read h", "no 2")
 		h.tells(h.juliet, "no 2", "romeo@d may not read h")
 		h.tells(h.juliet, "yes 1", "no question 1")
 		ask()
@@ -194,6 +195,10 @@ func TestQuestions(t *testing.T) {
 		}
 		h.tells(h.juliet, "rules", "1: romeo@d may read t", "2: romeo@d may not read h")
 		h.tells(h.juliet, "rules meter", "1: romeo@d")
+		h.tells(h.juliet, "rules 1", "1: romeo@d may read t", "You said so at 20", "revoke 1")
+		h.tells(h.juliet, "rules 99", "There is no rule, nor a question, 99.")
+		h.tells(h.juliet, "rules 0", "You have no thing called 0")
+		h.tells(romeo, "rules 1", "There is no rule, nor a question, 1.")
 		h.tells(romeo, "rules meter", "no thing called meter")
 		h.tells(romeo, "revoke 1", "no rule 1")
 		h.tells(h.juliet, "revoke 1", "Rule 1 is gone")
@@ -337,6 +342,15 @@ func TestThingsAsk(t *testing.T) {
 		}
 		if got := ask(h.meter, "<canRead "+ns+"/>"); !strings.Contains(got, "type='error'") {
 			t.Errorf("about nobody: %s", got)
+		}
+		// What users of other services may is not said here, whoever they are said to be.
+		for _, payload := range []string{
+			"<canAccess " + ns + " serviceToken='s'><jid value='juliet@d'/></canAccess>", "<hasPrivilege " + ns + " serviceToken='s' userToken='u' privilegeId='Sensors.View'/>",
+			"<downloadPrivileges " + ns + " serviceToken='s' userToken='u'/>",
+		} {
+			if got := ask(h.meter, payload); !matches(got, "type='error' <service-unavailable") {
+				t.Errorf("%s: %s", payload, got)
+			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -127,6 +128,74 @@ func TestPublishedByThings(t *testing.T) {
 			t.Errorf("a subscription of one who may not read any more: %+v, %v", list, err)
 		}
 	})
+}
+
+// A rule that goes, or one that comes, ends the subscriptions that it let be, or forbids, whomever it is for and whichever right it is
+// of; also those of people elsewhere, who are told. All others stay. When its owner gives the thing up all of them end.
+func TestSubscriptionsEndWithRules(t *testing.T) {
+	const reading, other = "urn:ietf:params:xml:ns:senml#t", "urn:x:other"
+	for name, x := range map[string]struct{ node, allow, end string }{ // no end: it is revoked
+		"address":         {reading, "allow far@x.example to read meter", ""},
+		"domain":          {reading, "allow x.example to read meter", ""},
+		"domain, forbids": {reading, "allow x.example to use meter", "forbid x.example to read meter t"},
+		"group":           {reading, "allow group:Far to read meter t", ""},
+		"all":             {reading, "allow all to read meter", ""},
+		"any right":       {other, "allow x.example to control meter", ""},
+		"to see it":       {other, "allow all to see meter", ""},
+		"disowned":        {reading, "allow x.example to read meter", "disown meter"}, // all of his rules go
+	} {
+		stays := 1
+		if strings.HasPrefix(x.end, "disown") {
+			stays = 0
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHome(t, "")
+				h.juliet.Send("<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='far@x.example'><group>Far</group></item></query></iq>")
+				h.meter.Send("<iq type='set' id='pub'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='" + x.node + "'><item id='1'><x xmlns='urn:x'>1</x></item></publish>" +
+					"<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>" +
+					"<field var='pubsub#access_model'><value>open</value></field></x></publish-options></pubsub></iq>")
+				if got := h.meter.answer("pub"); !strings.Contains(got, "type='result'") {
+					t.Fatal(got)
+				}
+				h.tells(h.juliet, "allow stays@y.example to use meter", "revoke")
+				rule := h.say(h.juliet, x.allow)
+				var number int
+				if _, after, ok := strings.Cut(rule, "\"revoke "); !ok {
+					t.Fatal(rule)
+				} else if _, err := fmt.Sscan(strings.TrimSuffix(after, "\" takes that back."), &number); err != nil {
+					t.Fatal(rule, err)
+				}
+				for _, who := range []string{"stays@y.example", "far@x.example"} {
+					c := &caller{h, who + "/r", nil}
+					got := strings.Join(c.send("<iq to='meter@d' type='set' id='s'><pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='"+x.node+"' jid='"+who+"'/></pubsub></iq>"), "")
+					if !strings.Contains(got, "subscription='subscribed'") {
+						t.Fatalf("%s: %s", who, got)
+					}
+				}
+				h.outside.take()
+				end := x.end
+				if end == "" {
+					end = fmt.Sprintf("revoke %d", number)
+				}
+				h.say(h.juliet, end)
+				told := strings.Join(h.outside.take(), "")
+				if !strings.Contains(told, "to='far@x.example'") || strings.Count(told, "subscription='none'") != 2-stays || strings.Contains(told, "to='stays@y.example'") != (stays == 0) {
+					t.Errorf("told %s", told)
+				}
+				for who, want := range map[string]int{"stays@y.example": stays, "far@x.example": 0} {
+					list, err := h.Disk.Memberships(t.Context(), jid.MustParse("meter@d"), jid.MustParse(who), "", 0)
+					n := 0
+					for _, m := range list {
+						n += len(m.Subscriptions)
+					}
+					if err != nil || n != want {
+						t.Errorf("%s has %d subscriptions, want %d: %v", who, n, want, err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // A thing that was here before it was one is known to ask for itself, too.
@@ -270,10 +339,54 @@ func TestRoomsOfThings(t *testing.T) {
 		if got := strings.Join(h.meter.Got(), ""); !strings.Contains(got, "all stop") {
 			t.Errorf("in the room it has %s", got)
 		}
-		romeo.Send("<message to='meter@d/x' type='groupchat'><body>stop</body></message>")
-		romeo.Send("<message to='hall@conference.d/meter' type='chat'><body>in private</body></message>")
+		// An occupant has by the room what is said to all, and nothing else: neither aside nor by a request, whatever his role.
+		occupant := "hall@conference.d/romeo"
+		// He is told that it is forbidden, and it stays in the room.
+		for _, test := range []struct{ name, xml, caller, way string }{
+			{"past the room", "<message to='meter@d/x' type='groupchat'><body>stop</body></message>", "romeo@d", "chat"},
+			{"aside", "<message to='hall@conference.d/meter' type='chat'><body>set on true</body></message>", occupant, "chat"},
+			{"0325 by message", "<message to='hall@conference.d/meter' type='chat'>" + setOn + "</message>", occupant, "chat"}, // the room says beside it that it is aside
+			{"0323", strings.ReplaceAll(iqTo("get", readT), "meter@d/x", "hall@conference.d/meter"), occupant, "readout"},
+			{"0325", strings.ReplaceAll(iqTo("set", setOn), "meter@d/x", "hall@conference.d/meter"), occupant, "control"},
+			{"0050", strings.ReplaceAll(toCommand("set/on", ""), "meter@d/x", "hall@conference.d/meter"), occupant, "command"},
+		} {
+			romeo.Got()
+			romeo.Send(test.xml)
+			want := "<service-unavailable"
+			if test.caller == occupant {
+				want = "<forbidden"
+			}
+			if got := strings.Join(romeo.Got(), ""); !strings.Contains(got, "type='error'") || !strings.Contains(got, want) || strings.Contains(got, "unavailable'") {
+				t.Errorf("%s: he is told %s, want %s", test.name, got, want)
+			}
+			if got := h.meter.Got(); len(got) > 0 {
+				t.Errorf("%s: it has %s", test.name, got)
+			}
+			if list := h.refusals(); !slices.Contains(list, jid.MustParse(test.caller).Bare().String()+":"+test.way) {
+				t.Errorf("%s: refusals: %s", test.name, list)
+			}
+		}
+		// Rooms that it is not in, or not any more.
+		h.from("<message xmlns='jabber:client' from='hall@rooms.x.example/boss' to='meter@d/x' type='groupchat'><body>stop</body></message>")
 		if got := h.meter.Got(); len(got) > 0 {
-			t.Errorf("past the room, and in private: %s", got)
+			t.Errorf("of a room elsewhere: %s", got)
+		}
+		// To one elsewhere that it is in nothing is said that would put it out.
+		h.meter.Send("<presence to='hall@rooms.x.example/meter'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+		h.outside.take()
+		h.from("<message xmlns='jabber:client' from='hall@rooms.x.example/boss' to='meter@d/x' type='chat'><body>set on true</body></message>")
+		if got := strings.Join(h.outside.take(), ""); !strings.Contains(got, "<forbidden") || strings.Contains(got, "service-unavailable") {
+			t.Errorf("to a room elsewhere: %s", got)
+		}
+		if got := h.meter.Got(); len(got) > 0 {
+			t.Errorf("aside in a room elsewhere: %s", got)
+		}
+		h.meter.Send("<presence to='hall@conference.d/meter' type='unavailable'/>")
+		h.meter.Got()
+		romeo.Send("<message to='hall@conference.d' type='groupchat'><body>all stop</body></message>")
+		h.from("<message xmlns='jabber:client' from='hall@conference.d/romeo' to='meter@d/x' type='groupchat'><body>stop</body></message>")
+		if got := h.meter.Got(); len(got) > 0 {
+			t.Errorf("of a room that it has left: %s", got)
 		}
 	})
 }

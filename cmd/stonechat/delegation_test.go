@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/module/delegation"
+	"github.com/stonechat-im/stonechat/xmpp/caps"
+	"github.com/stonechat-im/stonechat/xmpp/disco"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 const delegating = `components:
@@ -156,6 +159,28 @@ func TestDelegationDisco(t *testing.T) {
 		g.forwarded(t, "id='4'")
 		a.Send("<iq type='get' id='5' to='alice@d'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
 		g.forwarded(t, "id='5'")
+		// The hash that the server announces stands for that, and is another at a domain where nothing is delegated.
+		b.Account("eve@e")
+		e := b.online("eve@e/1")
+		hashes := map[string]string{}
+		for to, p := range map[string]*peer{"d": a, "e": e} {
+			p.Send("<iq type='get' id='h' to='" + to + "'>" + info + "</iq>")
+			hashes[to] = hashOf(t, p.Got())
+			for _, node := range []string{hashes[to], "unknown"} {
+				p.Send("<iq type='get' id='n' to='" + to + "'><query xmlns='http://jabber.org/protocol/disco#info' node='https://stonechat.im#" + node + "'/></iq>")
+				got := p.Got()
+				if node == "unknown" {
+					if len(got) != 1 || !matches(got[0], "type='error' <item-not-found") {
+						t.Errorf("%s", got)
+					}
+				} else if again := hashOf(t, got); again != node {
+					t.Errorf("at %s the node %s has the hash %s", to, node, again)
+				}
+			}
+		}
+		if hashes["d"] == hashes["e"] {
+			t.Errorf("both domains have the hash %s", hashes["d"])
+		}
 		// What is taken away is the server's again.
 		for _, m := range b.mods {
 			if d, ok := m.(*delegation.Module); ok {
@@ -168,4 +193,25 @@ func TestDelegationDisco(t *testing.T) {
 			t.Errorf("%s", got)
 		}
 	})
+}
+
+// hashOf is that of what service discovery has answered. XEP-0115 §5.1
+func hashOf(t *testing.T, got []string) string {
+	t.Helper()
+	if len(got) != 1 {
+		t.Fatalf("%s", got)
+	}
+	s, err := stanza.Parse(stanza.Standalone([]byte(got[0])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info disco.Info
+	if found, err := s.Decode(&info); !found || err != nil {
+		t.Fatalf("%s: %v", got, err)
+	}
+	ver, err := caps.Ver(caps.SHA1, &info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ver
 }

@@ -44,6 +44,7 @@ const (
 	demoPerson    = "you"
 	demoNeighbour = "neighbour"
 	demoService   = "things."
+	demoDesk      = "registry"
 )
 
 // household is a demo that runs.
@@ -169,9 +170,12 @@ func (h *household) settle() error {
 // service is who knows whose things are.
 func (h *household) service() jid.JID { return jid.MustParse(demoService + h.Domain) }
 
+// desk is the same for people, at an address that every client writes to.
+func (h *household) desk() jid.JID { return jid.MustParse(demoDesk + "@" + demoService + h.Domain) }
+
 // introduce puts the service among the person's contacts, for clients that talk to contacts alone.
 func (h *household) introduce(ctx context.Context, c *client.Client) error {
-	service := h.service()
+	service := h.desk()
 	items, err := c.Roster(ctx)
 	if err != nil || slices.ContainsFunc(items, func(i roster.Item) bool { return i.JID == service }) {
 		return err

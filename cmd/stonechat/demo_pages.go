@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -119,7 +120,7 @@ func (h *household) about() string {
 		}
 		fmt.Fprintf(b, "  %d %-12s %-9s %s\n", i+1, x.name, whose, x.does)
 	}
-	host, port, _ := strings.Cut(h.in.address("client"), ":")
+	host, port, _ := net.SplitHostPort(h.in.address("client")) // it listens there
 	fmt.Fprintf(b, `
 Log in with any XMPP client, and as the neighbour with another one:
   %-22s password  %s
@@ -141,14 +142,14 @@ func (h *household) label(n int, look qr.Look) string {
 	x := h.things[n-1]
 	claim := x.code()
 	if owner := x.made.Owner(); !owner.IsZero() {
-		return fmt.Sprintf("\n%d. %s belongs to %s: its code is used up.\nWho owns it can say \"disown %[2]s\" to %s, and it gets another.\n", n, x.name, owner, h.service())
+		return usedUp(n, x.name, owner.String(), h.desk().String())
 	}
 	code, err := qr.Encode(claim.Chat)
 	if err != nil {
 		return fmt.Sprintf("\n%d. %s has no owner, and its code is being made.\n", n, x.name)
 	}
 	b := new(strings.Builder)
-	fmt.Fprintf(b, "%d. %s has no owner. Scan this, or write to %s:\nclaim %s\n", n, x.name, h.service(), claim.Code[:strings.LastIndex(claim.Code, ";R:")])
+	fmt.Fprintf(b, "%d. %s has no owner. Scan this, or write to %s:\nclaim %s\n", n, x.name, h.desk(), claim.Code[:strings.LastIndex(claim.Code, ";R:")])
 	for _, line := range code.Lines(look) {
 		b.WriteString(line + "\n")
 	}
@@ -171,14 +172,27 @@ Or as commands, with profanity: /cmd list %[4]s/lamp
                                 /cmd exec switch %[4]s/lamp
 As %[3]s, with another client, when that is allowed:
   read                to thermometer@%[6]s: temperature, not humidity
-  set lamp on         to %[4]s: refused, as if there were no lamp; and
-                      you are asked: say "yes 1" or "no 1" to %[2]s
+  set lamp on         to %[4]s: refused, as if there were no lamp
+  yes N, or no N      is what you say to %[2]s then
 
 Or with this program, in another terminal:
   export STONECHAT_JID=%[1]s STONECHAT_PASSWORD=%[7]s
   export STONECHAT_ADDRESS=%[8]s
   export STONECHAT_CA=%[9]s
-  stonechat listen
-  stonechat send %[4]s set lamp on
-`, h.you.Account, h.service(), h.neighbour.Account, lamp, "door@"+h.Domain, h.Domain, h.you.Password, h.in.address("client"), h.certificate())
+  %[10]s listen
+  %[10]s send %[4]s set lamp on
+`, h.you.Account, h.desk(), h.neighbour.Account, lamp, "door@"+h.Domain, h.Domain, h.you.Password, h.in.address("client"), h.certificate(), self(os.Args[0]))
+}
+
+// usedUp stands in the place of the code of a thing that is somebody's.
+func usedUp(n int, thing, owner, service string) string {
+	return fmt.Sprintf("\n%d. %s belongs to %s: its code is used up.\nWho owns it can say \"disown %s\" to %s, and it gets another.\n", n, thing, owner, thing, service)
+}
+
+// self is how this program is called in another terminal, given how it was called here: with make it is not where a shell looks.
+func self(called string) string {
+	if len(called) > 24 {
+		return "stonechat" // of the words there must be room for more
+	}
+	return called
 }

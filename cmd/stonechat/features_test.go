@@ -19,10 +19,14 @@ import (
 )
 
 // authenticated is a stream in the state in which capabilities are offered.
-type authenticated struct{ server.Stream }
+type authenticated struct {
+	server.Stream
+	account jid.JID
+}
 
 func (authenticated) State() stream.State { return stream.Authenticated }
 func (authenticated) Secure() bool        { return true }
+func (a authenticated) Account() jid.JID  { return a.account }
 
 // TestCapabilities asks a running server of the default configuration what it can do: the hash in
 // its stream features says the same.
@@ -59,7 +63,7 @@ func TestCapabilities(t *testing.T) {
 	if err := alice.Ask(t.Context(), host, &disco.Info{}, &all); err != nil {
 		t.Fatal(err)
 	}
-	features := in.server.StreamFeatures([]byte("<features xmlns='jabber:client'>"), authenticated{})
+	features := in.server.StreamFeatures([]byte("<features xmlns='jabber:client'>"), authenticated{account: account})
 	r := xmlstream.NewReader(append(features, "</features>"...), stanza.NSClient)
 	var told caps.Caps
 	for name := range r.Children() {

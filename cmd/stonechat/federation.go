@@ -90,7 +90,7 @@ func federationLimits(c *config.Config) s2s.Limits {
 		StanzaBytes: int(l.StanzaBytes), Depth: int(l.StanzaDepth), Attributes: int(l.StanzaAttributes), Children: int(l.StanzaChildren),
 		Connections: int(l.FederationConnections), ConnectionsPerAddress: int(l.FederationConnectionsPerAddress),
 		Pairs: int(l.FederationPairs), Routes: int(l.FederationRoutes), QueueBytes: int(l.FederationQueueBytes),
-		SpoolStanzas: int(l.FederationSpoolStanzas), Dials: int(l.FederationDials),
+		UnreadBytes: int(l.UnreadBytes), SpoolStanzas: int(l.FederationSpoolStanzas), Dials: int(l.FederationDials),
 		LoginTimeout: l.LoginTimeout.D(), DeadAfter: l.DeadAfter.D(), SpoolAfter: stream.SpoolAfter.D(),
 	}
 }

@@ -137,7 +137,7 @@ func TestGuide(t *testing.T) {
 			if c := code.FindString(is.text); c != "" {
 				codes["claim IoTDisco;KEY:…"] = c
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s:%d: %s does not say\n%s", file, r.line, r.from, r.text)
 		}
 	}

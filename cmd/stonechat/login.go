@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/stonechat-im/stonechat/client"
@@ -50,6 +51,16 @@ func (l login) reach() (client.Config, error) {
 
 // config is what the flags say.
 func (l login) config() (client.Config, error) {
+	c, err := l.who()
+	if err != nil || c.Certificate != nil {
+		return c, err
+	}
+	c.Password, err = l.read()
+	return c, err
+}
+
+// who is config without a password.
+func (l login) who() (client.Config, error) {
 	if l.From == "" {
 		return client.Config{}, errors.New("whose account? --from JID, or STONECHAT_JID")
 	}
@@ -61,9 +72,8 @@ func (l login) config() (client.Config, error) {
 		return c, fmt.Errorf("--from: %w", err)
 	}
 	if l.Certificate != "" {
-		return c, c.LoadCertificate(l.Certificate, l.Key)
+		err = c.LoadCertificate(l.Certificate, l.Key)
 	}
-	c.Password, err = l.read()
 	return c, err
 }
 
@@ -74,7 +84,9 @@ func (l login) connect(ctx context.Context, c *client.Client) error { return l.a
 func (l login) advise(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
 	var refused *stream.SASLError
+	var ended *stream.Error
 	switch {
 	case err == nil:
 		return nil
@@ -82,6 +94,12 @@ func (l login) advise(err error) error {
 		return fmt.Errorf("%w\nIf the server made its certificate itself, give it: --ca FILE (in the server's data folder: tls/self-signed.crt)", err)
 	case errors.As(err, &name):
 		return fmt.Errorf("%w\nThe certificate must name the domain of the account, wherever the server is", err)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("%w\nIf the clock of this machine is right, the server's certificate must be renewed", err)
+	case errors.As(err, &ended) && ended.Condition == stream.HostUnknown:
+		return fmt.Errorf("%w\nThat server is none of the domain of %s: is the account written right, and the address?", err, l.From)
+	case strings.HasSuffix(l.Address, ":5223") && !strings.Contains(l.Address, "://"):
+		return fmt.Errorf("%w\nAt port 5223 TLS begins with the first byte: --address tls://%s", err, l.Address)
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w\nIs %s the account, and that its password?", err, l.From)
 	case l.Address == "":

@@ -19,9 +19,14 @@ const (
 	// but for what a small server may let lie: collecting every 2 MB cost it a tenth of its time. Four
 	// times as much would cost each of 4,000 sessions 2 KB, for what a login leaves lies between them.
 	garbage = 4 << 20
+	// While many log in both are half of that: what they leave lies between what stays, and cannot go back to the system.
+	// So many log in where what lives is a sixteenth more than the most that has lived in the last minute, about.
+	growing = 16
 	// Every trimEvery the memory that a storm of logins has left goes back to the system, if
-	// less than quiet was allocated since: nobody is there to wait for the collection.
+	// less than quiet was allocated since: nobody is there to wait for the collection. That costs as much as lives, so that
+	// it waits until a share of that was allocated: what is said now and then is no storm.
 	trimEvery = 15 * time.Second
+	trimShare = 4
 	quiet     = 2 << 20
 	tuneEvery = time.Second
 )
@@ -35,18 +40,21 @@ func keepMemoryLow(ctx context.Context) {
 		tune.Stop()
 	}
 	last, trimmed, percent := heap("/gc/heap/allocs:bytes"), uint64(0), 0
+	most := heap("/gc/heap/live:bytes")
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tune.C:
-			if p := percentFor(heap("/gc/heap/live:bytes")); p != percent {
+			live := heap("/gc/heap/live:bytes")
+			if p := percentFor(live, most); p != percent {
 				percent = p
 				debug.SetGCPercent(p)
 			}
+			most = max(live, most-most/64)
 		case <-trim.C:
 			now := heap("/gc/heap/allocs:bytes")
-			if now-last < quiet && now-trimmed >= quiet {
+			if isLeft(now-last, now-trimmed, heap("/gc/heap/live:bytes")) {
 				debug.FreeOSMemory()
 				trimmed = now
 			}
@@ -55,10 +63,18 @@ func keepMemoryLow(ctx context.Context) {
 	}
 }
 
-// percentFor is the GOGC for so many living bytes, in steps, so that it changes seldom.
-func percentFor(live uint64) int {
-	p := gcPercent
-	for p < 800 && live*uint64(p)/100 < garbage {
+// isLeft reports whether memory may go back: so much was allocated lately, so much since it was trimmed last, and so much lives.
+func isLeft(lately, since, live uint64) bool {
+	return lately < quiet && since >= max(quiet, live/trimShare)
+}
+
+// percentFor is the GOGC for so many living bytes, where there were at most so many lately, in steps, so that it changes seldom.
+func percentFor(live, most uint64) int {
+	p, least := gcPercent, uint64(garbage)
+	if live > most+most/growing {
+		p, least = p/2, least/2
+	}
+	for p < 800 && live*uint64(p)/100 < least {
 		p *= 2
 	}
 	return p

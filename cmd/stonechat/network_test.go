@@ -83,7 +83,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 // message arrives once and in order.
 func TestBrokenNetwork(t *testing.T) {
 	in := startServer(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	network := &cutter{}
 	network.on.Store(true)

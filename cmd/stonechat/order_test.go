@@ -90,7 +90,7 @@ func (w *wire) send(xml string) {
 // await reads until all of it has come, in that order.
 func (w *wire) await(parts ...string) {
 	w.t.Helper()
-	if err := w.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := w.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}
 	buf, last := make([]byte, 4096), parts[len(parts)-1]

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +45,7 @@ func (p *process) at(key string) string {
 	if a := p.before[key]; a != "" {
 		return a
 	}
-	return "127.0.0.1:0"
+	return net.JoinHostPort(ownHost(), "0")
 }
 
 // run starts a server on a data folder, with those further lines of configuration.

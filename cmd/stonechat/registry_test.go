@@ -117,12 +117,12 @@ func TestClaimFromElsewhere(t *testing.T) {
 	})
 }
 
-// Where a roster is full there is no claim, and it can be made when there is room.
+// Where a roster has as many things as it may there is no claim, and it can be made when there is room; people take none of that.
 func TestClaimFullRoster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t, "modules: {roster: {items: 1}}")
+		b := newBed(t, "modules: {roster: {items: 1, related: 2}}")
 		b.registers("lamp@d/l")
-		b.Account("juliet@d", store.RosterItem{Contact: jid.MustParse("nurse@d")})
+		b.Account("juliet@d", store.RosterItem{Contact: jid.MustParse("romeo@d")}, store.RosterItem{Contact: jid.MustParse("nurse@d"), Subscription: store.SubscriptionTo, Related: true})
 		juliet := b.online("juliet@d/j")
 		juliet.Send(claimIQ)
 		juliet.gets("id='c' type='error' <resource-constraint")

@@ -42,7 +42,7 @@ type Crowd struct {
 	Fields   []FieldLine   `yaml:"fields"`
 	Set      []string      `yaml:"set"`   // NAME=KIND, as on the command line
 	Sleep    bool          `yaml:"sleep"` // between readings
-	Publish  bool          `yaml:"publish"`
+	Tell     string        `yaml:"tell"`  // owner, followers or both; "" is owner
 	State    string        `yaml:"state"` // a folder with one for each; "": a reboot takes what is not told
 	Keep     int           `yaml:"keep"`  // readings kept while there is no connection; 0 is 1000
 	Faults   []Fault       `yaml:"faults"`
@@ -108,6 +108,8 @@ func (c *Crowd) complete() error {
 		return errors.New("count, every and keep are not negative")
 	case c.Count > 1 && strings.Count(c.Account, "%d") != 1:
 		return errors.New("several things need %d in their account")
+	case !slices.Contains([]string{"", "owner", "followers", "both"}, c.Tell):
+		return fmt.Errorf("tell is owner, followers or both, not %q", c.Tell)
 	case len(c.Fields) == 0:
 		return errors.New("fields are missing")
 	}

@@ -187,7 +187,7 @@ func (c *Crowd) virtual(n int, base client.Config, owner jid.JID, a *tally, rand
 		base.Log = slog.New(slog.DiscardHandler)
 	}
 	v.config = thing.Config{
-		Client: base, Owner: owner, Name: withNumber(c.Name, n), Every: c.Every, Read: v.read, Sleep: c.Sleep, Publish: c.Publish, Keep: c.Keep,
+		Client: base, Owner: owner, Name: withNumber(c.Name, n), Every: c.Every, Read: v.read, Sleep: c.Sleep, Tell: telling(c.Tell), Keep: c.Keep,
 		History: -1, Told: v.told,
 	}
 	if c.State != "" {

@@ -14,6 +14,8 @@ import (
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/ping"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // TestSeenLost: a session whose connection breaks is away at once, although it could still be resumed; one that is resumed is
@@ -68,8 +70,8 @@ func TestSeenLost(t *testing.T) {
 	becomes(store.Offline, "lost")
 	cl.Wake()
 	becomes(store.Online, "")
-	drop() // and comes back by itself
-	if err := cl.Sync(t.Context()); err != nil {
+	drop() // and comes back by itself, to ask
+	if _, err := cl.IQ(t.Context(), account.Host(), stanza.Get, &ping.Ping{}); err != nil {
 		t.Fatal(err)
 	}
 	becomes(store.Online, "")

@@ -43,7 +43,7 @@ func (s Send) Run() error {
 	refused := make(chan error, 1)
 	c.HandleErrors(func(_ context.Context, m *stanza.Stanza) {
 		select {
-		case refused <- fmt.Errorf("%s: %w", m.From, m.Refusal()):
+		case refused <- returned(m):
 		default: // one is enough to fail
 		}
 	})
@@ -63,6 +63,15 @@ func (s Send) Run() error {
 	default:
 		return err
 	}
+}
+
+// returned says of a message that has come back why it has.
+func returned(m *stanza.Stanza) error {
+	e := m.Refusal()
+	if e.Condition == stanza.ServiceUnavailable && e.Text == "" {
+		return fmt.Errorf("%s: %w\nNobody is there, or not for you: of a thing its owner has to allow it", m.From, e)
+	}
+	return fmt.Errorf("%s: %w", m.From, e)
 }
 
 func (s Send) send(ctx context.Context, c *client.Client, to jid.JID) error {

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -119,6 +120,7 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 		if err != nil && in.store != nil {
 			err = errors.Join(err, in.store.Close())
 		}
+		err = startAdvice(err)
 	}()
 	if in.modules, err = modules(c); err != nil {
 		return nil, err
@@ -129,7 +131,8 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	if missing := in.certs.Uncovered(); len(missing) > 0 {
 		in.log.Warn("domains without a certificate: clients will refuse them", "domains", missing)
 	}
-	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit()})
+	in.warnOfTime(time.Now())
+	st, err := sqlite.Open(sqlite.Options{Folder: c.Data, Log: in.log, BeforeCommit: beforeCommit(), BeforeRead: beforeRead()})
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +211,36 @@ func start(c *config.Config, driver string) (_ *instance, err error) {
 	}
 	in.watch.ready.Store(true)
 	return in, nil
+}
+
+// warnOfTime says which certificates nobody will believe now.
+func (in *instance) warnOfTime(now time.Time) {
+	for _, c := range in.certs.Status() {
+		valid := fmt.Errorf("valid from %s to %s", c.NotBefore.Format(time.RFC3339), c.NotAfter.Format(time.RFC3339))
+		switch {
+		case now.After(c.NotAfter):
+			in.log.Warn("a certificate, or its chain, has expired, and clients will refuse it: renew it, unless this machine's clock is wrong", "domains", c.Names, "err", valid)
+		case now.Before(c.NotBefore):
+			in.log.Warn("a certificate is not valid yet, and clients will refuse it: is this machine's clock wrong?", "domains", c.Names, "err", valid)
+		}
+	}
+}
+
+// startAdvice adds to what keeps a server from starting what one may do about it.
+func startAdvice(err error) error {
+	var listens *net.OpError
+	at := errors.As(err, &listens)
+	switch {
+	case at && errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w\nAnother program has that port: end it (\"ss -ltnp\" lists who listens where), or give this server another port there", err)
+	case at && errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w\nThis user may not listen there: ports below 1024 are for root, and for programs with the capability CAP_NET_BIND_SERVICE", err)
+	case at && errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w\nThis machine has no such address: [::] and a port is all that it has", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w\nThis user has no right to that: the data folder (data) must be his, and he must be able to read the certificates (tls)", err)
+	}
+	return err
 }
 
 // enrolling is the method of the module that makes accounts of certificates, nil for none.
@@ -344,6 +377,7 @@ func clientLimits(c *config.Config) c2s.Limits {
 		FailedLoginsPerMinute:                int(l.FailedLoginsPerMinute),
 		GuestsPerAddress:                     int(l.GuestsPerAddress),
 		Guests:                               int(l.Guests),
+		UnreadBytes:                          int(l.UnreadBytes),
 		LoginTimeout:                         l.LoginTimeout.D(),
 	}
 }

@@ -4,5 +4,7 @@
 
 package main
 
-// beforeCommit is for test builds.
+// beforeCommit and beforeRead are for test builds.
 func beforeCommit() func() { return nil }
+
+func beforeRead() func() { return nil }

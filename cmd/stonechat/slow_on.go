@@ -17,3 +17,16 @@ func beforeCommit() func() {
 	}
 	return func() { time.Sleep(d) }
 }
+
+// beforeRead plays a disk that stalls: while there is a file of the name that STONECHAT_TEST_STALL gives, nothing is read.
+func beforeRead() func() {
+	name := os.Getenv("STONECHAT_TEST_STALL")
+	if name == "" {
+		return nil
+	}
+	return func() {
+		for _, err := os.Stat(name); err == nil; _, err = os.Stat(name) {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}

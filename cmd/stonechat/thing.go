@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type Thing struct {
 	Import ThingImport `cmd:"" help:"Make the accounts of a CSV file, which are things."`
 	List   ThingList   `cmd:"" help:"List the things."`
 	Info   ThingInfo   `cmd:"" help:"Say what is known of a thing."`
+	Own    ThingOwn    `cmd:"" help:"Make a thing somebody's that is nobody's, without a claim."`
 	Disown ThingDisown `cmd:"" help:"Make a thing nobody's: whoever owned it does so no more."`
 	Groups ThingGroups `cmd:"" help:"Put a thing into groups."`
 	Token  ThingToken  `cmd:"" help:"Let things make accounts for themselves: tokens that a factory puts into them."`
@@ -43,7 +45,7 @@ type Thing struct {
 // ThingRun runs one.
 type ThingRun struct {
 	login
-	Owner     string        `env:"STONECHAT_OWNER" placeholder:"JID" help:"Whom to tell, and whom to obey. Without one the thing waits until somebody claims it by the code it shows."`
+	Owner     string        `env:"STONECHAT_OWNER" placeholder:"JID" help:"Whom to tell, and whom to obey, until the registry says that it is another's. Without one the thing waits until somebody claims it by the code it shows."`
 	Scenario  string        `group:"source" xor:"source" placeholder:"FILE" help:"Be all the virtual things of a YAML file, and tell at the end what became of their readings."`
 	Name      string        `help:"What people see."`
 	Field     string        `default:"value" help:"The name of what is measured, such as temperature."`
@@ -56,13 +58,13 @@ type ThingRun struct {
 	Set       []string      `placeholder:"NAME=KIND" help:"What the owner may set, as boolean, numeric or string; a line NAME VALUE is printed when it is."`
 	Transient bool          `help:"Tell only an owner who is there: nothing waits on the server."`
 	Keep      int           `default:"1000" help:"How many readings to keep while there is no connection."`
-	Publish   bool          `help:"Publish readings too, for whoever follows them and may."`
+	Tell      string        `enum:"owner,followers,both" default:"owner" help:"Whom to tell: the owner, by messages; followers, by publishing, which waits for nobody; or both."`
 	Maker     string        `placeholder:"DOMAIN" help:"Who has made it, for whoever claims it."`
 	Model     string        `help:"What it is, for whoever claims it."`
 	Serial    string        `help:"Its serial number, for whoever claims it."`
 	Token     string        `env:"STONECHAT_TOKEN" help:"Make the account by this token first; with --state the password may be left out."`
 	Room      []string      `placeholder:"ROOM" help:"A room to be in, to report to and to hear moderators in."`
-	State     string        `env:"STONECHAT_STATE" placeholder:"FOLDER" help:"Where to keep them, so that a power cut does not take them."`
+	State     string        `env:"STONECHAT_STATE" placeholder:"FOLDER" help:"Where to keep what a power cut is not to take: readings that are not told, whose it is, and a password of its own."`
 }
 
 // Run implements the command. It ends when its source does and the server has acknowledged
@@ -143,7 +145,11 @@ func (r *ThingRun) owner() (owner jid.JID, err error) {
 
 // thing is what the flags say.
 func (r *ThingRun) thing() (thing.Config, error) {
-	c, err := r.config()
+	identify := r.config
+	if r.Token != "" && r.State != "" && !r.isGiven() {
+		identify = r.who // it makes its own
+	}
+	c, err := identify()
 	if err != nil {
 		return thing.Config{}, err
 	}
@@ -151,10 +157,18 @@ func (r *ThingRun) thing() (thing.Config, error) {
 	if err != nil {
 		return thing.Config{}, err
 	}
+	if c.Log == nil { // it tries for ever: why it does not get there is told without being asked for
+		c.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
 	t := thing.Config{
-		Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep, State: r.State, Publish: r.Publish,
+		Client: c, Owner: owner, Name: r.Name, Transient: r.Transient, Keep: r.Keep, State: r.State, Tell: telling(r.Tell),
 		Maker: r.Maker, Model: r.Model, Serial: r.Serial, Token: r.Token,
 		Claim: func(c thing.Claim) { fmt.Print(c.Text(term.IsTerminal(int(os.Stdout.Fd())))) },
+		Claimed: func(owner jid.JID) {
+			if !owner.IsZero() { // else its new code is shown
+				fmt.Fprintf(os.Stderr, "This thing belongs to %s now.\n", owner)
+			}
+		},
 	}
 	for _, s := range r.Room {
 		room, err := jid.Parse(s)
@@ -184,6 +198,17 @@ func (r *ThingRun) thing() (thing.Config, error) {
 		return []thing.Field{{Name: r.Field, Unit: r.Unit, Value: thing.Number(measure(time.Now()))}}, nil
 	}
 	return t, nil
+}
+
+// telling is whom a word tells.
+func telling(word string) thing.Telling {
+	switch word {
+	case "followers":
+		return thing.ToFollowers
+	case "both":
+		return thing.ToOwner | thing.ToFollowers
+	}
+	return thing.ToOwner
 }
 
 // parameter makes a parameter of NAME=KIND, which remembers what it was set to, and prints it if it is told to.
@@ -228,11 +253,32 @@ func (r *ThingRun) source() func(context.Context, *thing.Thing) error {
 func (r *ThingRun) lines(ctx context.Context, t *thing.Thing) error {
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, maxLine)
-	for n := 1; in.Scan(); n++ {
-		if strings.TrimSpace(in.Text()) == "" {
+	read := make(chan string)
+	go func() { // which ends with its input, or the program
+		defer close(read)
+		for in.Scan() {
+			select {
+			case read <- in.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for n := 1; ; n++ {
+		var line string
+		var more bool
+		select {
+		case line, more = <-read:
+		case <-ctx.Done():
+			return nil
+		}
+		if !more {
+			return standardInput(in.Err())
+		}
+		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		f, err := r.field(strings.Fields(in.Text()))
+		f, err := r.field(strings.Fields(line))
 		if err == nil {
 			err = t.Report(f)
 		}
@@ -246,7 +292,6 @@ func (r *ThingRun) lines(ctx context.Context, t *thing.Thing) error {
 			}
 		}
 	}
-	return standardInput(in.Err())
 }
 
 // field reads VALUE, or NAME VALUE [UNIT].

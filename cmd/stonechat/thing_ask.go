@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/client/tokens"
 	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -21,12 +23,16 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xsd"
 )
 
+// How to read this file: asker is what read and set have in common, up to what a refusal means (explain); then each of them, with what
+// it prints.
+
 // asker is what commands take that ask a thing.
 type asker struct {
 	login
-	Node    string        `placeholder:"ID" help:"A node behind the thing."`
-	Timeout time.Duration `default:"30s" help:"How long to wait for all of the answer."`
-	Thing   string        `arg:"" help:"The thing, name@domain: its presence is looked for; or name@domain/resource."`
+	Identity string        `placeholder:"FILE" help:"Ask as the holder of the certificate in this PEM file, which has its key, too (RSA): the owner of the thing allows that by its token."`
+	Node     string        `placeholder:"ID" help:"A node behind the thing."`
+	Timeout  time.Duration `default:"30s" help:"How long to wait for all of the answer."`
+	Thing    string        `arg:"" help:"The thing, name@domain: its presence is looked for; or name@domain/resource."`
 }
 
 // ThingRead reads a thing.
@@ -40,6 +46,7 @@ type ThingRead struct {
 // ThingSet sets a parameter.
 type ThingSet struct {
 	asker
+	Type  string `placeholder:"TYPE" help:"What the value is: boolean, color, date, dateTime, double, duration, int, long, string or time. Without it the thing is asked; of one that does not say it is guessed."`
 	Name  string `arg:"" help:"The parameter."`
 	Value string `arg:"" help:"What it is to be."`
 }
@@ -58,7 +65,7 @@ func (a *asker) ask(f func(ctx context.Context, r *thing.Reader, of jid.JID) err
 	if err != nil {
 		return err
 	}
-	r := thing.NewReader(c)
+	r, held := thing.NewReader(c), tokens.New(c)
 	ctx, cancel := interrupted()
 	defer cancel()
 	if err := a.connect(ctx, c); err != nil {
@@ -69,15 +76,41 @@ func (a *asker) ask(f func(ctx context.Context, r *thing.Reader, of jid.JID) err
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 		defer cancel()
-		err = f(ctx, r, of)
+		token := ""
+		if token, err = a.bear(ctx, r, held, of); err == nil {
+			err = a.explain(f(ctx, r, of), token)
+		}
 	}
-	return errors.Join(a.explain(err), c.Close())
+	return errors.Join(err, c.Close())
+}
+
+// bear gets the token of the certificate that is to be shown, from the service of the thing's domain.
+func (a *asker) bear(ctx context.Context, r *thing.Reader, held *tokens.Tokens, of jid.JID) (string, error) {
+	if a.Identity == "" {
+		return "", nil
+	}
+	certificate, err := tls.LoadX509KeyPair(a.Identity, a.Identity)
+	if err != nil {
+		return "", fmt.Errorf("--identity: %w", err)
+	}
+	service, err := jid.Parse("things." + of.Domain())
+	if err != nil {
+		return "", err
+	}
+	token, err := held.Get(ctx, service, certificate)
+	if err == nil {
+		r.Bear(held, token)
+	}
+	return token, err
 }
 
 // explain says what a refusal means.
-func (a *asker) explain(err error) error {
+func (a *asker) explain(err error, token string) error {
 	var refused *stanza.Error
 	if errors.As(err, &refused) {
+		if token != "" {
+			err = fmt.Errorf("%w\nThe token is %[2]s: \"allow token:%[2]s to read THING\"", err, token)
+		}
 		switch refused.Condition {
 		case stanza.ServiceUnavailable:
 			return fmt.Errorf("%w\n%s is not there, or you may do nothing with it: its owner can allow it", err, a.Thing)
@@ -101,6 +134,9 @@ func (r ThingRead) Run() error {
 		answer, err := by.Read(ctx, of, q)
 		if answer != nil {
 			err = errors.Join(err, r.print(answer))
+			if err == nil && len(answer.Nodes) == 0 && len(r.Fields) > 0 && r.Past == 0 {
+				err = fmt.Errorf("%s tells of no %s; without a name it tells what there is", of, strings.Join(r.Fields, ", "))
+			}
 		}
 		return err
 	})
@@ -136,30 +172,67 @@ func (s ThingSet) Run() error {
 		if s.Node != "" {
 			set.Nodes = []thing.NodeID{{ID: s.Node}}
 		}
-		f, err := by.Form(ctx, of, set.Nodes...)
+		t, err := s.valueType(ctx, by, of, set.Nodes)
 		if err != nil {
 			return err
 		}
-		list := control.Descriptions(f)
-		i := slices.IndexFunc(list, func(d control.Description) bool { return d.Name == s.Name })
-		if i < 0 {
-			return fmt.Errorf("%s has no %s that you may set; there is %s", of, s.Name, strings.Join(names(list), ", "))
-		}
 		value := s.Value
-		if list[i].Type == control.TypeBoolean {
+		if t == control.TypeBoolean {
 			v, err := thing.ParseValue(thing.Boolean, value)
 			if err != nil {
 				return err
 			}
 			value = v.SenML().String()
 		}
-		if value, err = list[i].Type.Clean(value); err != nil {
-			return fmt.Errorf("%s is a %s, which %q is not", s.Name, list[i].Type, s.Value)
+		if value, err = t.Clean(value); err != nil {
+			return fmt.Errorf("%s is a %s, which %q is not", s.Name, t, s.Value)
 		}
-		set.Parameters = []control.Parameter{{Name: s.Name, Type: list[i].Type, Value: value}}
+		set.Parameters = []control.Parameter{{Name: s.Name, Type: t, Value: value}}
 		_, err = by.Set(ctx, of, set)
 		return err
 	})
+}
+
+// valueType is of which type the parameter is: as was said, as the thing says, or, where that has no form of what may be set, as slixmpp's and
+// Smack's have none, what the value looks like.
+func (s ThingSet) valueType(ctx context.Context, by *thing.Reader, of jid.JID, nodes []thing.NodeID) (control.Type, error) {
+	if s.Type != "" {
+		var known []string
+		for t := control.TypeBoolean; t.String() != ""; t++ {
+			if t.String() == s.Type {
+				return t, nil
+			}
+			known = append(known, t.String())
+		}
+		return 0, fmt.Errorf("--type: there is no type %q; there is %s", s.Type, strings.Join(known, ", "))
+	}
+	f, err := by.Form(ctx, of, nodes...)
+	var refused *stanza.Error
+	if errors.As(err, &refused) && refused.Condition == stanza.FeatureNotImplemented {
+		return looksLike(s.Value), nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	list := control.Descriptions(f)
+	i := slices.IndexFunc(list, func(d control.Description) bool { return d.Name == s.Name })
+	if i < 0 {
+		return 0, fmt.Errorf("%s has no %s that you may set; there is %s", of, s.Name, strings.Join(names(list), ", "))
+	}
+	return list[i].Type, nil
+}
+
+// looksLike guesses the type of a value: numbers first, since 1 is on as well.
+func looksLike(value string) control.Type {
+	for _, t := range []control.Type{control.TypeInt, control.TypeLong, control.TypeDouble} {
+		if _, err := t.Clean(value); err == nil {
+			return t
+		}
+	}
+	if _, err := thing.ParseValue(thing.Boolean, value); err == nil {
+		return control.TypeBoolean
+	}
+	return control.TypeString
 }
 
 func names(list []control.Description) (out []string) {

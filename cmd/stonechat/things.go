@@ -58,6 +58,13 @@ type ThingInfo struct {
 	JSON bool   `name:"json" help:"As JSON."`
 }
 
+// ThingOwn makes one somebody's.
+type ThingOwn struct {
+	operator
+	JID   string `arg:"" help:"The account, name@domain, of a thing that is nobody's."`
+	Owner string `arg:"" help:"Whose it is to be."`
+}
+
 // ThingDisown makes one nobody's.
 type ThingDisown struct {
 	operator
@@ -222,6 +229,16 @@ func (c ThingInfo) Run() error {
 	for _, name := range slices.Sorted(maps.Keys(x.Tags)) {
 		say("tag", name+"="+x.Tags[name])
 	}
+	return nil
+}
+
+// Run implements the command.
+func (c ThingOwn) Run() error {
+	var x admin.Thing
+	if err := c.call(http.MethodPut, "/things/"+url.PathEscape(c.JID)+"/owner", admin.Given{Owner: c.Owner}, &x); err != nil {
+		return err
+	}
+	fmt.Println(x.JID, "is", x.Owner+"'s")
 	return nil
 }
 

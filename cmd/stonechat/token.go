@@ -18,7 +18,7 @@ import (
 
 // ThingToken administers the tokens by which things register.
 type ThingToken struct {
-	Add    TokenAdd    `cmd:"" help:"Make a token. It is told this once."`
+	Add    TokenAdd    `cmd:"" help:"Make a token. It is shown now, and never again."`
 	List   TokenList   `cmd:"" help:"List the tokens."`
 	Revoke TokenRevoke `cmd:"" help:"Revoke a token: nothing registers with it any more. What has registered stays."`
 }

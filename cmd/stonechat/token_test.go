@@ -21,7 +21,8 @@ import (
 // at is the configuration of a client of a server that was started.
 func (in *instance) at(t *testing.T, name string) client.Config {
 	t.Helper()
-	c := client.Config{Account: jid.MustParse(name), Password: "made by the thing", Address: in.address("client")}
+	c := client.Config{Account: jid.MustParse(name), Password: "made by the thing", Address: in.address("client"),
+		LoginTime: 3 * time.Minute, AnswerTime: 3 * time.Minute} // for many at once
 	if err := c.Trust(filepath.Join(in.config.Data, "tls", "self-signed.crt")); err != nil {
 		t.Fatal(err)
 	}

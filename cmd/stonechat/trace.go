@@ -14,7 +14,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/server/admin"
 )
 
@@ -93,10 +93,10 @@ func (c Trace) print(ctx context.Context, from io.Reader, to io.Writer) error {
 
 // traceText is one line for people.
 func traceText(line admin.TraceLine) string {
-	if line.TraceEvent == nil {
+	if line.Event == nil {
 		return fmt.Sprintf("… %d events were lost: more happened than could be told", line.Lost)
 	}
-	e := line.TraceEvent
+	e := line.Event
 	b := strings.Builder{}
 	fmt.Fprintf(&b, "%s #%d %-8s", e.Time.Local().Format("15:04:05.000"), e.Way, e.Event)
 	word := func(before, s string) {
@@ -104,7 +104,7 @@ func traceText(line admin.TraceLine) string {
 			b.WriteString(" " + before + s)
 		}
 	}
-	if e.Event == server.TraceReceived || e.Event == server.TraceDrained {
+	if e.Event == trace.Received || e.Event == trace.Drained {
 		word("", e.Kind)
 		word("", e.Type)
 		word("id=", e.ID)

@@ -17,6 +17,7 @@ import (
 	"github.com/stonechat-im/stonechat/module/delegation"
 	"github.com/stonechat-im/stonechat/module/disco"
 	"github.com/stonechat-im/stonechat/module/entitytime"
+	"github.com/stonechat-im/stonechat/module/keytokens"
 	"github.com/stonechat-im/stonechat/module/mam"
 	"github.com/stonechat-im/stonechat/module/mds"
 	"github.com/stonechat-im/stonechat/module/message"
@@ -107,7 +108,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	w.add(copies)
 
 	// streams
-	w.add(sm.New(settings[sm.Config](&w, "sm")))
+	w.add(sm.New(settings[sm.Config](&w, "sm"), c.Limits.UnreadBytes))
 
 	// what others may ask
 	dis := disco.New(pre.Sees)
@@ -115,7 +116,7 @@ func modules(c *config.Config) ([]server.Module, error) {
 	given := delegation.New(settings[delegation.Config](&w, "delegation"), delegations(c))
 	w.add(given)
 	if w.on(given) {
-		dis.Nest(given.Nest)
+		dis.Nest(given)
 	}
 	w.add(contact.New(settings[contact.Config](&w, "contact"), dis))
 	can := caps.New(settings[caps.Config](&w, "caps"), dis)
@@ -161,11 +162,16 @@ func modules(c *config.Config) ([]server.Module, error) {
 	if hasThings {
 		pre.Trust(owned.Speaks)
 	}
+	keys := keytokens.New(settings[keytokens.Config](&w, "keytokens"), owned)
+	if w.addOn(keys, "registry", "consent", "roster", "presence") {
+		agreed.Naming(keys)
+	}
 
 	// who is there, and since when not
 	state := seen.New(settings[seen.Config](&w, "seen"), pre.Sees)
 	if w.addOn(state, pre.Name()) && hasThings {
 		owned.Verb(state.Verb())
+		owned.Lead(state.Command())
 	}
 
 	// small things
@@ -259,7 +265,7 @@ type friends struct{ *roster.Module }
 func (f friends) Relate(ctx context.Context, relations []registry.Relation, ops ...store.Op) (*store.Pending, error) {
 	all := make([]roster.Relation, len(relations))
 	for i, r := range relations {
-		all[i] = roster.Relation{A: r.Thing, B: r.Other, Friends: r.Friends, Name: r.Name}
+		all[i] = roster.Relation{A: r.Thing, B: r.Other, Friends: r.Friends, Service: r.Service, Name: r.Name}
 	}
 	return f.Module.Relate(ctx, all, ops...)
 }

@@ -15,6 +15,7 @@
 //	idle.go, login.go, growth.go, storm.go   the other workloads of sessions
 //	crowd.go, place.go, channel.go           sessions that share rooms and nodes
 //	fan.go, join.go, page.go, rest.go        the workloads of rooms, nodes and archives
+//	things*.go, robots.go, guard.go          those of things, which are the SDK's
 //	worker.go, fleet.go  many sessions held by child processes
 //	rawrelay*.go       the yardstick: bytes moved by a process that reads none of them
 //	proc.go, hist.go, report.go, table.go    measuring, and saying it

@@ -5,6 +5,7 @@ package bench
 import (
 	"encoding/binary"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,8 +15,11 @@ import (
 type fakeMQTT struct {
 	addr string
 	acks atomic.Int64 // PUBACKs received
+	// drops: every third message is acknowledged and goes nowhere.
+	drops atomic.Bool
 
 	mu     sync.Mutex
+	count  int
 	topics map[string]net.Conn
 }
 
@@ -93,7 +97,12 @@ func (f *fakeMQTT) packet(conn net.Conn, p []byte) {
 		if p[0]>>1&3 == 1 {
 			_, _ = conn.Write([]byte{mqttPubAck, 2, body[end], body[end+1]})
 		}
-		if to := f.topics[string(body[2:end])]; to != nil {
+		topic := string(body[2:end])
+		to := f.topics[topic]
+		if to == nil { // by the only pattern there is
+			to = f.topics[topic[:strings.LastIndexByte(topic, '/')+1]+"+"]
+		}
+		if f.count++; to != nil && (!f.drops.Load() || f.count%3 != 0) {
 			_, _ = to.Write(p)
 		}
 	case mqttPubAck:

@@ -74,13 +74,16 @@ func (f *fleet) all(o order) (answer, error) {
 		wg.Go(func() { answers[i], errs[i] = c.order(o) })
 	}
 	wg.Wait()
-	sum := answer{Login: new(histogram)}
+	sum := answer{Login: new(histogram), Things: newThingsAnswer()}
 	for _, a := range answers {
 		sum.Alive += a.Alive
 		sum.Retries += a.Retries
 		sum.Faults = append(sum.Faults, a.Faults...)
 		if a.Login != nil {
 			sum.Login.merge(a.Login)
+		}
+		if a.Things != nil {
+			sum.Things.add(a.Things)
 		}
 	}
 	return sum, errors.Join(errs...)

@@ -132,20 +132,7 @@ func (h *hold) connect(ctx context.Context, r *Run, s Session, first, count int)
 		return err
 	}
 	h.target.Version = newDialer(h.target, Session{}).version(ctx)
-	if h.target.PID == 0 {
-		return fmt.Errorf("bench: %s: resident bytes need the server's process number", h.target)
-	}
-	warm, err := r.newFleet(ctx, h.target, s, first, min(warmLogins, count))
-	if err != nil {
-		return err
-	}
-	if _, err := warm.connect(connecting, 0); err != nil {
-		return errors.Join(err, warm.close())
-	}
-	if err := errors.Join(warm.drop(true), warm.close(), settle(ctx, h.target.PID, calm)); err != nil {
-		return err
-	}
-	if h.before, err = resident(h.target.PID); err != nil {
+	if h.before, err = r.warmed(ctx, &h.target, s, first, count); err != nil {
 		return err
 	}
 	if h.fleet, err = r.newFleet(ctx, h.target, s, first, count); err != nil {
@@ -155,6 +142,24 @@ func (h *hold) connect(ctx context.Context, r *Run, s Session, first, count int)
 	_, err = h.fleet.connect(connecting, 0)
 	h.took = time.Since(began)
 	return err
+}
+
+// warmed is the resident bytes of a server that some sessions have come to, and left: first and its next.
+func (r *Run) warmed(ctx context.Context, t *Target, s Session, first, count int) (int64, error) {
+	if t.PID == 0 {
+		return 0, fmt.Errorf("bench: %s: resident bytes need the server's process number", t)
+	}
+	warm, err := r.newFleet(ctx, *t, s, first, min(warmLogins, count))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := warm.connect(connecting, 0); err != nil {
+		return 0, errors.Join(err, warm.close())
+	}
+	if err := errors.Join(warm.drop(true), warm.close(), settle(ctx, t.PID, calm)); err != nil {
+		return 0, err
+	}
+	return resident(t.PID)
 }
 
 // measure adds the resident bytes per session to the sample.

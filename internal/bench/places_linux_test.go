@@ -12,7 +12,7 @@ import (
 )
 
 func smallFan(place Place) FanOptions {
-	return FanOptions{Place: place, Receivers: 7, Window: 3, Body: 150, Warmup: 20 * time.Millisecond, Duration: 200 * time.Millisecond}
+	return FanOptions{Place: place, Receivers: 7, Window: 3, Body: 150, Warmup: 20 * time.Millisecond, Duration: 600 * time.Millisecond}
 }
 
 // fakeWithPlaces is a server and its target, with figures of this process in the place of the server's.
@@ -34,7 +34,7 @@ func TestFan(t *testing.T) {
 		{"a node", nil, nil},
 		{"one at a time", func(o *FanOptions) { o.Window = 1 }, nil},
 		{"nodes", func(o *FanOptions) { o.Channels, o.Subscriptions, o.Kept = 10, 33, true }, []string{Channels, Subscriptions}},
-		{"bystanders", func(o *FanOptions) { o.Live = smallRelay(); o.Live.Duration = 100 * time.Millisecond }, []string{BystanderCalm, BystanderP99}},
+		{"bystanders", func(o *FanOptions) { o.Live = smallRelay(); o.Live.Duration = 300 * time.Millisecond }, []string{BystanderCalm, BystanderP99}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -172,8 +172,8 @@ func TestArrived(t *testing.T) {
 
 func TestJoin(t *testing.T) {
 	_, target := fakeWithPlaces(t, StartTLS)
-	o := JoinOptions{Occupants: 70, Patience: 10 * time.Second, Live: smallRelay()}
-	o.Live.Duration = 100 * time.Millisecond
+	o := JoinOptions{Occupants: 70, Patience: time.Minute, Live: smallRelay()}
+	o.Live.Duration = 300 * time.Millisecond
 	rep, err := testRun(t, 2).Join(t.Context(), []Target{target}, o)
 	if err != nil {
 		t.Fatalf("%v: %+v", err, rep)
@@ -185,7 +185,7 @@ func TestJoin(t *testing.T) {
 func TestJoinTriesAgain(t *testing.T) {
 	f, target := fakeWithPlaces(t, Plain)
 	f.places.busy = 3
-	rep, err := testRun(t, 1).Join(t.Context(), []Target{target}, JoinOptions{Occupants: 10, Patience: 10 * time.Second})
+	rep, err := testRun(t, 1).Join(t.Context(), []Target{target}, JoinOptions{Occupants: 10, Patience: time.Minute})
 	if err != nil {
 		t.Fatalf("%v: %+v", err, rep)
 	}
@@ -196,18 +196,19 @@ func TestJoinTriesAgain(t *testing.T) {
 
 func TestJoinNotices(t *testing.T) {
 	tests := []struct {
-		name   string
-		copies func(n int) int
-		fault  string
+		name     string
+		copies   func(n int) int
+		patience time.Duration
+		fault    string
 	}{
-		{"a presence is lost", func(n int) int { return min(1, max(0, n-40)+max(0, 40-n)) }, "presences of 100 have not come"},
-		{"a presence comes twice", func(n int) int { return 1 + (n%30)/29 }, "duplicate"},
+		{"a presence is lost", func(n int) int { return min(1, max(0, n-40)+max(0, 40-n)) }, time.Second, "presences of 100 have not come"},
+		{"a presence comes twice", func(n int) int { return 1 + (n%30)/29 }, time.Minute, "duplicate"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f, target := fakeWithPlaces(t, Plain)
 			f.places.copies = tt.copies
-			rep, err := testRun(t, 1).Join(t.Context(), []Target{target}, JoinOptions{Occupants: 10, Patience: time.Second})
+			rep, err := testRun(t, 1).Join(t.Context(), []Target{target}, JoinOptions{Occupants: 10, Patience: tt.patience})
 			if !errors.Is(err, ErrFaults) || !strings.Contains(strings.Join(rep.Results[0].Faults, " "), tt.fault) {
 				t.Errorf("error %v, faults %q; want %q", err, rep.Results[0].Faults, tt.fault)
 			}
@@ -216,7 +217,7 @@ func TestJoinNotices(t *testing.T) {
 }
 
 func smallArchive() PageOptions {
-	return PageOptions{Messages: 400, Page: 50, Body: 100, Window: 16, Duration: 100 * time.Millisecond}
+	return PageOptions{Messages: 400, Page: 50, Body: 100, Window: 16, Duration: 300 * time.Millisecond}
 }
 
 func TestPage(t *testing.T) {

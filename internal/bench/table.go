@@ -94,6 +94,21 @@ func (rep *Report) Rows() [][]string {
 	return rows
 }
 
+// upright is a table of few targets and many figures with a line for each figure.
+func upright(rows [][]string) [][]string {
+	const wide = 16 // columns that can be read beside each other
+	if len(rows[0]) <= wide {
+		return rows
+	}
+	turned := make([][]string, len(rows[0]))
+	for i := range turned {
+		for _, row := range rows {
+			turned[i] = append(turned[i], row[i])
+		}
+	}
+	return turned
+}
+
 // WriteText writes the report for a terminal, faults below the table.
 func (rep *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
@@ -105,7 +120,7 @@ func (rep *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%s: %s\n", rep.Results[i].Target, v)
 		}
 	}
-	rows := rep.Rows()
+	rows := upright(rep.Rows())
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -131,7 +146,7 @@ func (rep *Report) WriteText(w io.Writer) error {
 // WriteMarkdown writes the table and the faults for a document.
 func (rep *Report) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
-	for i, row := range rep.Rows() {
+	for i, row := range upright(rep.Rows()) {
 		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
 		if i == 0 {
 			b.WriteString("|---|" + strings.Repeat("--:|", len(row)-1) + "\n")

@@ -21,7 +21,7 @@ import (
 
 // order is what a worker is told.
 type order struct {
-	Do       string // open, connect, drop, record, alive
+	Do       string // open, connect, drop, record, alive; things
 	Target   Target
 	Session  Session
 	First    int           // open: number of the first session
@@ -30,6 +30,7 @@ type order struct {
 	Patience time.Duration // connect: how long a session tries again
 	Polite   bool          // drop: with the protocol's farewell
 	Bytes    int           // record: length of the message
+	Things   *thingsOrder  // things: the worker holds things, or their owners, from then on
 }
 
 // answer is what a worker says when an order is done.
@@ -38,6 +39,7 @@ type answer struct {
 	Retries int // connect: logins that failed and were tried again
 	Faults  []string
 	Login   *histogram // connect: from the first try to the session
+	Things  *thingsAnswer
 	Err     string
 }
 
@@ -81,6 +83,8 @@ func Worker(in io.Reader, out io.Writer) error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("bench: worker: reading an order: %w", err)
+		case o.Things != nil:
+			return serveThings(o, orders, answers)
 		}
 		a := w.obey(ctx, o)
 		if err := answers.Encode(a); err != nil {

@@ -152,7 +152,7 @@ func TestRelayNotices(t *testing.T) {
 			tt.order(f)
 			o := smallRelay()
 			o.SM = true
-			o.Pairs, o.Duration, o.Drain = 1, time.Second, time.Second
+			o.Pairs, o.Duration, o.Drain = 1, time.Second, 3*time.Second
 			run := testRun(t, 1)
 			rep, err := run.Relay(t.Context(), []Target{f.target(Plain)}, o)
 			if !errors.Is(err, ErrFaults) {
@@ -253,7 +253,7 @@ func TestLogin(t *testing.T) {
 	f := startFakeXMPP(t, StartTLS, map[string]string{})
 	target := f.target(StartTLS)
 	target.PID = os.Getpid()
-	o := LoginOptions{Parallel: 2, Accounts: 5, Duration: 200 * time.Millisecond}
+	o := LoginOptions{Parallel: 2, Accounts: 5, Duration: 600 * time.Millisecond}
 	rep, err := testRun(t, 2).Login(t.Context(), []Target{target}, o)
 	if err != nil {
 		t.Fatalf("%v: %+v", err, rep)
@@ -279,7 +279,7 @@ func TestGrowth(t *testing.T) {
 func TestStorm(t *testing.T) {
 	f := startFakeXMPP(t, StartTLS, map[string]string{})
 	target := f.target(StartTLS)
-	o := StormOptions{Sessions: 25, Session: Session{SM: true}, Patience: 10 * time.Second}
+	o := StormOptions{Sessions: 25, Session: Session{SM: true}, Patience: time.Minute}
 	rep, err := testRun(t, 2).Storm(t.Context(), []Target{target}, o)
 	if err != nil {
 		t.Fatalf("%v: %+v", err, rep)
@@ -298,7 +298,7 @@ func TestStormBesideLiveTraffic(t *testing.T) {
 		if lose {
 			f.relay = func(n int) int { return min(n%20, 1) }
 		}
-		o := StormOptions{Sessions: 10, Session: Session{SM: true}, Patience: 10 * time.Second, Live: smallRelay()}
+		o := StormOptions{Sessions: 10, Session: Session{SM: true}, Patience: time.Minute, Live: smallRelay()}
 		o.Live.Rate, o.Live.Window, o.Live.Warmup = 200, 0, 0
 		r := testRun(t, 1)
 		restarted := 0

@@ -6,9 +6,10 @@ package bucket
 import "time"
 
 // Bucket fills at the permitted rate and holds ten seconds' worth. The zero value is full; it is used by one
-// goroutine at a time.
+// goroutine at a time. Each session has one, which is why it is small. A clock that is set back refills nothing,
+// one that is set forward at most all of it.
 type Bucket struct {
-	last time.Time
+	last int64   // unix nanoseconds
 	used float64 // of the bucket
 }
 
@@ -17,8 +18,9 @@ func (b *Bucket) Take(now time.Time, perSecond int) time.Duration {
 	if perSecond <= 0 {
 		return 0
 	}
-	b.used = max(0, b.used-now.Sub(b.last).Seconds()*float64(perSecond)) + 1
-	b.last = now
+	at := now.UnixNano()
+	b.used = max(0, b.used-max(0, time.Duration(at-b.last).Seconds())*float64(perSecond)) + 1
+	b.last = at
 	if over := b.used - 10*float64(perSecond); over > 0 {
 		return time.Duration(over / float64(perSecond) * float64(time.Second))
 	}

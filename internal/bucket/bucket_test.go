@@ -26,6 +26,13 @@ func TestTake(t *testing.T) {
 	if d := b.Take(now.Add(time.Hour), 10); d != 0 {
 		t.Errorf("an hour later: %s", d)
 	}
+	now = now.Add(time.Hour)
+	for range 99 {
+		b.Take(now, 10)
+	}
+	if d := b.Take(now.Add(-time.Hour), 10); d != 100*time.Millisecond {
+		t.Errorf("number 101, when the clock was set back, waits %s", d)
+	}
 	var free bucket.Bucket
 	for range 10_000 {
 		if d := free.Take(now, 0); d != 0 {

@@ -2,7 +2,7 @@
 
 // Package dane checks the certificates of servers by what their own DNS says of them (TLSA records, RFC 6698,
 // RFC 7671), in the place of public authorities. It asks no DNS: records may be given to it only if DNSSEC has
-// proven them, and all that led to them (RFC 7673 §3).
+// proven them, and all that led to them (RFC 7673).
 package dane
 
 import (
@@ -216,7 +216,7 @@ func (v *Verifier) anchored(r Record, chain []*x509.Certificate) error {
 }
 
 // chains finds the ways from a certificate to roots, and looks at its names: the domain's, or the host's.
-// RFC 7673 §4
+// RFC 7673 §4.2
 func (v *Verifier) chains(chain []*x509.Certificate, roots *x509.CertPool) ([][]*x509.Certificate, error) {
 	between, now := x509.NewCertPool(), time.Now
 	for _, c := range chain[1:] {
@@ -232,8 +232,8 @@ func (v *Verifier) chains(chain []*x509.Certificate, roots *x509.CertPool) ([][]
 	if err != nil {
 		return nil, fmt.Errorf("dane: certificate of %s: %w", v.Domain, err)
 	}
-	err = tlsconfig.NamesServer(chain[0], v.Domain)
-	if host, bad := jid.New("", v.Host, ""); err != nil && bad == nil && tlsconfig.NamesServer(chain[0], host) == nil {
+	err = tlsconfig.NamesServer(paths, v.Domain)
+	if host, bad := jid.New("", v.Host, ""); err != nil && bad == nil && tlsconfig.NamesServer(paths, host) == nil {
 		err = nil
 	}
 	return paths, err

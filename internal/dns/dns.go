@@ -207,7 +207,7 @@ func those(list []netip.Addr, fits func(netip.Addr) bool, host string) (picked [
 
 // LookupTLSA returns the TLSA records of a service at a port of a host, if DNSSEC has proven them and the host's
 // address: by nothing less may a certificate be checked. Without an error and without records there are none. With
-// an error nobody may connect there: it is not known whether there are, which may be an attack. RFC 7673 §3,
+// an error nobody may connect there: it is not known whether there are, which may be an attack. RFC 7673,
 // RFC 7672 §2.2
 func (r Prover) LookupTLSA(ctx context.Context, port, host string) ([]dane.Record, error) {
 	host, _ = canonical(host)

@@ -29,7 +29,7 @@ func TestSlowReader(t *testing.T) {
 			m.Queue(rest[:1<<20])
 			m.Flush()
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > patience { // it would be a minute
 			b.Errorf("writing took %v", took)
 		}
 		if q := m.Queued(); q < huge/4 || q > huge+huge/16 {
@@ -102,9 +102,9 @@ func TestLinger(t *testing.T) {
 			m, p := b.pair(machine{input: func(*machine, []byte) { heard.Add(1) }})
 			m.SetDeadline(time.Now().Add(time.Hour))
 			m.Queue(make([]byte, size))
+			began := time.Now()
 			m.Close()
 			m.SetDeadline(time.Time{}) // is the machine's: the driver's stays
-			began := time.Now()
 			go func() {
 				for {
 					if _, err := p.Write([]byte("still here")); err != nil {
@@ -138,11 +138,11 @@ func TestStall(t *testing.T) {
 // A peer that takes little by little is not given up, though it takes longer in all. Its
 // connection can be written to when that is over.
 func TestSlowIsNotStalled(t *testing.T) {
-	onEach(t, drive.Patience{Stall: 600 * time.Millisecond}, func(b *bed) {
+	onEach(t, drive.Patience{Stall: 1500 * time.Millisecond}, func(b *bed) {
 		m, p := b.pair(machine{})
 		m.Queue(make([]byte, huge))
 		m.Flush()
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(40 * time.Millisecond)
 		defer tick.Stop()
 		for left := huge; left > 0; <-tick.C {
 			n, err := io.ReadFull(p, make([]byte, min(left, 100_000)))
@@ -152,7 +152,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 			left -= n
 		}
 		until(b, func() bool { return m.Queued() == 0 })
-		<-time.After(800 * time.Millisecond) // the time of the last write passes
+		<-time.After(1800 * time.Millisecond) // the time of the last write passes
 		m.Queue([]byte("later"))
 		m.Flush()
 		p.expect("later")
@@ -295,15 +295,15 @@ func TestDeadline(t *testing.T) {
 		})
 		b.dial(address)
 		m := await(b, set, "the machine")
-		if x := await(b, expired, "Expired after start"); x.m != m || x.t.Before(early) || x.t.After(early.Add(2*time.Second)) {
+		if x := await(b, expired, "Expired after start"); x.m != m || x.t.Before(early) || x.t.After(early.Add(patience)) {
 			b.Errorf("expired %v late", x.t.Sub(early))
 		}
-		m.SetDeadline(time.Now().Add(50 * time.Millisecond))
+		m.SetDeadline(time.Now().Add(500 * time.Millisecond))
 		m.SetDeadline(time.Now().Add(time.Hour))
 		select {
 		case <-expired:
 			b.Error("expired before it was time")
-		case <-time.After(400 * time.Millisecond):
+		case <-time.After(800 * time.Millisecond):
 		}
 		m.SetDeadline(time.Time{})
 		m.SetDeadline(time.Now().Add(-time.Hour))
@@ -319,12 +319,11 @@ func TestDeadline(t *testing.T) {
 // The driver's end: peers get what is queued and an orderly end, at once if they close too, and
 // who does not close, is in a handshake or paused does not hold it up longer than allowed.
 func TestDriverClose(t *testing.T) {
-	onEach(t, drive.Patience{}, func(b *bed) {
+	onEach(t, drive.Patience{Linger: time.Minute}, func(b *bed) {
 		m, p := b.pair(machine{})
 		m.Queue([]byte("last words"))
 		paused, pausedPeer := b.pair(machine{})
 		paused.Pause()
-		began := time.Now()
 		closed := make(chan struct{})
 		go func() {
 			b.driver.Close(context.Background())
@@ -335,17 +334,14 @@ func TestDriverClose(t *testing.T) {
 		pausedPeer.expectEnd()
 		p.Close()
 		pausedPeer.Close()
-		b.wait(closed, "Close")
-		if took := time.Since(began); took > 2*time.Second {
-			b.Errorf("closing took %v", took)
-		}
+		b.wait(closed, "Close") // it would be a minute
 		for _, m := range []*machine{m, paused} {
 			if err := await(b, m.gone, "Gone"); err != io.EOF {
 				b.Error("gone: ", err)
 			}
 		}
 	})
-	onEach(t, drive.Patience{}, func(b *bed) {
+	onEach(t, drive.Patience{Handshake: time.Minute}, func(b *bed) {
 		m, _ := b.pair(machine{})
 		m.Queue(make([]byte, huge))
 		m.Flush()
@@ -357,7 +353,7 @@ func TestDriverClose(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		b.driver.Close(ctx)
-		if took := time.Since(began); took < 100*time.Millisecond || took > 2*time.Second {
+		if took := time.Since(began); took < 100*time.Millisecond || took > patience {
 			b.Errorf("closing took %v", took)
 		}
 		if err := await(b, m.gone, "Gone"); err != drive.ErrAborted {

@@ -35,16 +35,19 @@ type conn struct {
 	// Of the driver's goroutine.
 	wantTLS *tls.Config // a handshake to begin
 	shake   *shake      // the one under way
-	cipher  []byte      // read from the socket and not taken by TLS yet
+	cipher  *buffer     // read from the socket and not taken by TLS yet, where it cannot be lent (slim.go)
 	over    bool        // the machine has been called for the last time
 	calls   bool        // TLS as the client
 
-	mu    sync.Mutex
-	plain *buffer   // queued and not sealed yet
-	tls   *tls.Conn // written by the driver's goroutine, which may therefore read it unlocked
-	hold  bool      // a handshake is to come or under way: nothing is sent
-	shut  bool      // nothing more is taken
+	// Guarded by mu. What is small stands together: there are many connections.
+	hold   bool // a handshake is to come or under way: nothing is sent
+	shut   bool // nothing more is taken
+	mu     sync.Mutex
+	paused int32     // guarded by wire, and here because here is room
+	plain  *buffer   // queued and not sealed yet
+	tls    *tls.Conn // written by the driver's goroutine, which may therefore read it unlocked
 
+	// Guarded by wire.
 	wire     sync.Mutex
 	pending  *buffer // sealed, and not taken by the socket
 	full     bool    // the socket takes no more at present
@@ -53,8 +56,8 @@ type conn struct {
 	closed   bool    // the descriptor is not ours any more
 	ended    bool    // the peer has ended its direction
 	choked   bool    // the handshake has enough to work on
-	paused   int32
 	resuming bool    // resumed is posted
+	timed    bool    // the loop of the epoll driver watches the deadlines, or is about to
 	since    instant // while full: when the socket last took something
 	deadline instant // the machine's
 	limit    instant // the driver's: for the handshake under way, or for the end
@@ -170,12 +173,11 @@ func (c *conn) after() {
 
 // open gives data to TLS, behind what it has not taken yet, and what comes of it to the machine.
 func (c *conn) open(w *work, data []byte) {
-	own := len(data) == 0 // c.cipher is a copy already
-	if !own && len(c.cipher) > 0 {
-		data, own = append(c.cipher, data...), true
+	if len(data) == 0 {
+		data = w.read[:0] // TLS has something to read into, were it nothing
 	}
-	if len(data) > 0 {
-		c.cipher = data
+	if !lend(c.tls, data) {
+		c.cipher = c.cipher.add(data)
 	}
 	for c.hears() {
 		n, err := c.decrypt(w.plain[:])
@@ -184,19 +186,16 @@ func (c *conn) open(w *work, data []byte) {
 			poison(w.plain[:n])
 		}
 		if err != nil {
-			c.cipher = nil
 			if !isWouldBlock(err) {
 				c.hangUp(err)
 			}
-			slim(c.tls, slimAbove)
-			return
+			break
 		}
 	}
-	switch { // paused, or at an end
-	case c.over || len(c.cipher) == 0:
+	slim(c.tls)
+	if len(c.cipher.rest()) == 0 {
+		c.cipher.giveBack()
 		c.cipher = nil
-	case !own:
-		c.cipher = append([]byte(nil), c.cipher...)
 	}
 }
 
@@ -272,6 +271,7 @@ func (c *conn) end(err error) {
 	c.lost += len(c.plain.rest()) + len(c.pending.rest())
 	c.plain.giveBack()
 	c.pending.giveBack()
+	c.cipher.giveBack()
 	c.plain, c.pending, c.cipher = nil, nil, nil
 	c.sock.free()
 	c.wire.Unlock()

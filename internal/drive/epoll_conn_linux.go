@@ -14,10 +14,9 @@ import (
 // So nobody touches a descriptor whose number has become another connection's.
 type econn struct {
 	conn
-	fd     int
 	loop   *loop
+	fd     int32
 	events uint32 // as epoll has them; guarded by wire
-	timed  bool   // it is in loop.timed, or on its way there; guarded by wire
 }
 
 // absent in econn.events says that epoll does not watch the descriptor. Its value is no event's.
@@ -117,15 +116,15 @@ func (c *econn) post(f func(*work)) { c.loop.post(f) }
 func (c *econn) write(p []byte) (int, error) { return tryWrite(uintptr(c.fd), p) }
 
 // finish implements socket.
-func (c *econn) finish() { _ = unix.Shutdown(c.fd, unix.SHUT_WR) }
+func (c *econn) finish() { _ = unix.Shutdown(int(c.fd), unix.SHUT_WR) }
 
 // sever implements socket.
-func (c *econn) sever() { _ = unix.Shutdown(c.fd, unix.SHUT_RDWR) }
+func (c *econn) sever() { _ = unix.Shutdown(int(c.fd), unix.SHUT_RDWR) }
 
 // free implements socket: the connection is in no table any more before its descriptor is free
 // for another.
 func (c *econn) free() {
-	delete(c.loop.conns, int32(c.fd))
+	delete(c.loop.conns, c.fd)
 	delete(c.loop.timed, c)
-	_ = unix.Close(c.fd)
+	_ = unix.Close(int(c.fd))
 }

@@ -63,7 +63,7 @@ func (d *Epoll) Serve(nc net.Conn, direct *tls.Config, start func(Conn) Machine)
 		return false
 	}
 	l := d.loops[int(d.next.Add(1))%len(d.loops)]
-	c := &econn{fd: fd, loop: l}
+	c := &econn{fd: int32(fd), loop: l}
 	c.conn = conn{common: d.common, sock: c, remote: addrPort(nc.RemoteAddr()), wantTLS: direct, hold: direct != nil}
 	if !l.post(func(w *work) { l.add(w, c, start) }) {
 		_ = unix.Close(fd)
@@ -144,7 +144,7 @@ func newLoop(shared *common) (l *loop, err error) {
 		_ = unix.Close(l.epfd)
 		return nil, err
 	}
-	if err = l.control(unix.EPOLL_CTL_ADD, l.wakeFD, unix.EPOLLIN); err != nil {
+	if err = l.control(unix.EPOLL_CTL_ADD, int32(l.wakeFD), unix.EPOLLIN); err != nil {
 		_ = unix.Close(l.wakeFD)
 		_ = unix.Close(l.epfd)
 		return nil, err
@@ -153,8 +153,8 @@ func newLoop(shared *common) (l *loop, err error) {
 	return l, nil
 }
 
-func (l *loop) control(op, fd int, events uint32) error {
-	return unix.EpollCtl(l.epfd, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+func (l *loop) control(op int, fd int32, events uint32) error {
+	return unix.EpollCtl(l.epfd, op, int(fd), &unix.EpollEvent{Events: events, Fd: fd})
 }
 
 // post runs f on the loop's goroutine, soon. It reports false if the loop has ended.
@@ -168,7 +168,7 @@ func (l *loop) post(f func(*work)) bool {
 	if !l.awake {
 		l.awake = true
 		one := [8]byte{1}
-		_, _ = unix.Write(l.wakeFD, one[:])
+		_, _ = sysWrite(l.wakeFD, one[:])
 	}
 	return true
 }
@@ -245,10 +245,10 @@ func (l *loop) wait(raw syscall.RawConn, poll func(fd uintptr) bool) error {
 // while it reports false.
 func (l *loop) poll(fd uintptr) (done bool) {
 	for {
-		n, err := unix.EpollWait(int(fd), l.events[:], 0)
+		n, err := sysEvents(int(fd), l.events[:])
 		if err != unix.EINTR {
-			l.n, l.err = max(n, 0), err
-			return n != 0
+			l.n, l.err = n, err
+			return n != 0 || err != nil
 		}
 	}
 }
@@ -256,7 +256,7 @@ func (l *loop) poll(fd uintptr) (done bool) {
 // runPosted runs what was posted.
 func (l *loop) runPosted() {
 	var buf [8]byte
-	_, _ = unix.Read(l.wakeFD, buf[:])
+	_, _ = sysRead(l.wakeFD, buf[:])
 	l.tasks.Lock()
 	posted := l.posted
 	l.posted, l.awake = nil, false
@@ -268,7 +268,7 @@ func (l *loop) runPosted() {
 
 // add takes a new connection in.
 func (l *loop) add(w *work, c *econn, start func(Conn) Machine) {
-	l.conns[int32(c.fd)] = c
+	l.conns[c.fd] = c
 	c.guard(func() {
 		if err := c.enter(); err != nil {
 			c.end(err)

@@ -30,7 +30,7 @@ func Times() Patience {
 }
 
 // Slim, and whether this version of crypto/tls is one that it knows.
-func Slim(t *tls.Conn, above int) { slim(t, above) }
+func Slim(t *tls.Conn) { slim(t) }
 
 // SlimKnows reports whether this version of crypto/tls has the fields that Slim expects.
 func SlimKnows() bool { return tlsBuffers.known }

@@ -117,7 +117,6 @@ func (c *conn) shaken(w *work, t *tls.Conn, err error) {
 		c.end(fmt.Errorf("%w: %w", ErrHandshake, err))
 		return
 	}
-	slim(t, 0)
 	c.mu.Lock()
 	c.tls, c.hold = t, false
 	c.mu.Unlock()
@@ -170,11 +169,11 @@ func (u under) Read(p []byte) (int, error) {
 	if s := c.shake; s != nil {
 		return c.readShake(s, p)
 	}
-	if len(c.cipher) == 0 {
+	n := copy(p, c.cipher.rest())
+	if n == 0 {
 		return 0, errWouldBlock{}
 	}
-	n := copy(p, c.cipher)
-	c.cipher = c.cipher[n:]
+	c.cipher.sent += n
 	return n, nil
 }
 

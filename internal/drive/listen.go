@@ -4,8 +4,11 @@ package drive
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,6 +31,45 @@ func Listen(address string, deadAfter time.Duration) (net.Listener, error) {
 		return nil, fmt.Errorf("drive: %w", err)
 	}
 	return l, nil
+}
+
+// Listeners accept connections. The zero value is ready.
+type Listeners struct {
+	mu        sync.Mutex
+	list      []net.Listener
+	accepting sync.WaitGroup
+}
+
+// Accept gives take what comes in at l, until Close.
+func (x *Listeners) Accept(l net.Listener, log *slog.Logger, take func(net.Conn)) {
+	x.mu.Lock()
+	x.list = append(x.list, l)
+	x.mu.Unlock()
+	x.accepting.Go(func() {
+		for {
+			nc, err := l.Accept()
+			switch {
+			case errors.Is(err, net.ErrClosed):
+				return
+			case err != nil:
+				// Out of descriptors, most likely: connections that end will free some.
+				log.Error("connection not accepted", "err", err)
+				time.Sleep(50 * time.Millisecond)
+				continue
+			}
+			take(nc)
+		}
+	})
+}
+
+// Close closes them. Connections go on.
+func (x *Listeners) Close() {
+	x.mu.Lock()
+	for _, l := range x.list {
+		_ = l.Close()
+	}
+	x.mu.Unlock()
+	x.accepting.Wait()
 }
 
 // Dialer makes connections that are kept as those of Listen are.

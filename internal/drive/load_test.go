@@ -39,6 +39,7 @@ func TestManyConnections(t *testing.T) {
 			for part := range 10 {
 				wg.Go(func() {
 					for i := part; i < n; i += 10 {
+						_ = peers[i].SetDeadline(time.Now().Add(patience)) // dialling all took long
 						peers[i].write(strconv.Itoa(i))
 					}
 					for i := part; i < n; i += 10 {
@@ -59,9 +60,9 @@ func TestIdleMemory(t *testing.T) {
 	// runtime's own moods.
 	bounds := map[string]struct{ heap, all float64 }{
 		"epoll":     {600, 700},
-		"goroutine": {1500, 6500},
+		"goroutine": {2000, 6500}, // with what the runtime has of a goroutine beside its stack
 	}
-	const tlsBytes = 5000 // two AES-GCM keys are half of it
+	const tlsBytes = 3500 // two AES-GCM keys are half of it
 	if address := os.Getenv(childAddress); address != "" {
 		idleClients(t, address, os.Getenv(childTLS) == "true")
 		return
@@ -92,23 +93,33 @@ func TestIdleMemory(t *testing.T) {
 		}
 		for s := bufio.NewScanner(out); s.Scan() && s.Text() != childReady; {
 		}
-		heap2, all2 := memory()
-		perHeap, perAll := float64(heap2-heap)/n, float64(all2-all)/n
-		in.Close()
-		_, _ = io.Copy(io.Discard, out)
-		if err := child.Wait(); err != nil {
-			b.Error("the clients: ", err)
-		}
 		name := "epoll"
 		if _, ok := b.driver.(*drive.Goroutines); ok {
 			name = "goroutine"
 		}
-		b.Logf("an idle connection has %.0f bytes of heap, %.0f with its stack", perHeap, perAll)
 		bound := bounds[name]
 		if b.tls {
 			bound.heap += tlsBytes
 			bound.all += tlsBytes
 		}
+		// A client that has its answer is idle; the goroutine that wrote it
+		// may not have put its buffers back yet.
+		var perHeap, perAll float64
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(3 * time.Second); ; <-tick.C {
+			heap2, all2 := memory()
+			perHeap, perAll = (float64(heap2)-float64(heap))/n, (float64(all2)-float64(all))/n
+			if perHeap <= bound.heap && perAll <= bound.all || time.Now().After(end) {
+				break
+			}
+		}
+		in.Close()
+		_, _ = io.Copy(io.Discard, out)
+		if err := child.Wait(); err != nil {
+			b.Error("the clients: ", err)
+		}
+		b.Logf("an idle connection has %.0f bytes of heap, %.0f with its stack", perHeap, perAll)
 		if raceEnabled {
 			return // its memory is not what is measured
 		}
@@ -173,9 +184,9 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, want uintptr
 	}{
-		{"conn", drive.ConnSize, 296},
-		{"gconn", drive.GoroutineSize, 488},
-		{"econn", epollSize, 320},
+		{"conn", drive.ConnSize, 208},
+		{"gconn", drive.GoroutineSize, 456},
+		{"econn", epollSize, 224},
 	} {
 		if c.got > c.want {
 			t.Errorf("%s has %d bytes, more than %d", c.name, c.got, c.want)
@@ -183,10 +194,10 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// What crypto/tls keeps of large records goes, and it goes on working.
+// What crypto/tls keeps of records goes, and it goes on working.
 func TestSlim(t *testing.T) {
 	if !drive.SlimKnows() {
-		t.Fatalf("%s has other fields in tls.Conn than slim.go expects: idle connections cost 4 kB more", runtime.Version())
+		t.Fatalf("%s has other fields in tls.Conn than slim.go expects: idle connections cost 1 to 4 kB more", runtime.Version())
 	}
 	ours, theirs := net.Pipe()
 	defer ours.Close()
@@ -198,11 +209,14 @@ func TestSlim(t *testing.T) {
 		client.Close()
 	}()
 	for i := range 100 {
-		got := make([]byte, 1+i*400)
-		if _, err := io.ReadFull(server, got); err != nil || string(got) != string(noise(uint64(i), 1+i*400)) {
-			t.Fatal("other bytes came, ", err)
+		want := noise(uint64(i), 1+i*400)
+		for len(want) > 0 { // half of what is left of a record, and the record after it perhaps
+			got := make([]byte, (len(want)+1)/2)
+			if _, err := io.ReadFull(server, got); err != nil || string(got) != string(want[:len(got)]) {
+				t.Fatal("other bytes came, ", err)
+			}
+			want = want[len(got):]
+			drive.Slim(server)
 		}
-		drive.Slim(server, 0)
-		drive.Slim(server, 4096)
 	}
 }

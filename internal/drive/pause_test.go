@@ -226,14 +226,18 @@ func TestPeerGoesDuringPause(t *testing.T) {
 func TestEndDuringPause(t *testing.T) {
 	onEach(t, drive.Patience{}, func(b *bed) {
 		inputs := new(atomic.Int32)
-		expired := make(chan struct{}, 1)
+		paused, expired := make(chan struct{}, 1), make(chan struct{}, 1)
 		model := machine{
-			input:   func(*machine, []byte) { inputs.Add(1) },
+			input: func(m *machine, _ []byte) {
+				inputs.Add(1)
+				m.Pause() // here no read is under way
+				paused <- struct{}{}
+			},
 			expired: func(*machine) { expired <- struct{}{} },
 		}
 		m, p := b.pair(model)
-		m.Pause()
-		<-time.After(50 * time.Millisecond) // a read that was under way has found nothing
+		p.write("heard")
+		b.wait(paused, "input")
 		p.write("unheard")
 		m.SetDeadline(time.Now().Add(10 * time.Millisecond))
 		b.wait(expired, "Expired")
@@ -252,7 +256,7 @@ func TestEndDuringPause(t *testing.T) {
 		}
 		m.Resume()
 		p.Close()
-		if n := inputs.Load(); n > 0 {
+		if n := inputs.Load(); n != 1 {
 			b.Errorf("%d inputs", n)
 		}
 	})

@@ -16,7 +16,8 @@ type items[T any] struct {
 	head int // what is before it has been popped, and is zero
 }
 
-// keepCap is how long a list stays when it is empty: an idle session holds next to nothing.
+// keepCap is how long a list stays when it is empty: an idle session holds next to nothing. It begins shorter: most sessions
+// are idle, and have one entry.
 const keepCap = 8
 
 // Len is how many entries there are.
@@ -39,7 +40,7 @@ func (q *Queue[T]) All() []T {
 func (q *Queue[T]) Push(v T) {
 	i := q.items
 	if i == nil {
-		i = &items[T]{list: make([]T, 0, keepCap)}
+		i = new(items[T])
 		q.items = i
 	}
 	if len(i.list) == cap(i.list) && i.head > 0 && i.head >= len(i.list)/2 {

@@ -198,6 +198,23 @@ func TestCheckNames(t *testing.T) {
 	expect(t, "names", CheckNames(files), "a.go:1: names /wor"+"k/", "b.md:1: names the host mirror.net")
 }
 
+func TestCheckShape(t *testing.T) {
+	source := `package util
+import "context"
+type good struct { n int }
+type kept struct { ctx context.Context }
+type bad struct { ctx context.Context }
+func first(ctx context.Context, a, b, c, d, e int) {}
+func late(a int, ctx context.Context) {}
+func many(a, b, c, d int, e, f, g string) {}
+type role interface { Do(a int, ctx context.Context) }
+`
+	kept := map[string]string{"a.kept": "because", "a.gone": "because"}
+	files := []File{{Path: "a/a.go", Data: []byte(source)}, {Path: "a/a_test.go", Data: []byte(source)}}
+	expect(t, "shape", checkShape(files, kept), "a.gone: needs its row", "a/a.go:1: is of a package called util", "a/a.go:5: bad keeps a context",
+		"a/a.go:7: has a context that is not the first", "a/a.go:8: has 7 parameters", "a/a.go:9: has a context")
+}
+
 func TestCheckSyntax(t *testing.T) {
 	source := `package a
 import ("errors"; "regexp"; "sync"; "net/http")

@@ -19,6 +19,7 @@ type confined struct {
 var thirdParty = []confined{
 	{"golang.org/x/text", []string{"xmpp/jid", "xmpp/sasl", "xmpp/roster"}, "PRECIS profiles of addresses, passwords and group names"},
 	{"golang.org/x/net/idna", []string{"xmpp/jid", "internal/tlsconfig"}, "domain names of addresses and certificates"},
+	{"golang.org/x/net/publicsuffix", []string{"server/s2s"}, "whose a domain is: one owner's names share what there is for all"},
 	{"golang.org/x/sys", []string{"internal/drive/..."}, "epoll"},
 	{"github.com/goccy/go-yaml", []string{"config"}, "YAML is read in one place, strictly"},
 	{"github.com/alecthomas/kong", []string{"cmd/..."}, "command lines"},

@@ -93,6 +93,11 @@ func TestSyntax(t *testing.T) {
 	report(t, CheckSyntax(files))
 }
 
+func TestShape(t *testing.T) {
+	_, files := files(t)
+	report(t, CheckShape(files))
+}
+
 func TestModules(t *testing.T) {
 	root, packages := tree(t)
 	findings, err := CheckModules(root, packages)

@@ -38,7 +38,7 @@ type Target struct {
 	Host   string // a name or an IP address
 	Port   string
 	Direct bool // TLS begins with the first byte
-	Proven bool // that the domain leads here, by DNSSEC: only then do TLSA records of the host count (RFC 7673 §3)
+	Proven bool // that the domain leads here, by DNSSEC: only then do TLSA records of the host count (RFC 7673)
 }
 
 func (t Target) String() string { return net.JoinHostPort(t.Host, t.Port) }
@@ -82,7 +82,7 @@ func isNotFound(err error) bool {
 // Targets lists where the service of a domain may be, in the order to try. domain is in ASCII.
 //
 // Without an answer about its records it is as if there were none (RFC 6120 §3.2.1 step 8), but not for a
-// [Prover]: whoever can make an answer fail must not choose the way (RFC 7673 §3).
+// [Prover]: whoever can make an answer fail must not choose the way (RFC 7673).
 func Targets(ctx context.Context, resolver Resolver, s Service, domain string) ([]Target, error) {
 	if _, err := netip.ParseAddr(domain); err == nil {
 		return []Target{{domain, s.port(), false, false}}, nil

@@ -4,6 +4,7 @@
 package seldom
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,6 +19,15 @@ type Log struct {
 
 // Error logs msg as an error to log, at most once a second for each msg, with the number left out since.
 func (c *Log) Error(log *slog.Logger, msg string, args ...any) {
+	c.write(log, slog.LevelError, msg, args)
+}
+
+// Warn is Error for a warning.
+func (c *Log) Warn(log *slog.Logger, msg string, args ...any) {
+	c.write(log, slog.LevelWarn, msg, args)
+}
+
+func (c *Log) write(log *slog.Logger, level slog.Level, msg string, args []any) {
 	c.mu.Lock()
 	if c.last == nil {
 		c.last, c.held = make(map[string]time.Time), make(map[string]int)
@@ -34,5 +44,5 @@ func (c *Log) Error(log *slog.Logger, msg string, args ...any) {
 	if n > 0 {
 		args = append(args, "more", n)
 	}
-	log.Error(msg, args...)
+	log.Log(context.Background(), level, msg, args...)
 }

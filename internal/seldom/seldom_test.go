@@ -21,13 +21,15 @@ func TestError(t *testing.T) {
 		for range 5 {
 			c.Error(log, "disk", "n", 1)
 		}
-		c.Error(log, "another")
+		c.Warn(log, "another")
+		c.Warn(log, "another")
 		time.Sleep(time.Second)
 		c.Error(log, "disk", "n", 2)
 		time.Sleep(time.Second)
 		c.Error(log, "disk", "n", 3)
 		got := out.String()
-		if strings.Count(got, "\n") != 4 || strings.Count(got, "more=4") != 1 || !strings.Contains(got, "n=2 more=4") {
+		if strings.Count(got, "\n") != 4 || strings.Count(got, "more=4") != 1 || !strings.Contains(got, "n=2 more=4") ||
+			strings.Count(got, "level=WARN msg=another") != 1 || strings.Count(got, "level=ERROR") != 3 {
 			t.Errorf("log:\n%s", got)
 		}
 	})

@@ -32,7 +32,7 @@ func (s *Server) Client(address string) *Peer {
 	s.T.Helper()
 	full := jid.MustParse(address)
 	return s.client(full, func(t *server.Turn, st server.Stream) (*server.Session, error) {
-		return s.Bind(s.T.Context(), t, st, full.Bare(), full.Resource(), "")
+		return s.Bind(s.T.Context(), t, st, full, "")
 	})
 }
 
@@ -41,7 +41,7 @@ func (s *Server) Guest(address string) *Peer {
 	s.T.Helper()
 	full := jid.MustParse(address)
 	return s.client(full, func(t *server.Turn, st server.Stream) (*server.Session, error) {
-		return s.BindGuest(s.T.Context(), t, st, full.Bare(), full.Resource(), "")
+		return s.BindGuest(s.T.Context(), t, st, full, "")
 	})
 }
 
@@ -167,12 +167,18 @@ type Memory struct {
 	resumed sync.Cond
 	over    bool
 	why     *stream.Error
+	slow    bool
+	unread  int // of a slow client
+	aborted bool
 }
 
 // Queue implements server.Stream.
 func (m *Memory) Queue(b []byte) {
 	m.mu.Lock()
 	m.out = append(m.out, b...)
+	if m.slow {
+		m.unread += len(b)
+	}
 	m.mu.Unlock()
 	if m.OnQueue != nil {
 		m.OnQueue(string(b))
@@ -213,8 +219,26 @@ func (m *Memory) AwaitResume() {
 // Flush, and what follows, implements server.Stream.
 func (*Memory) Flush() {}
 
-// Queued is nothing: the client reads at once.
-func (*Memory) Queued() int { return 0 }
+// Slow makes a client read from now on no more than Read says; Got has what it was sent all the same.
+func (m *Memory) Slow() {
+	m.mu.Lock()
+	m.slow = true
+	m.mu.Unlock()
+}
+
+// Read has a slow client read up to n bytes.
+func (m *Memory) Read(n int) {
+	m.mu.Lock()
+	m.unread = max(m.unread-n, 0)
+	m.mu.Unlock()
+}
+
+// Queued is what a slow client has not read; all others read at once.
+func (m *Memory) Queued() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unread
+}
 
 // End implements server.Stream: nothing but Ended tells of it.
 func (m *Memory) End(e *stream.Error) {
@@ -232,8 +256,19 @@ func (m *Memory) Ended() (why *stream.Error, over bool) {
 	return m.why, m.over
 }
 
-// Abort does nothing.
-func (*Memory) Abort() {}
+// Abort does nothing but that Aborted tells of it.
+func (m *Memory) Abort() {
+	m.mu.Lock()
+	m.aborted = true
+	m.mu.Unlock()
+}
+
+// Aborted is whether the server has given the connection up.
+func (m *Memory) Aborted() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.aborted
+}
 
 // State is that of a session.
 func (*Memory) State() stream.State { return stream.Bound }

@@ -120,14 +120,18 @@ func (s *Server) Counts(sample string) bool {
 // Disk is a store whose disk may be slow or full.
 type Disk struct {
 	store.Store
-	Failing atomic.Bool // commits fail, later
-	Topic   string      // of those that do; "": all
+	Failing atomic.Bool  // commits fail, later
+	Topic   string       // of those that do; "": all
+	Commits atomic.Int64 // calls of Commit with operations
 
 	gate atomic.Pointer[chan struct{}]
 }
 
 // Commit implements store.Store.
 func (d *Disk) Commit(ops ...store.Op) *store.Pending {
+	if len(ops) > 0 {
+		d.Commits.Add(1)
+	}
 	if d.Failing.Load() && len(ops) > 0 && (d.Topic == "" || ops[0].Topic() == d.Topic) {
 		p := new(store.Pending)
 		d.Store.Commit().OnDone(func(error) { p.Resolve(store.ErrNoSpace) })

@@ -5,6 +5,8 @@ package tlsconfig
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,42 +66,49 @@ func (s *snapshot) own(name string, asked *tls.CertificateRequestInfo) *tls.Cert
 // VerifyServer reports whether the certificates that a peer has shown prove that it is the XMPP server of
 // domain at that time: a chain to one of roots (nil: the system's), every date, and a name of the leaf. The
 // leaf may be for servers or for clients: public authorities do not sign for both any more, and a server is
-// the client of the servers that it calls. RFC 6120 §13.7.2, RFC 6125 §6.
-func VerifyServer(chain []*x509.Certificate, domain jid.JID, roots *x509.CertPool, now time.Time) error {
+// the client of the servers that it calls. until is when the first certificate of such a chain expires. RFC 6120 §13.7.2,
+// RFC 6125 §6.
+func VerifyServer(chain []*x509.Certificate, domain jid.JID, roots *x509.CertPool, now time.Time) (until time.Time, err error) {
 	if len(chain) == 0 {
-		return ErrNoCertificate
+		return until, ErrNoCertificate
 	}
 	between := x509.NewCertPool()
 	for _, c := range chain[1:min(len(chain), maxChain)] {
 		between.AddCert(c)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
+	ways, err := chain[0].Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: between, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return fmt.Errorf("tlsconfig: certificate of %s: %w", domain, err)
+		return until, fmt.Errorf("tlsconfig: certificate of %s: %w", domain, err)
 	}
-	return NamesServer(chain[0], domain)
-}
-
-// NamesServer looks for domain among the names of a certificate: as the name of a server of XMPP
-// (SRVName), an address (xmppAddr), or a name in DNS, in which a first label may be `*`. The common name says
-// nothing. RFC 6120 §13.7.1.2, RFC 6125 §6.4.
-func NamesServer(c *x509.Certificate, domain jid.JID) error {
-	name := domain.ASCIIDomain()
-	if services, err := sasl.ServiceNames(c); err == nil {
-		for _, s := range services {
-			if of, ok := strings.CutPrefix(strings.ToLower(s), "_xmpp-server."); ok && matches(of, name, false) {
-				return nil
-			}
+	for _, way := range ways {
+		first := slices.MinFunc(way, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if first.NotAfter.After(until) {
+			until = first.NotAfter
 		}
 	}
-	if addresses, err := sasl.XMPPAddresses(c); err == nil {
-		for _, j := range addresses {
-			if j == domain.Host() {
-				return nil
+	return until, NamesServer(ways, domain)
+}
+
+// NamesServer looks for domain among the names of a certificate, for which x509 has found these ways to an authority: as the
+// name of a server of XMPP (SRVName), an address (xmppAddr), or a name in DNS, in which a first label may be `*`. The common
+// name says nothing. RFC 6120 §13.7.1.2, RFC 6125 §6.4.
+//
+// Where an authority may sign for some names alone, x509 has looked at those in DNS: then nothing else is believed.
+func NamesServer(ways [][]*x509.Certificate, domain jid.JID) error {
+	c, name := ways[0][0], domain.ASCIIDomain()
+	if slices.ContainsFunc(ways, unconstrained) {
+		if services, err := sasl.ServiceNames(c); err == nil {
+			for _, s := range services {
+				if of, ok := strings.CutPrefix(strings.ToLower(s), "_xmpp-server."); ok && matches(of, name, false) {
+					return nil
+				}
 			}
+		}
+		if addresses, err := sasl.XMPPAddresses(c); err == nil && slices.Contains(addresses, domain.Host()) {
+			return nil
 		}
 	}
 	for _, n := range c.DNSNames {
@@ -108,6 +117,15 @@ func NamesServer(c *x509.Certificate, domain jid.JID) error {
 		}
 	}
 	return fmt.Errorf("tlsconfig: the certificate is not for %s: it names %s", domain, strings.Join(c.DNSNames, ", "))
+}
+
+// unconstrained reports whether no authority on the way to one says for which names it may sign (nameConstraints).
+// RFC 5280 §4.2.1.10
+func unconstrained(way []*x509.Certificate) bool {
+	constraints := asn1.ObjectIdentifier{2, 5, 29, 30}
+	return !slices.ContainsFunc(way[1:], func(c *x509.Certificate) bool {
+		return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(constraints) })
+	})
 }
 
 // matches compares names in DNS. With wild a first label `*` stands for one label. RFC 6125 §6.4.3.

@@ -89,12 +89,57 @@ func TestVerifyServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tlsconfig.VerifyServer([]*x509.Certificate{leaf}, jid.MustParse(c.domain), ours.pool(), time.Now())
+		until, err := tlsconfig.VerifyServer([]*x509.Certificate{leaf}, jid.MustParse(c.domain), ours.pool(), time.Now())
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 		}
+		if err == nil && !until.Equal(leaf.NotAfter) {
+			t.Errorf("%s: until %v, where the certificate is valid until %v", c.name, until, leaf.NotAfter)
+		}
 	}
-	if err := tlsconfig.VerifyServer(nil, jid.MustParse("a.example"), ours.pool(), time.Now()); !errors.Is(err, tlsconfig.ErrNoCertificate) {
+	if _, err := tlsconfig.VerifyServer(nil, jid.MustParse("a.example"), ours.pool(), time.Now()); !errors.Is(err, tlsconfig.ErrNoCertificate) {
 		t.Errorf("no certificate: %v", err)
+	}
+}
+
+// An authority that may sign for some names alone gets no other by a name that its constraints say nothing of.
+func TestVerifyServerConstrained(t *testing.T) {
+	root := newAuthority(t)
+	key := newKey(t, x509.ECDSA)
+	text, _ := root.issueAs(t, key, 24*time.Hour, func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
+		c.Subject.CommonName = "constrained"
+		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"b.example"}
+	})
+	parse := func(text []byte) *x509.Certificate {
+		block, _ := pem.Decode(text)
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	between := &authority{key: key, cert: parse(text)}
+	for _, c := range []struct {
+		name   string
+		names  []string
+		extra  *pkix.Extension
+		domain string
+		ok     bool
+	}{
+		{name: "a name that it may", names: []string{"b.example"}, domain: "b.example", ok: true},
+		{name: "a name that it may not", names: []string{"a.example"}, domain: "a.example"},
+		{name: "as a service", extra: new(otherName(t, 7, asn1.TagIA5String, "_xmpp-server.a.example")), domain: "a.example"},
+		{name: "as an address", extra: new(otherName(t, 5, asn1.TagUTF8String, "a.example")), domain: "a.example"},
+	} {
+		leaf, _ := between.issueAs(t, newKey(t, x509.ECDSA), time.Hour, func(x *x509.Certificate) {
+			if c.extra != nil {
+				x.ExtraExtensions = []pkix.Extension{*c.extra}
+			}
+		}, c.names...)
+		_, err := tlsconfig.VerifyServer([]*x509.Certificate{parse(leaf), between.cert}, jid.MustParse(c.domain), root.pool(), time.Now())
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }

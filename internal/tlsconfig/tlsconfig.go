@@ -150,6 +150,7 @@ func (s *Certificates) Watch(ctx context.Context, every time.Duration, report fu
 // Status describes one certificate in use.
 type Status struct {
 	Names      []string  // what it is valid for: names and addresses
+	NotBefore  time.Time // its beginning
 	NotAfter   time.Time // the end of it, or of its chain if that is earlier
 	Algorithm  string    // of its key: ECDSA, RSA, Ed25519
 	SelfSigned bool      // made here
@@ -164,7 +165,7 @@ func (s *Certificates) Status() []Status {
 		for _, ip := range leaf.IPAddresses {
 			names = append(names, ip.String())
 		}
-		list = append(list, Status{names, l.notAfter, leaf.PublicKeyAlgorithm.String(), l.selfSigned})
+		list = append(list, Status{names, leaf.NotBefore, l.notAfter, leaf.PublicKeyAlgorithm.String(), l.selfSigned})
 	}
 	return list
 }

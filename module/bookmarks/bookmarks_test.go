@@ -125,7 +125,7 @@ func inBed(t *testing.T, c bookmarks.Config, f func(b *bed)) {
 			t.Fatal(err)
 		}
 		turn := s.NewTurn()
-		se, err := s.Bind(t.Context(), turn, wire{}, romeo, "r", "")
+		se, err := s.Bind(t.Context(), turn, wire{}, romeo, "")
 		turn.End()
 		if err != nil {
 			t.Fatal(err)

@@ -28,8 +28,10 @@ const Node = "https://stonechat.im"
 
 // Disco is what this module needs of module disco.
 type Disco interface {
-	Host() *disco.Info
-	Alias(is func(node string) bool)
+	Host(domain string) *disco.Info
+	// Nests reports whether others answer for some of what the domain does, so that it varies.
+	Nests(domain string) bool
+	Alias(is func(domain, node string) bool)
 }
 
 // Config is the key modules.caps.
@@ -47,7 +49,7 @@ type Config struct {
 type Module struct {
 	config  atomic.Pointer[Config]
 	disco   Disco
-	caps    func() (*caps.Caps, error) // computed when the first stream asks: then all modules are there
+	caps    func() (*caps.Caps, error) // of domains that do not vary, computed when the first stream asks: then all modules are there
 	server  *server.Server
 	metrics struct{ asked, unverified, tooLong metrics.Counter }
 
@@ -60,7 +62,7 @@ type Module struct {
 func New(c Config, d Disco) *Module {
 	m := &Module{disco: d, questions: make(map[name]*question)}
 	m.config.Store(&c)
-	m.caps = sync.OnceValues(m.compute)
+	m.caps = sync.OnceValues(func() (*caps.Caps, error) { return m.compute("") })
 	return m
 }
 
@@ -82,13 +84,16 @@ func (m *Module) Init(h *server.Host) error {
 		return float64(m.memory.bytes)
 	})
 	h.Feature(server.AtHost, caps.NS)
-	m.disco.Alias(func(node string) bool {
-		c, err := m.caps()
+	m.disco.Alias(func(domain, node string) bool {
+		c, err := m.of(domain)
 		return err == nil && node == c.InfoNode()
 	})
 	h.Features = func(dst []byte, st server.Stream) []byte {
-		c, err := m.caps()
-		if err != nil || st.State() != stream.Authenticated {
+		if st.State() != stream.Authenticated {
+			return dst
+		}
+		c, err := m.of(st.Account().Domain())
+		if err != nil {
 			return dst
 		}
 		return c.AppendXML(dst)
@@ -96,8 +101,16 @@ func (m *Module) Init(h *server.Host) error {
 	return nil
 }
 
-func (m *Module) compute() (*caps.Caps, error) {
-	ver, err := caps.Ver(caps.SHA1, m.disco.Host())
+// of is what a domain announces.
+func (m *Module) of(domain string) (*caps.Caps, error) {
+	if m.disco.Nests(domain) {
+		return m.compute(domain)
+	}
+	return m.caps()
+}
+
+func (m *Module) compute(domain string) (*caps.Caps, error) {
+	ver, err := caps.Ver(caps.SHA1, m.disco.Host(domain))
 	if err != nil {
 		return nil, fmt.Errorf("caps: %w", err)
 	}

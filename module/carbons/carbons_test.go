@@ -4,22 +4,15 @@ package carbons_test
 
 import (
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/module/carbons"
 	"github.com/stonechat-im/stonechat/server"
-	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/store/sqlite"
-	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/stream"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // postman gives messages to the resource that they name, as module message does, or keeps them.
@@ -44,56 +37,20 @@ func (postman) Init(h *server.Host) error {
 	return nil
 }
 
-// wire is a session's stream in memory.
-type wire struct {
-	server.Stream
-	server  *server.Server
-	session *server.Session
-	out     strings.Builder
-}
-
-func (w *wire) Queue(b []byte)    { w.out.Write(b) }
-func (w *wire) Flush()            {}
-func (w *wire) Queued() int       { return 0 }
-func (w *wire) Pause()            {}
-func (w *wire) Resume()           {}
-func (w *wire) End(*stream.Error) {}
+// wire is a client.
+type wire struct{ *servertest.Peer }
 
 func (w *wire) send(t *testing.T, element string) {
 	t.Helper()
-	p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{ElementBytes: 10000, Depth: 9, Attributes: 9, Children: 9})
-	p.Feed(stanza.Standalone([]byte(element)))
-	if ev, err := p.Next(); ev != xmlstream.EventElement || err != nil {
-		t.Fatal(ev, err)
-	}
-	turn := w.server.NewTurn()
-	if _, err := w.session.Receive(turn, w, p.Element()); err != nil {
-		t.Fatal(err)
-	}
-	turn.End()
-	synctest.Wait()
+	w.Send(element)
 }
 
 // got is what came since it was last called.
-func (w *wire) got() string {
-	defer w.out.Reset()
-	return w.out.String()
-}
+func (w *wire) got() string { return strings.Join(w.Got(), "") }
 
 // open starts a server for a@d and b@d; bind makes a session of one.
 func open(t *testing.T) (bind func(account, resource string) *wire) {
 	t.Helper()
-	db, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	for _, a := range []string{"a@d", "b@d"} {
-		op := store.CreateAccount{Account: store.Account{JID: jid.MustParse(a), Created: time.Now()}}
-		if err := db.Commit(op).Wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
 	m := carbons.New()
 	m.Archived(func(_ *server.Turn, s *stanza.Stanza) string {
 		if s.Has("u:x", "archived") {
@@ -101,21 +58,10 @@ func open(t *testing.T) (bind func(account, resource string) *wire) {
 		}
 		return ""
 	})
-	s, err := server.New(server.Config{
-		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: db, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
-	}, []server.Module{m, postman{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(account, resource string) *wire {
-		w := &wire{server: s}
-		turn := s.NewTurn()
-		defer turn.End()
-		if w.session, err = s.Bind(t.Context(), turn, w, jid.MustParse(account), resource, ""); err != nil {
-			t.Fatal(err)
-		}
-		return w
-	}
+	s := servertest.Start(t, servertest.Options{Modules: func() []server.Module { return []server.Module{m, postman{}} }})
+	s.Account("a@d")
+	s.Account("b@d")
+	return func(account, resource string) *wire { return &wire{s.Client(account + "/" + resource)} }
 }
 
 const enable = "<iq type='set' id='e'><enable xmlns='urn:xmpp:carbons:2'/></iq>"
@@ -274,9 +220,7 @@ func TestWhoWants(t *testing.T) {
 		if got := two.got(); got != "" {
 			t.Errorf("not available: %q", got)
 		}
-		turn := one.server.NewTurn()
-		one.session.End(turn, nil)
-		turn.End()
+		one.End()
 		a.send(t, "<message to='b@d/2' type='chat'><body>hi</body></message>")
 		if got := one.got(); got != "" {
 			t.Errorf("ended: %q", got)

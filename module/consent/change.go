@@ -38,6 +38,9 @@ func (m *Module) decree(ctx context.Context, r store.Rule, question int64) (made
 	case err != nil:
 		return r, 0, err
 	}
+	if err := m.checkToken(ctx, &r); err != nil {
+		return r, 0, err
+	}
 	rules, _, err := m.store.ThingRules(ctx, r.Thing.JID)
 	if err != nil {
 		return r, 0, err
@@ -55,6 +58,9 @@ func (m *Module) decree(ctx context.Context, r store.Rule, question int64) (made
 	}
 	if err := m.commit(ctx, &r, rules, ops); err != nil {
 		return r, 0, err
+	}
+	if !r.Allow {
+		m.recheck(ctx, &r)
 	}
 	if r.Number != 0 {
 		return r, shadow, nil
@@ -78,13 +84,18 @@ func settle(r *store.Rule, rules []store.Rule, question int64) (ops []store.Op, 
 	r.Number = question
 	for i := range rules {
 		x := rules[i]
-		if x.Owner != r.Owner || !sameRule(&x, r) {
+		if x.Owner != r.Owner || x.Thing != r.Thing || x.Subject != r.Subject {
 			continue
 		}
 		switch {
-		case x.Allow == r.Allow:
+		case x.Allow == r.Allow && x.Right == r.Right:
 			r.Number = x.Number
 			r.Names = union(x.Names, r.Names)
+		case x.Allow == r.Allow:
+		case !r.Right.Covers(x.Right): // x may speak of more than r does, and is not undone by that
+			if r.Allow && x.Right.Covers(r.Right) && (len(x.Names) == 0 || slices.ContainsFunc(r.Names, func(name string) bool { return named(x.Names, name) })) {
+				shadow = x.Number
+			}
 		case len(r.Names) == 0 && (!r.Allow || len(x.Names) == 0):
 			ops = append(ops, store.DeleteRule{Owner: x.Owner, Number: x.Number})
 		case len(r.Names) == 0: // but for what is forbidden by name
@@ -127,8 +138,11 @@ func (m *Module) revoke(ctx context.Context, owner jid.JID, number int64) (store
 		return r, err
 	}
 	err = m.commit(ctx, &r, rules, []store.Op{store.DeleteRule{Owner: owner, Number: number}})
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		err = stanza.ItemNotFound.Err(fmt.Sprintf("there is no rule %d", number))
+	case err == nil && r.Allow:
+		m.recheck(ctx, &r)
 	}
 	return r, err
 }
@@ -171,9 +185,6 @@ func (m *Module) commit(ctx context.Context, r *store.Rule, rules []store.Rule, 
 	}
 	m.part(thing, parted)
 	m.asking.refresh(thing)
-	if r.Right == store.RightRead {
-		m.recheck(ctx, r)
-	}
 	return nil
 }
 
@@ -285,13 +296,16 @@ func (m *Module) strangers(ctx context.Context, thing, next jid.JID) ([]jid.JID,
 	return list, nil
 }
 
-// recheck ends subscriptions to what the thing publishes.
+// recheck ends subscriptions to what the thing publishes, where a rule was what let them be, or is against them now. Some of what it
+// publishes is for who has any right.
 func (m *Module) recheck(ctx context.Context, r *store.Rule) {
-	if m.nodes == nil || r.Subject.Kind != store.SubjectCaller {
-		return // who is not told any more keeps a subscription that brings him nothing
+	if m.nodes == nil || r.Subject.Kind == store.SubjectToken { // nobody shows one to read what is published
+		return
 	}
-	caller, err := jid.Parse(r.Subject.Name)
-	if err == nil {
+	var err error
+	if r.Subject.Kind != store.SubjectCaller {
+		err = m.nodes.RecheckAll(ctx, r.Thing.JID)
+	} else if caller, bad := jid.Parse(r.Subject.Name); bad == nil {
 		err = m.nodes.Recheck(ctx, r.Thing.JID, caller)
 	}
 	if err != nil {

@@ -185,9 +185,9 @@ func (m *Module) leadAllow(owner jid.JID, x *command.Execution) error {
 			return nothing(x, "You have no things.")
 		}
 		f := form.New(form.Ask, "", which,
-			form.Field{Var: fieldSubject, Type: form.TextSingle, Label: "Who: an address, a domain, group:NAME or all", Required: true},
+			form.Field{Var: fieldSubject, Type: form.TextSingle, Label: "Who: an address, a domain, group:NAME, token:TOKEN or all", Required: true},
 			form.Field{Var: fieldMay, Type: form.ListSingle, Label: "may or may not", Required: true, Values: []string{"allow"}, Options: options("allow", "may", "forbid", "may not")},
-			form.Field{Var: fieldRight, Type: form.ListSingle, Label: "do what", Required: true, Values: []string{"read"}, Options: options("see", "see whether it is there", "read", "read it", "control", "control it")},
+			form.Field{Var: fieldRight, Type: form.ListSingle, Label: "do what", Required: true, Values: []string{"read"}, Options: options("see", "see whether it is there", "read", "read it", "control", "control it", "use", "read and control it")},
 			form.Field{Var: fieldNames, Type: form.TextMulti, Label: "Only these fields or parameters, one a line (none: all)"})
 		f.Title = "Allow or forbid something"
 		x.Ask(f)

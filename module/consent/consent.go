@@ -4,12 +4,13 @@
 // and has the server hold everybody else to that: also for things that know nothing of it. What nobody has decided is refused, and
 // the owner is asked, by a message that any client can answer.
 //
-// XEP-0324 (partial, 0.5.1): for things that ask: friendship, reading, control and the cache; no tokens, and no access of users to services (§3.1.3, §3.6)
+// XEP-0324 (partial, 0.5.1): for things that ask: friendship, reading, control, by address and by token, and the cache; no access of users to services on the web (§3.6.2, §3.7)
 //
 // How to read this package: decide.go says what the rules say, and known.go has them at hand. guard.go stands between a thing and
 // all others: requests.go, messages.go and subscribe.go say what it is that somebody wants, refuse.go keeps what was refused.
-// question.go asks owners; change.go makes and ends rules, and has things forget what they remember; readers.go decides about
-// what things publish. People come in by verbs.go and commands.go, things by provision.go.
+// question.go asks owners; change.go makes and ends rules, and has things forget what they remember; groups.go does what follows from
+// whom an owner puts into his groups; readers.go decides about what things publish; shown.go says which tokens count that came with a request. People come in by verbs.go and commands.go, things by
+// provision.go.
 //
 // Deviation: XEP-0324 has things ask, and others believe them. Here the server decides before a stanza is at the thing; that things ask
 // as well lets them answer for what only they know, such as who says what in a room.
@@ -54,8 +55,10 @@ type Service interface {
 	Handle(h server.IQHandler, features ...string)
 	Verb(chat.Verb)
 	Lead(adhoc.Command)
-	// Address is its address for the accounts of a domain; Speaks reports whether it is one of them that speaks.
+	// Address is its address for the accounts of a domain, Voice the one from which it speaks to people; Speaks reports whether
+	// it is one of them that speaks.
 	Address(domain string) jid.JID
+	Voice(domain string) jid.JID
 	Speaks(from jid.JID) bool
 }
 
@@ -84,6 +87,7 @@ type Caps interface {
 // Nodes ends what somebody may not have any more of what accounts publish. Module pubsub does.
 type Nodes interface {
 	Recheck(ctx context.Context, owner, contact jid.JID) error
+	RecheckAll(ctx context.Context, owner jid.JID) error
 }
 
 // Config is the key modules.consent.
@@ -103,10 +107,15 @@ type Config struct {
 	RefusalsPerThing int `yaml:"refusals_per_thing" default:"500" live:"yes"`
 	// Remember is for how long refusals are remembered, and questions wait for an answer.
 	Remember config.Duration `yaml:"remember" default:"2160h" live:"yes"`
+	// Tokens of one request that count, the first of those that rules name.
+	Tokens int `yaml:"tokens" default:"4" live:"yes"`
 	// Pending refusals and questions that wait to be written. What is beyond is counted, and not written.
 	Pending int `yaml:"pending" default:"10000" live:"yes"`
 	// CachedThings of which rules are held in memory.
 	CachedThings int `yaml:"cached_things" default:"100000" live:"yes"`
+	// ReadWithin is how long it may take to read the rules of a thing that are not in memory. What is wanted of it then is refused, with
+	// internal-server-error.
+	ReadWithin config.Duration `yaml:"read_within" default:"3s" live:"yes"`
 	// Wait is how long a thing has to say that it has forgotten what it remembers.
 	Wait config.Duration `yaml:"wait" default:"30s" live:"yes"`
 }
@@ -119,19 +128,23 @@ type Module struct {
 	roster   Roster
 	presence Presence
 	caps     Caps
-	nodes    Nodes // nil: accounts publish nothing
+	nodes    Nodes  // nil: accounts publish nothing
+	tokens   Tokens // nil: there are none
 	server   *server.Server
 	store    store.Store
 	log      *slog.Logger
 
 	known    known
+	stalled  [64]atomic.Int64                // by thing: until when nothing is read, because the store has not answered
 	passed   server.TurnSlot[stanza.Stanza]  // the stanza that was decided about already
+	proven   server.TurnSlot[stanza.Stanza]  // the stanza whose sender was asked for a proof already
 	admitted server.TurnSlot[stanza.Stanza]  // the request that the guard has let through just now
 	speaks   server.SessionSlot[atomic.Bool] // whether a session of a thing asks for itself
 	spoke    speakers                        // things that are not here, and asked for themselves when they were
 	changing [64]sync.Mutex                  // by thing: its rules are changed one after the other
 	refusals refusals
 	asking   asking
+	left     left
 
 	metrics struct {
 		refused                               map[string]metrics.Counter // by way
@@ -164,6 +177,8 @@ func (m *Module) Init(h *server.Host) error {
 	m.known.init()
 	m.refusals.init()
 	m.asking.init()
+	m.left.init()
+	m.proven = server.NewTurnSlot[stanza.Stanza](h)
 	m.passed, m.admitted = server.NewTurnSlot[stanza.Stanza](h), server.NewTurnSlot[stanza.Stanza](h)
 	m.speaks = server.NewSessionSlot[atomic.Bool](h)
 	m.count(h)
@@ -179,27 +194,33 @@ func (m *Module) Init(h *server.Host) error {
 	h.PresenceChanged = m.appeared
 	h.Drains = m.drains
 	h.Deleted = func(_ *server.Turn, u *server.User) {
-		m.known.forgetAll() // who was deleted may be in any thing's rules
+		for _, thing := range m.known.forgetAccount(u.JID) {
+			m.asking.refresh(thing) // it may remember what he might
+		}
 		m.spoke.set(u.JID, false, 0)
 	}
 	m.presence.Admit(func(t *server.Turn, u *server.User, s *stanza.Stanza) bool {
-		return m.admitted.Of(t) == s && m.things.Known(u.JID)
+		return m.admitted.Of(t) == s && m.things.Known(u.JID) || m.tokens != nil && m.tokens.Admits(t, u, s)
 	})
 	m.things.OnOwner(func(thing jid.JID, node store.ThingNode, was, _ jid.JID) []store.Op {
 		if was.IsZero() {
 			return nil
+		}
+		if m.nodes != nil {
+			m.left.leaves(thing)
 		}
 		return []store.Op{store.ForgetConsent{Thing: store.ThingName{JID: thing, ThingNode: node}, Owner: was}}
 	})
 	m.things.OnParting(m.strangers)
 	m.things.OnChange(func(thing jid.JID) {
 		m.known.forget(thing)
+		m.left.changed(thing)
 		if _, release, here := m.server.Lookup(thing); here { // it may have become a thing just now
 			release()
 			m.asking.refresh(thing)
 		}
 	})
-	m.roster.OnChange(func(u *server.User, was, is store.RosterItem) { m.known.regrouped(u.JID, is.Contact) })
+	m.roster.OnChange(m.regrouped)
 	m.answerThings()
 	m.addVerbs()
 	m.addCommands()
@@ -221,7 +242,7 @@ func (m *Module) count(h *server.Host) {
 	h.Metrics.GaugeFunc("stonechat_consent_things_loaded", "Things of which rules are held in memory (modules.consent.cached_things).", func() float64 { return float64(m.known.len()) })
 }
 
-// Run implements server.Runner: it writes what was refused, asks owners, and forgets what is old.
+// Run implements server.Runner: it writes what was refused, asks owners, ends what they have left, and forgets what is old.
 func (m *Module) Run(ctx context.Context) error {
 	expire := time.NewTicker(expireEvery)
 	defer expire.Stop()
@@ -234,7 +255,10 @@ func (m *Module) Run(ctx context.Context) error {
 			m.writeRefusals(ctx)
 		case <-m.asking.wake:
 			m.askAll(ctx)
+		case <-m.left.wake:
+			m.unfollow(ctx)
 		case <-expire.C:
+			awake(m.asking.wake) // for what has failed
 			before := time.Now().Add(-time.Duration(m.config.Load().Remember))
 			if err := m.store.Commit(store.ExpireConsent{Before: before, Limit: expireSlice}).Wait(ctx); err != nil && ctx.Err() == nil {
 				m.log.Error("old refusals and questions not removed", "err", err)

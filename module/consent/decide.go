@@ -38,7 +38,9 @@ type standing struct {
 	groups []membership
 	owners owners
 	rules  []store.Rule // of the account and all behind it; not to be changed
+	tokens []string     // that he has shown, and may use
 	person bool         // it is no thing after all
+	met    bool         // in a room where it is: that it is there is no secret, and who says so may be put out of that room
 }
 
 // membership is a group of an owner's roster.
@@ -107,7 +109,7 @@ func (s *standing) everything(owner jid.JID, n store.ThingNode, right store.Righ
 	var yes, no []string
 	for i := range s.rules {
 		r := &s.rules[i]
-		if !s.about(r, owner, n) || r.Right != right {
+		if !s.about(r, owner, n) || !r.Right.Covers(right) && !right.Covers(r.Right) {
 			continue
 		}
 		for _, name := range r.Names {
@@ -131,13 +133,19 @@ func (s *standing) everything(owner jid.JID, n store.ThingNode, right store.Righ
 	}
 }
 
+// specific are the kinds of subjects, the most specific first. What is forbidden to an address is so with any token.
+var specific = [...]store.SubjectKind{store.SubjectCaller, store.SubjectToken, store.SubjectGroup, store.SubjectDomain, store.SubjectAll}
+
 // one decides about one name; "" stands for any that no rule speaks of.
 func (s *standing) one(owner jid.JID, n store.ThingNode, right store.Right, name string) Verdict {
-	for kind := store.SubjectCaller; kind <= store.SubjectAll; kind++ {
+	if right == store.RightUse {
+		return min(s.one(owner, n, store.RightRead, name), s.one(owner, n, store.RightControl, name))
+	}
+	for _, kind := range specific {
 		allowed := false
 		for i := range s.rules {
 			r := &s.rules[i]
-			if r.Subject.Kind != kind || r.Right != right || !s.about(r, owner, n) || !s.is(r) {
+			if r.Subject.Kind != kind || !r.Right.Covers(right) || !s.about(r, owner, n) || !s.is(r) {
 				continue
 			}
 			if len(r.Names) > 0 && (name == "" || !named(r.Names, name)) {
@@ -182,6 +190,8 @@ func (s *standing) is(r *store.Rule) bool {
 		return slices.Contains(s.groups, membership{r.Owner, x.Name})
 	case store.SubjectDomain:
 		return x.Name == s.caller.Domain()
+	case store.SubjectToken:
+		return slices.Contains(s.tokens, x.Name)
 	default:
 		return true
 	}
@@ -206,7 +216,7 @@ func (s *standing) any() bool {
 func (s *standing) some(right store.Right) bool {
 	for i := range s.rules {
 		r := &s.rules[i]
-		if r.Allow && r.Right == right && s.is(r) && s.decide(r.Thing.ThingNode, right, r.Names).Verdict >= Some {
+		if r.Allow && r.Right.Covers(right) && s.is(r) && s.decide(r.Thing.ThingNode, right, r.Names).Verdict >= Some {
 			return true
 		}
 	}
@@ -217,7 +227,7 @@ func (s *standing) some(right store.Right) bool {
 func (s *standing) split(right store.Right) bool {
 	for i := range s.rules {
 		r := &s.rules[i]
-		if n := r.Thing.ThingNode; n != (store.ThingNode{}) && !r.Allow && r.Right == right && s.is(r) && s.decide(n, right, r.Names).Verdict != All {
+		if n := r.Thing.ThingNode; n != (store.ThingNode{}) && !r.Allow && r.Right.Covers(right) && s.is(r) && s.decide(n, right, r.Names).Verdict != All {
 			return true
 		}
 	}
@@ -229,7 +239,7 @@ func (s *standing) nodes(right store.Right) (list []store.ThingNode) {
 	for i := range s.rules {
 		r := &s.rules[i]
 		n := r.Thing.ThingNode
-		if n == (store.ThingNode{}) || slices.Contains(list, n) || r.Right != right || !r.Allow || !s.is(r) {
+		if n == (store.ThingNode{}) || slices.Contains(list, n) || !r.Right.Covers(right) || !r.Allow || !s.is(r) {
 			continue
 		}
 		if s.decide(n, right, r.Names).Verdict >= Some {

@@ -23,7 +23,7 @@ func parseRule(t *testing.T, text string) store.Rule {
 	r := store.Rule{Owner: jid.MustParse(owner), Thing: store.ThingName{JID: jid.MustParse("meter@d")}, Allow: f[0][0] == '+'}
 	right, node, _ := strings.Cut(f[0][1:], "@")
 	r.Thing.ID = node
-	for x := store.RightFriend; x <= store.RightControl; x++ {
+	for x := store.RightFriend; x <= store.RightUse; x++ {
 		if x.String() == right {
 			r.Right = x
 		}
@@ -122,6 +122,18 @@ func TestPrecedence(t *testing.T) {
 		{"+control caller romeo@x on", "control on,off", "some on unknown off"},
 		{"+friend domain x", "friend", "all"},
 		{"+read all;-friend all", "friend", "none"},
+		// To use it is to read and to control it.
+		{"+use all", "read", "all"},
+		{"+use all t", "control t,h", "some t unknown h"},
+		{"+use all", "friend", "unknown"},
+		{"+use all;-control all", "control", "none"},
+		{"+use all;-control all", "read", "all"},
+		{"+use all;-control caller romeo@x", "use", "none"},
+		{"-use all;+read all", "read", "none"},
+		{"+read all", "use", "unknown"},
+		{"+read all;+control all", "use", "all"},
+		{"+read all t;+control all t", "use", "some t"},
+		{"+use caller romeo@x;-read domain x", "read", "all"},
 	} {
 		s := standing{
 			caller: jid.MustParse("romeo@x"), groups: []membership{{jid.MustParse("juliet@d"), "nurses"}, {jid.MustParse("juliet@d"), "night"}, {jid.MustParse("other@d"), "doctors"}},

@@ -8,6 +8,7 @@ package consent
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -27,9 +28,10 @@ const (
 	wayMessage   = "message"   // anything else by message
 	wayPresence  = "presence"  // a subscription
 	wayPublished = "published" // XEP-0163
+	wayToken     = "token"     // XEP-0323 or 0325, with a token of another's that was not proven
 )
 
-var ways = [...]string{wayReadout, wayControl, wayCommand, wayNode, wayQuery, wayRequest, wayChat, wayMessage, wayPresence, wayPublished}
+var ways = [...]string{wayReadout, wayControl, wayCommand, wayNode, wayQuery, wayRequest, wayChat, wayMessage, wayPresence, wayPublished, wayToken}
 
 // need is how much of a right is needed.
 type need uint8
@@ -49,12 +51,16 @@ type want struct {
 	need  need
 	nodes []store.ThingNode // none: the account
 	names []string
+	// tokens are what came with it; unproven is set where a rule names one, and it is not the caller's.
+	tokens   []string
+	unproven bool
 	// reduce makes the stanza one that wants no more than these of the nodes and names; nil in either is all that was wanted. It
 	// reports whether it could. A nil reduce is one that never can.
 	reduce func(nodes []store.ThingNode, names []string) bool
 	// speaks is whether those of the thing's sessions that will have it ask for themselves.
 	speaks bool
-	silent bool // nobody is asked because of it: clients do it by themselves
+	wish   *wish // of words
+	silent bool  // nobody is asked because of it: clients do it by themselves
 }
 
 // guard is the hook. It decides at once where what is known of the thing is at hand.
@@ -77,22 +83,27 @@ func (m *Module) guard(t *server.Turn, u *server.User, s *stanza.Stanza) error {
 	case free:
 		return nil
 	}
-	if st, ready := m.known.get(u.JID, w.nodes, s.From.Bare()); ready {
+	if st, ready := m.known.get(u.JID, w.looked(), s.From.Bare()); ready && len(m.named(st, w)) == 0 {
 		return m.judge(t, u, s, w, st)
 	}
-	t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) { m.later(t, u, s) })
+	asked := m.proven.Of(t) == s
+	t.OffLoop(u, s, func(t *server.Turn, s *stanza.Stanza) { m.later(t, u, s, asked) })
 	return server.Handled
 }
 
-// later is guard where it may wait.
-func (m *Module) later(t *server.Turn, u *server.User, s *stanza.Stanza) {
+// later is guard where it may wait. asked says that who has sent s was asked already to prove what he has shown.
+func (m *Module) later(t *server.Turn, u *server.User, s *stanza.Stanza, asked bool) {
 	w, _, err := m.wants(t, u, s) // of the copy, which is what reduce changes
 	var st *standing
 	if err == nil {
-		st, err = m.load(context.Background(), u.JID, w.nodes, s.From.Bare())
-		if err != nil {
-			m.log.Error("a thing's rules were not read, and what came for it was refused", "jid", u.JID.String(), "err", err)
-			err = stanza.InternalServerError.Err("")
+		var open []string
+		st, err = m.load(context.Background(), u.JID, w.looked(), s.From.Bare())
+		if err == nil {
+			open, err = m.vouch(context.Background(), u.JID, st, w)
+		}
+		if len(open) > 0 && !asked && s.Kind == stanza.IQ { // a message is not held: it counts as taken
+			m.prove(t, s, open)
+			return
 		}
 	}
 	if err == nil {
@@ -144,6 +155,7 @@ func (m *Module) judge(t *server.Turn, u *server.User, s *stanza.Stanza, w *want
 		m.admit(t, s)
 		return nil
 	}
+	st.met = s.From.IsFull() && m.presence.Entered(u, s)
 	return m.refuse(t, u.JID, s, w, st, d)
 }
 
@@ -160,7 +172,11 @@ func (m *Module) weigh(s *stanza.Stanza, w *want, st *standing) (Decision, bool)
 	case needSome:
 		return st.decideAll(w.nodes, w.right, nil), st.has(w.nodes, w.right)
 	case needWords:
-		return words(st, w)
+		d, ok := words(st, w)
+		if ok && w.wish != nil && w.wish.right == store.RightRead {
+			m.asking.heard(s.To.Bare(), st.caller, time.Now(), m.config.Load().Pending)
+		}
+		return d, ok
 	}
 	d := st.decideAll(w.nodes, w.right, w.names)
 	switch {
@@ -181,20 +197,6 @@ func (m *Module) weigh(s *stanza.Stanza, w *want, st *standing) (Decision, bool)
 	}
 	m.metrics.reduced.Inc()
 	return d, true
-}
-
-// words decides about what people say to a thing. A thing that asks for itself has it from whoever has any right; another one would
-// do whatever it is told.
-func words(st *standing, w *want) (Decision, bool) {
-	if w.speaks && st.any() {
-		return Decision{Verdict: All}, true
-	}
-	d := st.decideAll(nil, store.RightRead, nil)
-	if d.whole() {
-		d = st.decideAll(nil, store.RightControl, nil)
-		w.right = store.RightControl
-	}
-	return d, d.whole() && !st.split(store.RightRead) && !st.split(store.RightControl)
 }
 
 // whole reports whether everything is allowed, without exception.

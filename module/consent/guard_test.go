@@ -31,13 +31,18 @@ type bed struct {
 	*servertest.Server
 	m        *Module
 	failing  atomic.Bool
+	stalls   atomic.Pointer[chan struct{}] // until it is closed nothing is answered; it may be nil
 	reads    atomic.Int32
 	changed  func(jid.JID)
 	handlers []server.IQHandler
+	keys     keys
 }
 
 func (b *bed) Thing(_ context.Context, thing jid.JID, _ store.ThingNode) (jid.JID, string, error) {
 	b.reads.Add(1)
+	if stalls := b.stalls.Load(); stalls != nil {
+		<-*stalls
+	}
 	switch {
 	case b.failing.Load():
 		return jid.JID{}, "", errors.New("the store is down")
@@ -56,6 +61,7 @@ func (b *bed) Handle(h server.IQHandler, _ ...string)                           
 func (*bed) Verb(chat.Verb)                                                                 {}
 func (*bed) Lead(adhoc.Command)                                                             {}
 func (*bed) Address(string) jid.JID                                                         { return jid.MustParse("things.d") }
+func (*bed) Voice(string) jid.JID                                                           { return jid.MustParse("registry@things.d") }
 func (*bed) Speaks(from jid.JID) bool                                                       { return from.String() == "things.d" }
 func (*bed) Ready(*server.User) bool                                                        { return false }
 func (*bed) Item(*server.User, jid.JID) (store.RosterItem, error)                           { return store.RosterItem{}, nil }
@@ -93,8 +99,8 @@ func (postman) Init(h *server.Host) error {
 
 func usual() Config {
 	return Config{
-		Rules: 10, Names: 10, QuestionsPerThing: 10, QuestionsPerCaller: 10, RefusalsPerThing: 10, Pending: 100, CachedThings: 100,
-		AskAgain: 1 << 50, Remember: 1 << 50, Wait: 1 << 30,
+		Rules: 10, Names: 10, QuestionsPerThing: 10, QuestionsPerCaller: 10, RefusalsPerThing: 10, Pending: 100, CachedThings: 100, Tokens: 4,
+		AskAgain: 1 << 50, Remember: 1 << 50, Wait: 1 << 30, ReadWithin: config.Duration(3 * time.Second),
 	}
 }
 
@@ -104,7 +110,8 @@ func newBed(t testing.TB, c Config, accounts ...string) *bed {
 	b.Server = servertest.Start(t, servertest.Options{Modules: func() []server.Module {
 		b.m = New(c, b, b, contacts{b}, b)
 		b.m.Learning(b)
-		return []server.Module{b.m, postman{}}
+		b.m.Naming(&b.keys)
+		return []server.Module{b.m, postman{}, counter{b}}
 	}})
 	var ops []store.Op
 	for _, a := range accounts {
@@ -142,8 +149,9 @@ func TestStoreDown(t *testing.T) {
 		b.rule("thing@d", true, "romeo@d", store.RightControl)
 		romeo.Send(fmt.Sprintf(help, "thing@d/x"))
 		thing.Gets("help")
-		b.changed(jid.MustParse("thing@d"))
 		b.failing.Store(true)
+		b.changed(jid.MustParse("thing@d"))
+		synctest.Wait() // what is decided anew, of others, reads, too
 		for range 2 {
 			romeo.Send(fmt.Sprintf(help, "thing@d/x"))
 			romeo.Gets("internal-server-error")
@@ -156,6 +164,43 @@ func TestStoreDown(t *testing.T) {
 		romeo.Send(fmt.Sprintf(help, "thing@d/x"), fmt.Sprintf(help, "tom@d/x"))
 		thing.Gets("help")
 		tom.Gets("help")
+		romeo.Gets()
+	})
+}
+
+// A store that does not answer is a no after a while, to everybody, in words of its own; nothing has to be done that it is one no more.
+func TestStoreStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, usual(), "thing@d", "romeo@d", "nurse@d")
+		thing, romeo, nurse := b.Client("thing@d/x"), b.Client("romeo@d/r"), b.Client("nurse@d/r")
+		b.rule("thing@d", true, "romeo@d", store.RightRead)
+		b.rule("thing@d", true, "romeo@d", store.RightControl)
+		romeo.Send(fmt.Sprintf(help, "thing@d/x"))
+		thing.Gets("help")
+		stalls := make(chan struct{})
+		b.stalls.Store(&stalls)
+		b.changed(jid.MustParse("thing@d"))
+		for range 5 { // more than the store has readers
+			began := time.Now()
+			romeo.Send(fmt.Sprintf(help, "thing@d/x"))
+			<-time.After(time.Until(began.Add(time.Duration(usual().ReadWithin))))
+			romeo.Gets("type='wait' & internal-server-error & cannot be looked up")
+			nurse.Send(fmt.Sprintf(help, "thing@d/x")) // at once: it was tried just now
+			nurse.Gets("type='wait' & internal-server-error & cannot be looked up")
+			if took := time.Since(began); took > time.Duration(usual().ReadWithin) {
+				t.Errorf("refused after %v", took)
+			}
+			<-time.After(tryAgain)
+		}
+		thing.Gets()
+		if got := b.Metric("stonechat_consent_failed_total"); got != "10" {
+			t.Errorf("failed: %s", got)
+		}
+		close(stalls)
+		romeo.Send(fmt.Sprintf(help, "thing@d/x"))
+		nurse.Send(fmt.Sprintf(help, "thing@d/x"))
+		thing.Gets("help")
+		nurse.Gets("service-unavailable")
 		romeo.Gets()
 	})
 }
@@ -367,4 +412,36 @@ func TestPending(t *testing.T) {
 	if list := r.take(); len(list) != 1 || list[refusal{thing, jid.MustParse("c0@d"), 0, wayChat}].Count != 2 {
 		t.Errorf("refusals: %v", list)
 	}
+}
+
+// What has waited for a thing waits on where nobody can say whether it may be sent.
+func TestDrainsUndecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, usual(), "thing@d", "romeo@d")
+		b.Client("thing@d/x")
+		b.failing.Store(true)
+		b.changed(jid.MustParse("thing@d")) // what was read is forgotten
+		synctest.Wait()
+		u, release, ok := b.Lookup(jid.MustParse("thing@d"))
+		if !ok {
+			t.Fatal("the thing is not there")
+		}
+		defer release()
+		s, err := stanza.Parse([]byte("<message xmlns='jabber:client' from='romeo@d/r' to='thing@d' type='chat'><body>read</body></message>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		se := u.Sessions(nil)[0]
+		if had, err := b.m.drains(se, s); had || err == nil {
+			t.Errorf("while nothing can be read: %v, %v", had, err)
+		}
+		b.failing.Store(false)
+		if had, err := b.m.drains(se, s); !had || err != nil {
+			t.Errorf("what he may not say: %v, %v", had, err)
+		}
+		b.rule("thing@d", true, "romeo@d", store.RightUse)
+		if had, err := b.m.drains(se, s); had || err != nil {
+			t.Errorf("what he may say: %v, %v", had, err)
+		}
+	})
 }

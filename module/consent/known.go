@@ -12,11 +12,14 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // known is the table.
@@ -165,15 +168,35 @@ func (k *known) regrouped(owner, contact jid.JID) {
 	}
 }
 
-// forgetAll drops everything.
-func (k *known) forgetAll() {
+// forgetAccount drops what is known of things that an account which was deleted has decided about, or is in the rules of, and returns
+// which those are. Of all others it is in no group any more.
+func (k *known) forgetAccount(account jid.JID) (things []jid.JID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range k.turns {
 		k.turns[i]++
 	}
-	k.things = make(map[jid.JID]*entry)
-	k.owning = make(map[jid.JID]map[jid.JID]struct{})
+	for thing, e := range k.things {
+		if thing == account || e.mentions(account) {
+			things = append(things, thing)
+			k.drop(thing)
+			continue
+		}
+		delete(e.groups, account)
+	}
+	return things
+}
+
+// mentions reports whether an account owns something of it, or is who a rule is of or for.
+func (e *entry) mentions(account jid.JID) bool {
+	for _, o := range e.owners {
+		if o.owner == account {
+			return true
+		}
+	}
+	return slices.ContainsFunc(e.rules, func(r store.Rule) bool {
+		return r.Owner == account || r.Subject.Kind == store.SubjectCaller && r.Subject.Name == account.String()
+	})
 }
 
 func (k *known) turn(thing jid.JID) uint64 {
@@ -229,19 +252,70 @@ func (k *known) evict(most int) {
 			if looked++; e.used.Swap(false) && looked < 64 {
 				continue
 			}
+			k.turns[shard(thing)]++ // who reads it just now must ask anew to be told of changes of groups
 			k.drop(thing)
 			break
 		}
 	}
 }
 
-// load is recall for a request, which is refused where that fails.
+// load is recall for a request, which is refused where that fails or takes too long: a disk that stalls is a no, and no wait. What hangs
+// then holds one of the store's few connections, and ends when that does. For a moment it is not tried again: a node may have a thousand
+// followers.
 func (m *Module) load(ctx context.Context, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, error) {
-	s, err := m.recall(ctx, thing, nodes, caller)
-	if err != nil {
-		m.metrics.failed.Inc()
+	if s, ok := m.known.get(thing, nodes, caller); ok {
+		return s, nil
 	}
-	return s, err
+	until := &m.stalled[shard(thing)]
+	if time.Now().UnixNano() < until.Load() {
+		m.metrics.failed.Inc()
+		return nil, unread()
+	}
+	s, err := m.recallWithin(ctx, time.Duration(m.config.Load().ReadWithin), thing, nodes, caller)
+	if err == nil {
+		return s, nil
+	}
+	if errors.Is(err, errSlow) {
+		until.Store(time.Now().Add(tryAgain).UnixNano())
+	}
+	m.metrics.failed.Inc()
+	if !errors.Is(err, store.ErrClosed) { // else the server ends
+		m.log.Error("a thing's rules were not read, and what was wanted of it is refused", "jid", thing.String(), "err", err)
+	}
+	return nil, unread()
+}
+
+// tryAgain is how long after a stall nothing is read of things of one shard.
+const tryAgain = time.Second
+
+// recallWithin is recall for who does not wait longer.
+func (m *Module) recallWithin(ctx context.Context, d time.Duration, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, error) {
+	type recalled struct {
+		s   *standing
+		err error
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, d, errSlow)
+	defer cancel()
+	done := make(chan recalled, 1)
+	go func() {
+		s, err := m.recall(ctx, thing, nodes, caller)
+		done <- recalled{s, err}
+	}()
+	select {
+	case r := <-done:
+		return r.s, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("consent: rules of %s: %w", thing, context.Cause(ctx))
+	}
+}
+
+var errSlow = errors.New("the store has not answered in time (modules.consent.read_within)")
+
+// unread is what everybody is told while nobody can be told anything else.
+func unread() *stanza.Error {
+	e := stanza.InternalServerError.Err("who may do this cannot be looked up now, and until then nobody may: try again later")
+	e.Type = stanza.Wait // RFC 6120 §8.3.3.7
+	return e
 }
 
 // recall is get, and reads what is not at hand.
@@ -332,8 +406,10 @@ func (m *Module) read(ctx context.Context, thing jid.JID, nodes []store.ThingNod
 func (m *Module) groups(ctx context.Context, owner, contact jid.JID) ([]string, error) {
 	if u, release, ok := m.server.Lookup(owner); ok {
 		defer release()
-		it, err := m.roster.Item(u, contact)
-		return it.Groups, err
+		if m.roster.Ready(u) { // else nobody has changed it yet
+			it, err := m.roster.Item(u, contact)
+			return it.Groups, err
+		}
 	}
 	it, err := m.store.RosterItem(ctx, owner, contact)
 	if errors.Is(err, store.ErrNotFound) {

@@ -8,6 +8,7 @@ package consent
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -29,6 +30,13 @@ const nsDiscovery = "urn:xmpp:iot:discovery"
 // it do something is not, nor is anything that nobody knows here.
 func (m *Module) message(t *server.Turn, u *server.User, s *stanza.Stanza) (w *want, free bool, err error) {
 	if s.Type == stanza.TypeError {
+		// Of it the thing has the error alone, without what it repeats of what was sent (RFC 6120 §8.3.1): some things look at what a
+		// message says, or commands, and not at its type.
+		for _, i := range children(s) {
+			if space, local, _ := s.Child(i); string(space) != stanza.NSClient || string(local) != "error" {
+				s.Cut(i)
+			}
+		}
 		return nil, true, nil
 	}
 	if s.Type == stanza.Groupchat {
@@ -63,7 +71,10 @@ func (m *Module) message(t *server.Turn, u *server.User, s *stanza.Stanza) (w *w
 	case acts == 0 && others == 0 && tells > 0:
 		return nil, true, nil
 	}
-	w = &want{way: wayChat, right: store.RightRead, need: needWords, speaks: m.speakTo(t, u, s)}
+	w = &want{way: wayChat, right: store.RightUse, need: needWords, speaks: m.speakTo(t, u, s)}
+	if w.speaks {
+		w.wish = wished(stanza.BodyOf(s))
+	}
 	if acts == 0 && !s.Has(stanza.NSClient, "body") {
 		w.way, w.silent = wayMessage, true
 	}
@@ -158,29 +169,33 @@ func (x *speakers) set(thing jid.JID, is bool, most int) {
 }
 
 // drains looks again at what has waited for a thing: who has sent it may have lost the right to. What is dropped here was refused as
-// all else is, but that its sender is not told: he was told long ago that it was taken.
-func (m *Module) drains(se *server.Session, s *stanza.Stanza) (had bool) {
+// all else is, but that its sender is not told: he was told long ago that it was taken. Where
+// that cannot be looked up it waits on.
+func (m *Module) drains(se *server.Session, s *stanza.Stanza) (had bool, err error) {
 	u := se.User
 	if !m.things.Known(u.JID) || s.Kind != stanza.Message || s.From.Bare() == u.JID || m.ours(s.From) {
-		return false
+		return false, nil
 	}
 	t := m.server.NewTurn()
 	defer t.End()
 	w, free, err := m.message(t, u, s)
 	if free || err != nil {
-		return err != nil
+		return err != nil, nil
 	}
-	st, err := m.load(context.Background(), u.JID, w.nodes, s.From.Bare())
+	st, err := m.recall(context.Background(), u.JID, w.looked(), s.From.Bare()) // here it may take its time
 	if err != nil {
-		m.log.Error("a thing's rules were not read, and what waited for it was dropped", "jid", u.JID.String(), "err", err)
-		return true
+		m.metrics.failed.Inc()
+		return false, fmt.Errorf("consent: who may do what with %s: %w", u.JID, err)
 	}
 	if st.person {
-		return false
+		return false, nil
+	}
+	if _, err := m.vouch(context.Background(), u.JID, st, w); err != nil {
+		return false, fmt.Errorf("consent: a token that was shown to %s: %w", u.JID, err)
 	}
 	d, ok := m.weigh(s, w, st)
 	if !ok {
 		_ = m.refuse(t, u.JID, s, w, st, d)
 	}
-	return !ok
+	return !ok, nil
 }

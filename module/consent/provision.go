@@ -7,6 +7,8 @@ package consent
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -31,27 +33,52 @@ func (m *Module) isFriend(_ *server.Turn, q *server.Query) (stanza.Payload, erro
 		return nil, err
 	}
 	w := &want{way: wayPresence, right: store.RightFriend}
-	g, err := m.grant(q, ask.JID, w)
+	g, _, err := m.grant(q.From.Bare(), ask.JID.Bare(), w, true)
 	return &provisioning.IsFriendResponse{JID: ask.JID, Result: g.Allowed}, err
 }
 
-func (m *Module) canRead(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
+func (m *Module) canRead(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 	var ask provisioning.CanRead
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
-	g, err := m.grant(q, ask.JID, scoped(wayReadout, store.RightRead, &ask.Scope))
-	g.Scope.Categories = ask.Scope.Categories
-	return &provisioning.CanReadResponse{JID: ask.JID, Grant: g}, err
+	w := scoped(wayReadout, store.RightRead, &ask.Scope)
+	w.tokens = tokensOf(ask.Tokens)
+	return m.granted(t, q, ask.JID, w, func(g provisioning.Grant) stanza.Payload {
+		g.Scope.Categories = ask.Scope.Categories
+		return &provisioning.CanReadResponse{JID: ask.JID, Grant: g}
+	})
 }
 
-func (m *Module) canControl(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
+func (m *Module) canControl(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 	var ask provisioning.CanControl
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
-	g, err := m.grant(q, ask.JID, scoped(wayControl, store.RightControl, &ask.Scope))
-	return &provisioning.CanControlResponse{JID: ask.JID, Grant: g}, err
+	w := scoped(wayControl, store.RightControl, &ask.Scope)
+	w.tokens = tokensOf(ask.Tokens)
+	return m.granted(t, q, ask.JID, w, func(g provisioning.Grant) stanza.Payload {
+		return &provisioning.CanControlResponse{JID: ask.JID, Grant: g}
+	})
+}
+
+// granted answers a thing with what the caller may; where that takes the proof of a token, when the thing has had it proven by whoever
+// has shown the token to it.
+func (m *Module) granted(t *server.Turn, q *server.Query, caller jid.JID, w *want, answer func(provisioning.Grant) stanza.Payload) (stanza.Payload, error) {
+	thing, caller := q.From.Bare().Clone(), caller.Bare()
+	g, open, err := m.grant(thing, caller, w, false)
+	if len(open) == 0 {
+		return answer(g), err
+	}
+	done := new(store.Pending)
+	m.challenge(t, showing{open, caller, thing, q.From, q.To}, func(*server.Turn) {
+		go func() { // it may wait
+			w.unproven = false
+			g, _, err = m.grant(thing, caller, w, true)
+			done.Resolve(nil)
+		}()
+	})
+	return q.After(t, done, func(*server.Turn) (stanza.Payload, error) { return answer(g), err })
 }
 
 // scoped is what a thing asks about.
@@ -63,34 +90,38 @@ func scoped(way string, right store.Right, of *provisioning.Scope) *want {
 	return w
 }
 
-// grant is what the caller may of what is wanted of the thing that asks.
-func (m *Module) grant(q *server.Query, caller jid.JID, w *want) (provisioning.Grant, error) {
-	thing, none := q.From.Bare(), provisioning.Grant{}
-	caller = caller.Bare()
+// grant is what the caller may of what is wanted of the thing that asks. Unless who has shown a token was asked for a proof already, it
+// is not decided while that would count: open are the tokens that are to be proven.
+func (m *Module) grant(thing, caller jid.JID, w *want, asked bool) (g provisioning.Grant, open []string, err error) {
+	none := provisioning.Grant{}
 	if !m.things.Known(thing) || caller.IsZero() {
-		return none, nil
+		return none, nil, nil
 	}
 	if caller == thing {
-		return whole(w.nodes, w.names), nil
+		return whole(w.nodes, w.names), nil, nil
 	}
 	st, err := m.load(context.Background(), thing, w.nodes, caller)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
 	if st.person {
-		return none, nil
+		return none, nil, nil
 	}
+	if open, err = m.vouch(context.Background(), thing, st, w); err != nil || len(open) > 0 && !asked {
+		return none, open, err
+	}
+	byTheWay := m.isByTheWay(thing, w, st)
 	d := st.decideAll(w.nodes, w.right, w.names)
 	var nodes []store.ThingNode
 	var names []string
 	switch {
 	case d.whole():
-		return whole(w.nodes, w.names), nil
+		return whole(w.nodes, w.names), nil, nil
 	case d.Verdict == Some:
-		if len(d.Unknown) > 0 {
+		if len(d.Unknown) > 0 && !byTheWay {
 			m.ask(thing, w, st, false)
 		}
-		return whole(w.nodes, d.Names), nil
+		return whole(w.nodes, d.Names), nil, nil
 	default:
 		nodes, names = st.part(w.nodes, w.right, w.names)
 	}
@@ -98,13 +129,32 @@ func (m *Module) grant(q *server.Query, caller jid.JID, w *want) (provisioning.G
 		if names == nil {
 			names = w.names
 		}
-		return whole(nodes, names), nil
+		return whole(nodes, names), nil, nil
 	}
-	if d.Verdict == Unknown {
+	if d.Verdict == Unknown && !byTheWay {
 		m.ask(thing, w, st, false)
 	}
 	m.note(thing, w, caller)
-	return none, nil
+	return none, nil, nil
+}
+
+// isByTheWay reports whether a thing asks to know what to say, and not because somebody wants that: whether he may control anything at
+// all, when his words wanted nothing of the kind, as for a list of what he can say; or anything at all right behind what he wanted.
+func (m *Module) isByTheWay(thing jid.JID, w *want, st *standing) bool {
+	if len(w.names) > 0 || w.right == store.RightFriend {
+		return false
+	}
+	now := time.Now()
+	if w.right == store.RightControl && m.asking.curious(thing, st.caller, now) {
+		return true
+	}
+	nodes := w.nodes
+	if len(nodes) == 0 {
+		nodes = []store.ThingNode{{}}
+	}
+	return slices.ContainsFunc(nodes, func(n store.ThingNode) bool {
+		return m.asking.lately(store.ThingName{JID: thing, ThingNode: n}, st.caller, now)
+	})
 }
 
 // whole grants all of these; none of one kind are all of it.

@@ -22,12 +22,14 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
-// asking is what owners are to be asked, and which things are to forget what they remember.
+// asking is what owners are to be asked, which things are to forget what they remember, and who was put into other groups.
 type asking struct {
 	mu     sync.Mutex
 	list   []store.Question // without number and owner
 	stale  map[jid.JID]struct{}
-	recent map[about]time.Time // when it was looked at last, so that not every refusal reads the store
+	moved  map[move][]string   // in which groups the contact was before
+	recent map[about]moments   // so that not every refusal reads the store
+	spoken map[about]time.Time // that had words which want to control nothing
 	wake   chan struct{}
 }
 
@@ -38,14 +40,18 @@ type about struct {
 	right  store.Right
 }
 
-func (x *asking) init() { x.recent, x.wake = make(map[about]time.Time), make(chan struct{}, 1) }
+// moments are when it was wanted last, and when it was looked up last whether the owner is asked.
+type moments struct{ wanted, looked time.Time }
+
+func (x *asking) init() { x.recent, x.wake = make(map[about]moments), make(chan struct{}, 1) }
 
 // add reports whether there was room.
 func (x *asking) add(q store.Question, again time.Duration, most int) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	key := about{q.Thing, q.Caller, q.Right}
-	if at, ok := x.recent[key]; ok && q.Asked.Sub(at) < min(again, recently) && !q.Subscribe {
+	if at, ok := x.recent[key]; ok && q.Asked.Sub(at.looked) < min(again, recently) && !q.Subscribe {
+		x.recent[key] = moments{q.Asked, at.looked}
 		return true
 	}
 	if len(x.list) >= most {
@@ -54,7 +60,7 @@ func (x *asking) add(q store.Question, again time.Duration, most int) bool {
 	if len(x.recent) >= most {
 		clear(x.recent)
 	}
-	x.recent[key] = q.Asked
+	x.recent[key] = moments{q.Asked, q.Asked}
 	x.list = append(x.list, q)
 	awake(x.wake)
 	return true
@@ -62,6 +68,39 @@ func (x *asking) add(q store.Question, again time.Duration, most int) bool {
 
 // recently is how long it is not looked up again whether a question was asked.
 const recently = time.Minute
+
+// heard notes that somebody's words, which want to control nothing, have come to a thing.
+func (x *asking) heard(thing, caller jid.JID, now time.Time, most int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.spoken == nil || len(x.spoken) >= most {
+		x.spoken = make(map[about]time.Time)
+	}
+	x.spoken[about{thing: store.ThingName{JID: thing.Clone()}, caller: caller.Clone()}] = now
+}
+
+// curious reports whether that was just now.
+func (x *asking) curious(thing, caller jid.JID, now time.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at, ok := x.spoken[about{thing: store.ThingName{JID: thing}, caller: caller}]
+	return ok && now.Sub(at) < aside
+}
+
+// lately reports whether somebody has wanted something of a thing just now.
+func (x *asking) lately(thing store.ThingName, caller jid.JID, now time.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for right := store.RightFriend; right <= store.RightUse; right++ {
+		if at, ok := x.recent[about{thing, caller, right}]; ok && now.Sub(at.wanted) < aside {
+			return true
+		}
+	}
+	return false
+}
+
+// aside is how long what a thing asks by the way counts as being about what somebody has wanted.
+const aside = 5 * time.Second
 
 // answered lets it be asked again at once.
 func (x *asking) answered(q *store.Question) {
@@ -80,12 +119,12 @@ func (x *asking) refresh(thing jid.JID) {
 	awake(x.wake)
 }
 
-func (x *asking) take() (list []store.Question, stale map[jid.JID]struct{}) {
+func (x *asking) take() (list []store.Question, stale map[jid.JID]struct{}, moved map[move][]string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	list, stale = x.list, x.stale
-	x.list, x.stale = nil, nil
-	return list, stale
+	list, stale, moved = x.list, x.stale, x.moved
+	x.list, x.stale, x.moved = nil, nil, nil
+	return list, stale, moved
 }
 
 // ask has the owners of what is wanted asked about what no rule speaks of.
@@ -118,7 +157,13 @@ func (m *Module) ask(thing jid.JID, w *want, st *standing, subscribe bool) {
 
 // askAll does what waits.
 func (m *Module) askAll(ctx context.Context) {
-	list, stale := m.asking.take()
+	list, stale, moved := m.asking.take()
+	for of, was := range moved {
+		if err := m.regroup(ctx, of, was); err != nil && ctx.Err() == nil {
+			m.log.Error("what a contact had by a group is not ended everywhere, and is tried again", "jid", of.owner.String(), "peer", of.contact.String(), "err", err)
+			m.asking.moves(of, was)
+		}
+	}
 	for thing := range stale {
 		m.clear(ctx, thing)
 	}
@@ -183,7 +228,7 @@ func (m *Module) askOne(ctx context.Context, q store.Question) error {
 // tell sends an owner a message of the service's, which waits for him where he is away.
 func (m *Module) tell(owner jid.JID, domain, text string) {
 	s := stanza.Text(stanza.Chat, owner, text)
-	s.From, s.ID = m.service.Address(domain), []byte(rand.Text())
+	s.From, s.ID = m.service.Voice(domain), []byte(rand.Text())
 	t := m.server.NewTurn()
 	t.Route(s)
 	t.End()
@@ -204,16 +249,21 @@ func does(right store.Right, names []string, thing string) string {
 		return "see whether " + thing + " is there"
 	}
 	if len(names) == 0 {
-		if right == store.RightRead {
-			return "read " + thing
-		}
-		return "control " + thing
+		return verbs(right) + " " + thing
 	}
 	quoted := make([]string, len(names))
 	for i, x := range names {
-		quoted[i] = printable(x)
+		quoted[i] = chat.Quote(printable(x)) // as it is said; whoever has chosen it says nothing beside it
 	}
-	return right.String() + " " + strings.Join(quoted, ", ") + " of " + thing
+	return verbs(right) + " " + strings.Join(quoted, ", ") + " of " + thing
+}
+
+// verbs are what a right to do something is to do.
+func verbs(right store.Right) string {
+	if right == store.RightUse {
+		return "read and control"
+	}
+	return right.String()
 }
 
 // called is a thing for people: what its owner calls it, and its address.

@@ -20,7 +20,7 @@ import (
 )
 
 // refuse notes that s was refused, has the owner asked where no rule says so, and returns the error for the caller: to a headline
-// nothing is answered.
+// nothing is answered. Who is met in a room is told that it is forbidden, too: a room puts out whom it takes for gone (XEP-0045 §18.1.2).
 func (m *Module) refuse(t *server.Turn, thing jid.JID, s *stanza.Stanza, w *want, st *standing, d Decision) error {
 	m.note(thing, w, st.caller)
 	if !w.silent && w.need != needOwner && (d.Verdict == Unknown || len(d.Unknown) > 0) {
@@ -32,7 +32,7 @@ func (m *Module) refuse(t *server.Turn, thing jid.JID, s *stanza.Stanza, w *want
 	var e *stanza.Error
 	var beside []stanza.Payload // for who waits for that, and reads no errors
 	switch {
-	case !st.any():
+	case !st.any() && !st.met:
 		return stanza.ServiceUnavailable.Err("") // RFC 6121 §8.5
 	case w.way == wayControl:
 		e = control.Rejected(stanza.Forbidden, "nothing was done: not all of it is for you", denied(w, d)...)
@@ -73,7 +73,11 @@ func denied(w *want, d Decision) (errs []control.ParamError) {
 
 // note has a refusal written.
 func (m *Module) note(thing jid.JID, w *want, caller jid.JID) {
-	m.metrics.refused[w.way].Inc()
+	way := w.way
+	if w.unproven {
+		way = wayToken
+	}
+	m.metrics.refused[way].Inc()
 	now := time.Now()
 	nodes := w.nodes
 	if len(nodes) == 0 {
@@ -84,7 +88,7 @@ func (m *Module) note(thing jid.JID, w *want, caller jid.JID) {
 		right = store.AnyRight
 	}
 	r := store.Refusal{
-		Thing: store.ThingName{JID: thing.Clone(), ThingNode: clip(nodes[0])}, Caller: caller.Clone(), Right: right, Way: w.way,
+		Thing: store.ThingName{JID: thing.Clone(), ThingNode: clip(nodes[0])}, Caller: caller.Clone(), Right: right, Way: way,
 		Names: cleaned(w.names), First: now, Last: now, Count: 1,
 	}
 	if !m.refusals.add(r, m.config.Load().Pending) {

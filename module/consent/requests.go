@@ -16,6 +16,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/entitytime"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/ping"
+	"github.com/stonechat-im/stonechat/xmpp/provisioning"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/version"
@@ -34,7 +35,7 @@ func (m *Module) wants(t *server.Turn, u *server.User, s *stanza.Stanza) (w *wan
 		if !s.Type.IsRequest() {
 			return nil, true, nil // an answer to what the thing has asked
 		}
-		w, err = m.request(u, s)
+		return m.request(t, u, s)
 	case stanza.Message:
 		return m.message(t, u, s)
 	default:
@@ -44,31 +45,36 @@ func (m *Module) wants(t *server.Turn, u *server.User, s *stanza.Stanza) (w *wan
 		}
 		w = &want{way: wayPresence, right: store.RightFriend}
 	}
-	return w, false, err
+	return w, false, nil
 }
 
-// request is what an IQ wants.
-func (m *Module) request(u *server.User, s *stanza.Stanza) (*want, error) {
+// request is what an IQ wants; free says that it is for everybody to send.
+func (m *Module) request(t *server.Turn, u *server.User, s *stanza.Stanza) (w *want, free bool, err error) {
 	i := s.First()
 	if i < 0 || len(children(s)) > 1 { // RFC 6120 §8.2.3: which of them a thing would look at nobody knows
-		return &want{way: wayRequest, need: needOwner}, nil
+		return &want{way: wayRequest, need: needOwner}, false, nil
 	}
 	space, local, _ := s.Child(i)
 	switch string(space) {
 	case sensordata.NS:
-		return readout(s, i, string(local))
+		w, err = readout(s, i, string(local))
+		return w, false, err
 	case control.NS:
-		return controlled(s, i, string(local))
+		w, err = controlled(s, i, string(local))
+		return w, false, err
 	case command.NS:
-		return commanded(s, m.speaksAt(u, s))
+		w, err = commanded(s, m.speaksAt(u, s))
+		return w, false, err
 	case nsConcentrators:
-		return concentrated(s, i, string(local)), nil
+		return concentrated(s, i, string(local)), false, nil
+	case provisioning.NS:
+		free = m.tokens != nil && m.tokens.Admits(t, u, s) // whom the thing has sent a token to doubts it
 	case disco.NSInfo, disco.NSItems, ping.NS, version.NS, entitytime.NS, nsLast:
 		if s.Type == stanza.Get {
-			return &want{way: wayQuery, need: needAny, silent: true}, nil
+			return &want{way: wayQuery, need: needAny, silent: true}, false, nil
 		}
 	}
-	return &want{way: wayRequest, need: needOwner}, nil
+	return &want{way: wayRequest, need: needOwner}, free, nil
 }
 
 // children are the indexes of those that were not cut.
@@ -120,14 +126,14 @@ func replace(s *stanza.Stanza, i int, p stanza.Payload) {
 func readout(s *stanza.Stanza, i int, local string) (*want, error) {
 	w := &want{way: wayReadout, right: store.RightRead}
 	var ask sensordata.Request
-	if local != ask.XMLName().Local || s.Type != stanza.Get {
+	if local != ask.XMLName().Local { // of whatever type: a thing may not look at that
 		w.need = needSome // to cancel what he may ask for
 		return w, nil
 	}
 	if _, err := s.Decode(&ask); err != nil {
 		return nil, err
 	}
-	w.nodes, w.names = nodesOf(ask.Nodes), ask.Names
+	w.nodes, w.names, w.tokens = nodesOf(ask.Nodes), ask.Names, tokensOf(ask.Tokens)
 	w.reduce = func(nodes []store.ThingNode, names []string) bool {
 		l := sensordata.Limit{Nodes: wireNodes(nodes), Names: names}
 		less, ok := ask.Reduce(l)
@@ -144,13 +150,20 @@ func controlled(s *stanza.Stanza, i int, local string) (*want, error) {
 	w := &want{way: wayControl, right: store.RightControl}
 	if local != (*control.Set)(nil).XMLName().Local {
 		w.need = needSome // the form of what can be set
+		var form control.GetForm
+		if local == form.XMLName().Local {
+			if _, err := s.Decode(&form); err != nil {
+				return nil, err
+			}
+			w.tokens = tokensOf(form.Tokens)
+		}
 		return w, nil
 	}
 	var set control.Set
 	if _, err := s.Decode(&set); err != nil {
 		return nil, err
 	}
-	w.nodes, w.names = nodesOf(set.Nodes), set.Names()
+	w.nodes, w.names, w.tokens = nodesOf(set.Nodes), set.Names(), tokensOf(set.Tokens)
 	for _, name := range formNames(set.Form) {
 		if !named(w.names, name) {
 			w.names = append(w.names, name)
@@ -192,12 +205,14 @@ func commanded(s *stanza.Stanza, speaks bool) (*want, error) {
 	}
 	verb, name, isSet := strings.Cut(c.Node, "/")
 	isSet = isSet && strings.EqualFold(verb, commandSet)
+	more := !speaks && len(c.Payload) > 0 // beside the form: which of them it looks at nobody knows
 	switch {
 	case strings.EqualFold(c.Node, commandRead):
 		w.right = store.RightRead
 		if speaks {
 			w.need = needSome // it shows what may be read
 		}
+	case more && (isSet || strings.EqualFold(c.Node, commandSet)): // to control all of it
 	case strings.EqualFold(c.Node, commandSet):
 		if w.names = formNames(c.Form); speaks || len(w.names) == 0 {
 			w.need, w.names = needSome, nil
@@ -232,6 +247,9 @@ func concentrated(s *stanza.Stanza, i int, local string) *want {
 	if len(w.nodes) == sensordata.MaxNodes || r.Err() != nil {
 		w.need = needOwner // not all were looked at
 		return w
+	}
+	if local == "subscribe" || local == "unsubscribe" {
+		return w // to what changes of what he may read
 	}
 	if strings.Contains(local, "NodeCommand") && local != "getNodeCommands" || strings.Contains(local, "CommandParameters") || s.Type == stanza.Set {
 		w.right, w.need = store.RightControl, needNames

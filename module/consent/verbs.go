@@ -30,11 +30,11 @@ func (m *Module) addVerbs() {
 		do                verb
 	}{
 		{"questions", "", "lists what you are asked about your things", m.sayQuestions},
-		{"yes", "N [NAME…] [for caller|domain|group:NAME|all]", "allows what question N asks", m.sayYes},
-		{"no", "N [NAME…] [for caller|domain|group:NAME|all]", "forbids what question N asks", m.sayNo},
-		{"rules", "[THING]", "lists what you have decided", m.sayRules},
-		{"allow", "ADDRESS|DOMAIN|group:NAME|all to see|read|control THING [NAME…]", "makes a rule", m.sayAllow},
-		{"forbid", "ADDRESS|DOMAIN|group:NAME|all to see|read|control THING [NAME…]", "makes a rule", m.sayForbid},
+		{"yes", "N [NAME…] [for caller|domain|group:NAME|token:TOKEN|all]", "allows what question N asks", m.sayYes},
+		{"no", "N [NAME…] [for caller|domain|group:NAME|token:TOKEN|all]", "forbids what question N asks", m.sayNo},
+		{"rules", "[THING|N]", "lists what you have decided, about a thing or by its number", m.sayRules},
+		{"allow", "ADDRESS|DOMAIN|group:NAME|token:TOKEN|all to see|read|control|use THING [NAME…]", "lets somebody see, read or control a thing, or use it, which is to read and to control it", m.sayAllow},
+		{"forbid", "ADDRESS|DOMAIN|group:NAME|token:TOKEN|all to see|read|control|use THING [NAME…]", "the same, forbidden", m.sayForbid},
 		{"revoke", "N", "takes rule N back", m.sayRevoke},
 		{"refusals", "[THING]", "lists who was refused what", m.sayRefusals},
 	} {
@@ -114,7 +114,7 @@ func subjectOf(word string, caller jid.JID) (*store.Subject, bool) {
 	case "domain":
 		return &store.Subject{Kind: store.SubjectDomain, Name: caller.Domain()}, true
 	}
-	if s, err := subject(word); err == nil && (s.Kind == store.SubjectAll || s.Kind == store.SubjectGroup) {
+	if s, err := subject(word); err == nil && (s.Kind == store.SubjectAll || s.Kind == store.SubjectGroup || s.Kind == store.SubjectToken) {
 		return &s, true
 	}
 	return nil, false
@@ -135,7 +135,11 @@ func (m *Module) inWords(ctx context.Context, r *store.Rule) string {
 	if !r.Allow {
 		may = " may not "
 	}
-	return whom(r.Subject) + may + does(r.Right, r.Names, m.name(ctx, r.Thing))
+	who := whom(r.Subject)
+	if r.Subject.Kind == store.SubjectToken {
+		who = m.holder(ctx, r.Subject.Name)
+	}
+	return who + may + does(r.Right, r.Names, m.name(ctx, r.Thing))
 }
 
 func whom(s store.Subject) string {
@@ -153,11 +157,16 @@ func whom(s store.Subject) string {
 
 // name is what a thing is called, its address where that cannot be read.
 func (m *Module) name(ctx context.Context, n store.ThingName) string {
+	return called(n, m.label(ctx, n))
+}
+
+// label is what its owner calls a thing, "" where that cannot be read.
+func (m *Module) label(ctx context.Context, n store.ThingName) string {
 	_, label, err := m.things.Thing(ctx, n.JID, n.ThingNode)
 	if err != nil {
-		label = ""
+		return ""
 	}
-	return called(n, label)
+	return label
 }
 
 func (m *Module) sayRules(ctx context.Context, owner jid.JID, args []string) (string, error) {
@@ -166,6 +175,9 @@ func (m *Module) sayRules(ctx context.Context, owner jid.JID, args []string) (st
 	case 0:
 	case 1:
 		n, err := m.find(ctx, owner, args[0])
+		if number, is := number(args); err != nil && is {
+			return m.sayNumber(ctx, owner, number)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -183,13 +195,32 @@ func (m *Module) sayRules(ctx context.Context, owner jid.JID, args []string) (st
 	b := new(strings.Builder)
 	for i := range list {
 		if i == listed {
-			b.WriteString("…\n")
+			b.WriteString("There are more: \"rules THING\" lists those about a thing.\n")
 			break
 		}
 		fmt.Fprintf(b, "%d: %s\n", list[i].Number, m.inWords(ctx, &list[i]))
 	}
 	b.WriteString("All else is refused, and you are asked.")
 	return b.String(), nil
+}
+
+// sayNumber says what a number stands for: rules and questions have one row of them.
+func (m *Module) sayNumber(ctx context.Context, owner jid.JID, n int64) (string, error) {
+	list, err := m.store.OwnerRules(ctx, owner, n-1, 1)
+	if err != nil {
+		return "", err
+	}
+	if len(list) > 0 && list[0].Number == n {
+		r := &list[0]
+		return fmt.Sprintf("%d: %s. You said so at %s. \"revoke %d\" takes that back.", n, m.inWords(ctx, r), stamp(r.Created), n), nil
+	}
+	switch q, err := m.store.Question(ctx, owner, n); {
+	case err == nil:
+		return fmt.Sprintf("%d is a question. %s", n, m.asks(&q, m.label(ctx, q.Thing))), nil
+	case !errors.Is(err, store.ErrNotFound):
+		return "", err
+	}
+	return "", stanza.ItemNotFound.Err(fmt.Sprintf("there is no rule, nor a question, %d", n))
 }
 
 // rulesOf are the owner's, all of them or of one thing.
@@ -234,6 +265,8 @@ func (m *Module) sayRule(ctx context.Context, owner jid.JID, args []string, allo
 		r.Right = store.RightRead
 	case "control", "set":
 		r.Right = store.RightControl
+	case "use":
+		r.Right = store.RightUse
 	default:
 		return "", chat.ErrUsage
 	}
@@ -357,7 +390,7 @@ func number(args []string) (int64, bool) {
 	return n, err == nil && n > 0
 }
 
-// subject is for whom a rule is: all, group:NAME, an address or a domain.
+// subject is for whom a rule is: all, group:NAME, token:TOKEN, an address or a domain.
 func subject(word string) (store.Subject, error) {
 	if word == "all" {
 		return store.Subject{Kind: store.SubjectAll}, nil
@@ -367,6 +400,12 @@ func subject(word string) (store.Subject, error) {
 			return store.Subject{}, stanza.BadRequest.Err("a group has a name")
 		}
 		return store.Subject{Kind: store.SubjectGroup, Name: name}, nil
+	}
+	if token, ok := strings.CutPrefix(word, "token:"); ok {
+		if token == "" || len(token) > store.MaxKeyToken {
+			return store.Subject{}, stanza.BadRequest.Err("that is no token")
+		}
+		return store.Subject{Kind: store.SubjectToken, Name: token}, nil
 	}
 	j, err := jid.Parse(strings.TrimPrefix(word, "xmpp:"))
 	switch {

@@ -4,8 +4,7 @@
 // configuration gives them, addressed to a domain of ours or to an account at it. Whoever asks sees no
 // difference.
 //
-// XEP-0355 (partial, 0.5): what the administrator delegates, not what users do; the hash of the server's
-// capabilities (XEP-0115) is that without delegation
+// XEP-0355 (partial, 0.5): what the administrator delegates, not what users do
 //
 // How to read this package: this file has what is delegated to whom, and the way of a request; nest.go what
 // service discovery says of it.

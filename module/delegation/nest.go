@@ -61,9 +61,22 @@ func (m *Module) learn(n nest, answer *stanza.Stanza) {
 	m.nests.said[n] = &info
 }
 
+// Nests reports whether anything is delegated at a domain.
+func (m *Module) Nests(domain string) bool {
+	for k := range m.granted.Load().byName {
+		if k.domain == domain {
+			return true
+		}
+	}
+	return false
+}
+
 // Nest makes of what the server would say of itself, or of its accounts, what it says: of delegated
 // namespaces what components have said, and nothing of its own. XEP-0355 §7.2.1 to §7.2.3
 func (m *Module) Nest(at server.Where, domain string, info *disco.Info) {
+	if !m.Nests(domain) {
+		return
+	}
 	for k, d := range m.granted.Load().byName {
 		if k.domain != domain || strings.HasPrefix(k.ns, delegation.NS+":") {
 			continue

@@ -19,12 +19,12 @@ import (
 // Module is service discovery.
 type Module struct {
 	sees       func(u *server.User, viewer jid.JID) bool
-	alias      func(node string) bool
+	alias      func(domain, node string) bool
 	forms      []*form.Form
 	identities []identity
 	info       func(context.Context, *server.Query, string) (*disco.Info, error)
 	items      func(context.Context, *server.Query, *disco.Items) (*disco.Items, error)
-	nest       func(at server.Where, domain string, info *disco.Info)
+	nester     Nester
 	commands   Commands
 	server     *server.Server
 }
@@ -37,12 +37,12 @@ type identity struct {
 // New makes the module. sees says who besides its owner may ask about an account: who sees its
 // presence (XEP-0030 §8). It may wait.
 func New(sees func(u *server.User, viewer jid.JID) bool) *Module {
-	return &Module{sees: sees, alias: func(string) bool { return false }}
+	return &Module{sees: sees, alias: func(string, string) bool { return false }}
 }
 
 // Alias says, before the server starts, at which nodes the server is asked for the same as at
 // none.
-func (m *Module) Alias(is func(node string) bool) { m.alias = is }
+func (m *Module) Alias(is func(domain, node string) bool) { m.alias = is }
 
 // Extend adds a form to what the server says of itself (XEP-0128). It is for the Init of other
 // modules.
@@ -61,14 +61,23 @@ func (m *Module) Nodes(info func(context.Context, *server.Query, string) (*disco
 	m.info, m.items = info, items
 }
 
-// Nest sets, before the server starts, who changes what a domain or its accounts say because somebody else
-// answers for some of it.
-func (m *Module) Nest(f func(at server.Where, domain string, info *disco.Info)) { m.nest = f }
+// Nester changes what a domain or its accounts say because somebody else answers for some of it.
+type Nester interface {
+	Nest(at server.Where, domain string, info *disco.Info)
+	// Nests reports whether it does.
+	Nests(domain string) bool
+}
+
+// Nest sets, before the server starts, who does that.
+func (m *Module) Nest(n Nester) { m.nester = n }
+
+// Nests reports whether what a domain says varies with what others answer for.
+func (m *Module) Nests(domain string) bool { return m.nester != nil && m.nester.Nests(domain) }
 
 // nested is info as it is said.
-func (m *Module) nested(at server.Where, q *server.Query, info *disco.Info) *disco.Info {
-	if m.nest != nil {
-		m.nest(at, q.To.Domain(), info)
+func (m *Module) nested(at server.Where, domain string, info *disco.Info) *disco.Info {
+	if m.nester != nil {
+		m.nester.Nest(at, domain, info)
 	}
 	return info
 }
@@ -100,13 +109,13 @@ func (m *Module) Init(h *server.Host) error {
 	return nil
 }
 
-// Host is what the server itself says it can do.
-func (m *Module) Host() *disco.Info {
-	return &disco.Info{
+// Host is what the server says it can do at a domain of its own.
+func (m *Module) Host(domain string) *disco.Info {
+	return m.nested(server.AtHost, domain, &disco.Info{
 		Identities: m.identified(server.AtHost, disco.Identity{Category: "server", Type: "im", Name: "Stonechat"}),
 		Features:   m.server.Features(server.AtHost),
 		Forms:      m.forms,
-	}
+	})
 }
 
 // identified is first, and what other modules have added.
@@ -128,14 +137,12 @@ func (m *Module) hostInfo(_ *server.Turn, q *server.Query) (stanza.Payload, erro
 	if info, ok, err := m.commandInfo(server.AtHost, q, ask.Node); ok {
 		return info, err
 	}
-	if ask.Node != "" && !m.alias(ask.Node) {
+	if ask.Node != "" && !m.alias(q.To.Domain(), ask.Node) {
 		return nil, stanza.ItemNotFound.Err("no such node")
 	}
-	info := m.Host()
-	if info.Node = ask.Node; info.Node != "" {
-		return info, nil // as the hash says that stands for it
-	}
-	return m.nested(server.AtHost, q, info), nil
+	info := m.Host(q.To.Domain())
+	info.Node = ask.Node
+	return info, nil
 }
 
 func (m *Module) hostItems(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
@@ -180,7 +187,7 @@ func (m *Module) accountInfo(_ *server.Turn, q *server.Query) (stanza.Payload, e
 			Features:   m.server.Features(server.AtAccount),
 		}, nil
 	}
-	return m.nested(server.AtAccount, q, &disco.Info{
+	return m.nested(server.AtAccount, q.To.Domain(), &disco.Info{
 		Identities: m.identified(server.AtAccount, disco.Identity{Category: "account", Type: "registered"}),
 		Features:   m.server.Features(server.AtAccount),
 	}), nil

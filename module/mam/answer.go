@@ -122,6 +122,7 @@ func (m *Module) settle(ctx context.Context, t *server.Turn) error {
 			m.batches.Set(t, nil)
 		}
 	}
+	m.handOver()
 	if err := m.fence.wait(ctx); err != nil {
 		return err
 	}
@@ -316,7 +317,7 @@ func missing(err error) error {
 // fetch returns a page in the order of the archive.
 func (x *search) fetch(ctx context.Context, c *Config) ([]store.ArchivedMessage, error) {
 	if x.only != nil {
-		return x.named(ctx)
+		return x.named(ctx, int(c.PageBytes))
 	}
 	x.q.Bytes = int(c.PageBytes)
 	if !x.picky() {
@@ -328,61 +329,20 @@ func (x *search) fetch(ctx context.Context, c *Config) ([]store.ArchivedMessage,
 	return x.scan(ctx, c.ScanRows, int(c.PageBytes))
 }
 
-// all is fetch without a bound of bytes.
+// all is fetch without a bound of bytes, and without the messages themselves: for those who count.
 func (x *search) all(ctx context.Context) ([]store.ArchivedMessage, error) {
 	if x.only != nil {
-		return x.named(ctx)
+		return x.named(ctx, 0)
 	}
 	return x.scan(ctx, x.limit, 0)
 }
 
-// named returns the messages asked for by their ids that match. All must be there.
-func (x *search) named(ctx context.Context) (page []store.ArchivedMessage, err error) {
-	if len(x.q.Exist) > 0 {
-		if _, _, err := x.m.store.Archived(ctx, x.name, store.ArchiveQuery{Exist: x.q.Exist, Limit: 1}); err != nil {
-			return nil, missing(err)
-		}
+// taken is a row of a page: nothing but its number where rows are counted, of which there may be very many.
+func (x *search) taken(row store.ArchivedMessage) store.ArchivedMessage {
+	if x.countOnly {
+		row.Stanza = nil
 	}
-	rows, err := x.m.store.ArchivedRows(ctx, x.name, x.only)
-	if err != nil {
-		return nil, err
-	}
-	x.whole = true
-	if x.q.Backward {
-		slices.Reverse(rows)
-	}
-	for _, row := range rows {
-		if row.Seq <= x.q.After || x.q.Before > 0 && row.Seq >= x.q.Before {
-			continue
-		}
-		if ok, err := x.with(ctx, &row); err != nil {
-			return nil, err
-		} else if !ok {
-			continue
-		}
-		if len(page) == x.limit {
-			x.whole = false
-			break
-		}
-		page = append(page, row)
-	}
-	if x.q.Backward {
-		slices.Reverse(page)
-	}
-	return page, nil
-}
-
-// with reports whether a row that was asked for by its id matches the other filters as well.
-func (x *search) with(ctx context.Context, row *store.ArchivedMessage) (bool, error) {
-	if x.q.Text != "" || !x.q.With.IsZero() {
-		q := x.q
-		q.Exist, q.After, q.Before, q.Backward, q.Limit = nil, row.Seq-1, row.Seq+1, false, 1
-		one, _, err := x.m.store.Archived(ctx, x.name, q)
-		if err != nil || len(one) == 0 {
-			return false, err
-		}
-	}
-	return x.shows(row)
+	return row
 }
 
 // scan goes through what the store gives until the page is full. bytes is 0 for no bound.
@@ -408,7 +368,7 @@ func (x *search) scan(ctx context.Context, most, bytes int) (page []store.Archiv
 				return x.ordered(page), nil // there is another
 			}
 			if ok {
-				page = append(page, rows[i])
+				page = append(page, x.taken(rows[i]))
 				size += len(rows[i].Stanza)
 			}
 		}

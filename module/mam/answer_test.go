@@ -113,6 +113,49 @@ func TestPageOfBytes(t *testing.T) {
 		rows := x.wants("", "1 2 3 4")
 		x.wants(set("<after>"+rows[3]+"</after>"), "5 6 7 8")
 		x.wants(fields("with", "c@d/2"), "2 4 6 8")
+		all := append(rows, x.wants(set("<after>"+rows[3]+"</after>"), "5 6 7 8")...)
+		all = append(all, x.wants(set("<after>"+all[7]+"</after>"), "9 10")...)
+		ids := fields("ids", strings.Join(all, "</value><value>"))
+		for _, q := range []struct {
+			rest, want string
+			complete   bool
+		}{
+			{ids, "1 2 3 4", false},
+			{ids + set("<after>"+all[5]+"</after>"), "7 8 9 10", true},
+			{ids + set("<before/>"), "7 8 9 10", false},
+			{ids + set("<before>"+all[2]+"</before>"), "1 2", true},
+		} {
+			messages, _, fin := x.page(q.rest)
+			if got := strings.Join(messages, " "); got != q.want || strings.Contains(fin, "complete='true'") != q.complete {
+				t.Errorf("%s: %s, want %s; complete %v; %s", q.rest, got, q.want, q.complete, fin)
+			}
+		}
+	})
+}
+
+// TestCountHoldsNothing: who only counts messages that have to be looked at does not have them all in memory.
+func TestCountHoldsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b c")
+		rows := talk(b, 10).wants("", "1 2 3 4 5 6 7 8 9 10")
+		a := store.ArchiveName{JID: account("a")}
+		var only []int64
+		for _, row := range rows {
+			seq, _ := b.m.ids.seq(a, row)
+			only = append(only, seq)
+		}
+		for name, x := range map[string]search{"of a resource": {full: jid.MustParse("c@d/2")}, "by their ids": {full: jid.MustParse("c@d/2"), only: only}} {
+			x.m, x.name, x.limit, x.countOnly = b.m, a, 1000, true
+			page, err := x.all(t.Context())
+			if err != nil || len(page) != 5 {
+				t.Errorf("%s: %d, %v", name, len(page), err)
+			}
+			for _, row := range page {
+				if row.Stanza != nil {
+					t.Errorf("%s: %d bytes are held", name, len(row.Stanza))
+				}
+			}
+		}
 	})
 }
 

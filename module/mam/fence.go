@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// fence knows of the batches that have given ids and are not handed to the store yet, by the period in which they began.
+// fence knows of the batches that have given ids and are not committed yet, by the period in which they began.
 type fence struct {
 	mu      sync.Mutex
 	now     int         // the present period
@@ -31,7 +31,7 @@ func (f *fence) enter() (period int) {
 	return f.now
 }
 
-// leave says that the batch has been handed over.
+// leave says that the batch is committed, as far as that is possible.
 func (f *fence) leave(period int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,7 +61,14 @@ func (f *fence) clear(upTo int) bool {
 	return true
 }
 
-// wait returns when every batch that has begun before is handed over.
+// awaited reports whether somebody waits for batches to be committed.
+func (f *fence) awaited() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.waiters) > 0
+}
+
+// wait returns when every batch that has begun before is committed.
 func (f *fence) wait(ctx context.Context) error {
 	f.mu.Lock()
 	upTo := f.now

@@ -45,18 +45,18 @@ func (m *Module) remember(t *server.Turn, q *server.Query, a store.ArchiveName, 
 }
 
 // drains is the hook Drains.
-func (m *Module) drains(se *server.Session, s *stanza.Stanza) bool {
+func (m *Module) drains(se *server.Session, s *stanza.Stanza) (bool, error) {
 	g := m.given.Of(se)
 	if g == nil || s.Kind != stanza.Message {
-		return false
+		return false, nil
 	}
 	account := se.User.JID
 	seq, ok := m.ids.seq(store.ArchiveName{JID: account}, stanzaid.Of(s, account))
 	if !ok {
-		return false
+		return false, nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_, has := g.rows[seq]
-	return has
+	return has, nil
 }

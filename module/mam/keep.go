@@ -23,7 +23,8 @@ import (
 //	sentOne    the sender's row gets its number; number and bytes are remembered in the session (sent)
 //	arriving   the receiver's row gets its number, and the message bears it as <stanza-id/>
 //	arrived    nobody has refused it: the row counts. It shares the message with the sender's
-//	Flush      the turn ends: all rows of the batch are committed at once, and the senders' acks wait for it
+//	Flush      the turn ends: all rows of the batch are committed at once, with those of others (gather.go), and the senders'
+//	           acks wait for it
 //
 // Where the receiver is away a worker goes on in a turn of its own: then the row is committed alone, and shares the message
 // all the same.
@@ -326,16 +327,7 @@ func (b *batch) Flush(t *server.Turn) {
 		}
 	}
 	b.list, b.behalf = rest, behalf{}
-	for len(rows) > 0 {
-		n, size := 0, 0
-		for n < len(rows) && n < maxRows && size < maxBytes {
-			size += len(rows[n].bytes)
-			n++
-		}
-		m.commit(rows[:n:n])
-		rows = rows[n:]
-	}
-	m.fence.leave(b.period)
+	m.hand(t.Now, rows, b.period)
 	b.inside = false
 }
 
@@ -345,8 +337,9 @@ const (
 	maxBytes = 1 << 20
 )
 
-// commit has rows committed, together if nothing is wrong with one of them.
-func (m *Module) commit(rows []entry) {
+// commit has rows of h committed, together if nothing is wrong with one of them. They are in m.queued.
+func (m *Module) commit(rows []entry, h *handed) {
+	h.left.Add(1)
 	size := int64(0)
 	ops := make([]store.Op, 0, len(rows))
 	for i := range rows {
@@ -362,13 +355,14 @@ func (m *Module) commit(rows []entry) {
 		}
 		ops = append(ops, store.AddArchived{Message: e.message, Stanza: e.bytes, Rows: append(make([]store.ArchiveRow, 0, 2), e.row)})
 	}
-	m.queued.Add(size)
 	m.server.After(m.store.Commit(ops...), func(t *server.Turn, err error) {
 		m.written(size)
+		defer h.done(m)
 		if len(rows) > 1 && (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExists)) {
 			// An account that went meanwhile: the others' rows have to be kept all the same.
 			for i := range rows {
-				m.commit(rows[i : i+1])
+				m.queued.Add(rows[i].size())
+				m.commit(rows[i:i+1], h)
 			}
 			return
 		}

@@ -5,6 +5,7 @@ package mam
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stonechat-im/stonechat/store"
 )
@@ -40,6 +41,7 @@ func TestWhileAway(t *testing.T) {
 		b := newBench(t, usual(), "a b")
 		x := b.managed("a/1")
 		x.Send(chat("b@d", "1") + chat("b@d", "2") + ask)
+		time.Sleep(gatherFor)
 		x.acked("3")
 		x.wants("", "1 2")
 		if rows, err := b.Disk.Unindexed(t.Context(), 1<<62, 0); err != nil || len(rows) != 2 {

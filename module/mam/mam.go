@@ -7,8 +7,9 @@
 // XEP-0441 (complete, 0.2.0)
 //
 // How to read this package: what.go says which messages are kept, keep.go gives them their ids and has them committed,
-// answer.go answers queries, others.go is for rooms and nodes, prefs.go has preferences, retain.go removes what is too old,
-// text.go keeps the index of words, retract.go puts tombstones in the place of what was taken back. id.go has numbers and ids.
+// gather.go those of several turns together, answer.go answers queries, named.go those by ids, others.go is for rooms and nodes,
+// prefs.go has preferences, retain.go removes what is too old, text.go keeps the index of words, retract.go puts tombstones in the
+// place of what was taken back. id.go has numbers and ids.
 //
 // M1: an id is given before a message is delivered and its row committed when it was, so that rows of one account may be
 // committed in another order than that of their numbers. A query waits until all rows with a lower number than its own are on
@@ -65,12 +66,13 @@ type Config struct {
 	// Preferences is how many addresses an account may name in its preferences. One more is refused with policy-violation.
 	Preferences int `yaml:"preferences" default:"1000" live:"yes"`
 	// FullText lets accounts search for words. The index takes one and a half times as much of the disk as what people write,
-	// and is behind by a minute.
+	// and is behind by some seconds.
 	FullText bool `yaml:"full_text" default:"true"`
 	// RetractWithin is how many messages back in a conversation a message may be that is taken back, so that a tombstone takes
 	// its place.
 	RetractWithin int `yaml:"retract_within" default:"1000" live:"yes"`
-	// Retractions may wait at one time for their tombstone. What is taken back beyond that is archived as it was.
+	// Retractions may wait at one time for their tombstone. What is taken back beyond that, by those who take back most, is archived as it
+	// was.
 	Retractions int `yaml:"retractions" default:"1024" live:"yes"`
 	// QueryWords is for how many words one query may look. More are refused with policy-violation.
 	QueryWords int `yaml:"query_words" default:"32" live:"yes"`
@@ -96,11 +98,12 @@ type Module struct {
 	log     *slog.Logger
 	metrics counters
 
-	numbers numbers
-	ids     ids // since Open
-	fence   fence
-	queued  atomic.Int64 // bytes on their way to the disk
-	paused  paused
+	numbers   numbers
+	ids       ids // since Open
+	fence     fence
+	gathering gathering
+	queued    atomic.Int64 // bytes on their way to the disk
+	paused    paused
 
 	batches server.TurnSlot[batch]
 	sent    server.SessionSlot[sent]
@@ -160,6 +163,12 @@ func (m *Module) Init(h *server.Host) error {
 	h.OnArriving(server.Handle, m.keepUndelivered)
 	h.OnArriving(server.Observe, m.arrived)
 	h.Drains = m.drains
+	h.Stopping = func(*server.Turn) {
+		m.gathering.mu.Lock()
+		m.gathering.over = true
+		m.gathering.mu.Unlock()
+		m.handOver()
+	}
 	for _, r := range []struct {
 		typ   stanza.Type
 		local string

@@ -170,6 +170,35 @@ func TestRetracted(t *testing.T) {
 	})
 }
 
+// TestRetractedInPrivate: what an occupant of a room has said in private, another of its occupants does not take back.
+func TestRetractedInPrivate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a")
+		x := b.online("a/1")
+		from := func(nick, id, payload string) {
+			s, err := stanza.Parse([]byte("<message xmlns='jabber:client' from='cave@rooms.example/" + nick + "' to='a@d/1' type='chat' id='" + id + "'>" + payload +
+				"<x xmlns='http://jabber.org/protocol/muc#user'/></message>"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			turn := b.NewTurn()
+			turn.Route(s)
+			turn.End()
+			synctest.Wait()
+		}
+		const take = "<retract id='1' xmlns='urn:xmpp:message-retract:1'/>"
+		from("alice", "1", "<body>hello</body>")
+		from("mallory", "2", take)
+		x.Got()
+		x.Send(query("1", ""))
+		x.Gets("hello", "mallory.*<retract id='1'", "fin")
+		from("alice", "3", take)
+		x.Got()
+		x.Send(query("1", ""))
+		x.Gets("<retracted .*id='3'", "mallory", "alice.*<retract id='1'", "fin")
+	})
+}
+
 func TestPreferences(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBench(t, usual(), "a b c")

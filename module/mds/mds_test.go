@@ -3,25 +3,19 @@
 package mds_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/module/mds"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/store/sqlite"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/stream"
-	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
 // nodes take what is published, once they are open.
@@ -78,68 +72,22 @@ func (o *observer) Init(h *server.Host) error {
 	return nil
 }
 
-// wire is a session's stream in memory.
-type wire struct {
-	server.Stream
-	server  *server.Server
-	session *server.Session
-	out     strings.Builder
-}
-
-func (w *wire) Queue(b []byte)    { w.out.Write(b) }
-func (w *wire) Flush()            {}
-func (w *wire) Queued() int       { return 0 }
-func (w *wire) Pause()            {}
-func (w *wire) Resume()           {}
-func (w *wire) End(*stream.Error) {}
+// wire is a client.
+type wire struct{ *servertest.Peer }
 
 func (w *wire) send(t *testing.T, element string) {
 	t.Helper()
-	p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{ElementBytes: 10000, Depth: 9, Attributes: 9, Children: 9})
-	p.Feed(stanza.Standalone([]byte(element)))
-	if ev, err := p.Next(); ev != xmlstream.EventElement || err != nil {
-		t.Fatal(ev, err)
-	}
-	turn := w.server.NewTurn()
-	defer turn.End()
-	if _, err := w.session.Receive(turn, w, p.Element()); err != nil {
-		t.Fatal(err)
-	}
+	w.Feed(element)
 }
 
 // inBed gives f a session of a@d whose server runs the module.
 func inBed(t *testing.T, c mds.Config, f func(t *testing.T, w *wire, n *nodes, o *observer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		db, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if err := db.Commit(store.CreateAccount{Account: store.Account{JID: jid.MustParse("a@d"), Created: time.Now()}}).Wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		n, o := &nodes{gate: make(chan struct{})}, new(observer)
-		m := mds.New(c, n)
-		s, err := server.New(server.Config{
-			Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: db, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
-		}, []server.Module{m, o})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := &wire{server: s}
-		turn := s.NewTurn()
-		w.session, err = s.Bind(t.Context(), turn, w, jid.MustParse("a@d"), "r", "")
-		turn.End()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		go func() { _ = m.Run(ctx) }()
-		f(t, w, n, o)
-		stop()
-		synctest.Wait()
+		s := servertest.Start(t, servertest.Options{Modules: func() []server.Module { return []server.Module{mds.New(c, n), o} }})
+		s.Account("a@d")
+		f(t, &wire{s.Client("a@d/r")}, n, o)
 	})
 }
 
@@ -187,18 +135,18 @@ func TestAssist(t *testing.T) {
 func TestAcked(t *testing.T) {
 	inBed(t, mds.Config{Waiting: 10}, func(t *testing.T, w *wire, n *nodes, _ *observer) {
 		close(n.gate)
-		w.session.Manage(0)
+		w.Session.Manage(0)
 		for h, err := range []error{nil, store.ErrNoSpace} {
 			w.send(t, "<message to='b@d'>"+marker+displayed("1")+"</message>")
-			if n.got(); w.session.Received() != uint32(h) {
-				t.Errorf("acked %d before it is stored", w.session.Received())
+			if n.got(); w.Session.Received() != uint32(h) {
+				t.Errorf("acked %d before it is stored", w.Session.Received())
 			}
 			n.store(err)
-			if w.session.Received() != uint32(h+1) {
-				t.Errorf("acked %d, stored: %v", w.session.Received(), err)
+			if w.Session.Received() != uint32(h+1) {
+				t.Errorf("acked %d, stored: %v", w.Session.Received(), err)
 			}
 		}
-		if out := w.out.String(); strings.Contains(out, "error") {
+		if out := strings.Join(w.Got(), ""); strings.Contains(out, "error") {
 			t.Error(out)
 		}
 	})
@@ -212,7 +160,7 @@ func TestWaiting(t *testing.T) {
 		for i, to := range []string{"b@d", "c@d", "b@d", "e@d", "b@d"} {
 			w.send(t, fmt.Sprintf("<message to='%s' id='%d'>%s</message>", to, i, displayed(fmt.Sprint(i))))
 		}
-		if out := w.out.String(); strings.Count(out, "type='error'") != 1 || !strings.Contains(out, "id='3'") || !strings.Contains(out, "<resource-constraint ") {
+		if out := strings.Join(w.Got(), ""); strings.Count(out, "type='error'") != 1 || !strings.Contains(out, "id='3'") || !strings.Contains(out, "<resource-constraint ") {
 			t.Errorf("refused %s", out)
 		}
 		close(n.gate)

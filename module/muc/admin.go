@@ -118,6 +118,9 @@ func (m *Module) adminSet(t *server.Turn, q *server.Query) (stanza.Payload, erro
 		case (i.Role != "") != roles:
 			return nil, stanza.BadRequest.Err("change roles or affiliations, not both at once")
 		}
+		if err := m.brief(i.Reason); err != nil {
+			return nil, err
+		}
 	}
 	if roles {
 		return r.setRoles(t, q, ask.Items)
@@ -154,9 +157,7 @@ func (r *room) setRoles(t *server.Turn, q *server.Query, items []muc.Item) (stan
 			r.give(t, o, i.Role, n)
 		}
 	}
-	if len(r.list) == 0 && !r.kept.Load() {
-		r.end()
-	}
+	r.endEmpty()
 	return nil, r.answerThen(t, q)
 }
 
@@ -221,10 +222,10 @@ func (r *room) setAffiliations(t *server.Turn, q *server.Query, items []muc.Item
 		case i.ClearNick:
 			c.nick = new(string)
 		case i.Nick != "":
-			nick, err := jid.PrepareResource(i.Nick)
-			if err != nil || blank(nick) || len(nick) > r.module.config.Load().NickBytes {
+			nick, err := r.module.prepared(i.Nick)
+			if err != nil {
 				r.mu.Unlock()
-				return nil, stanza.NotAcceptable.Err("the nick has characters that are not allowed")
+				return nil, err
 			}
 			c.nick = &nick
 		}

@@ -75,10 +75,14 @@ func (r *room) prepare(e edit) ([]store.Op, error) {
 	}
 	var ops []store.Op
 	more, owners, had := 0, r.owners(), r.owners()
-	names := make(map[string]jid.JID)
+	names, next := make(map[string]jid.JID), make(map[jid.JID]person)
 	for _, c := range e.changes {
-		was, known := r.people[c.user]
+		was, known := next[c.user] // who is named twice
+		if !known {
+			was, known = r.people[c.user]
+		}
 		p := c.after(was)
+		next[c.user] = p
 		if was.affiliation == muc.Owner && p.affiliation != muc.Owner {
 			owners--
 		}

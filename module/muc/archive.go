@@ -38,6 +38,8 @@ type Archive interface {
 	Replace(a store.ArchiveName, id string, tomb *stanza.Stanza) *store.Pending
 	// Forget removes an archive.
 	Forget(a store.ArchiveName) *store.Pending
+	// Features are those of an address that has an archive.
+	Features() []string
 }
 
 // archive is the name of the room's.
@@ -159,7 +161,7 @@ func (r *room) takeBack(t *server.Turn, s *stanza.Stanza) error {
 		return err
 	}
 	r.tell(t, func(*session) *stanza.Stanza { return m })
-	if found != nil {
+	if found != nil && !found.Has(retract.NS, "retracted") { // a moderator's tombstone stays
 		t.Keep(r.bury(x.ID, found, &retract.Retracted{ID: string(s.ID), Stamp: t.Now}))
 	}
 	return nil
@@ -218,6 +220,9 @@ func (m *Module) moderate(t *server.Turn, q *server.Query) (stanza.Payload, erro
 		return nil, err
 	case !ask.Retract:
 		return nil, stanza.FeatureNotImplemented.Err("messages can be taken back, no more")
+	}
+	if err := m.brief(ask.Reason); err != nil {
+		return nil, err
 	}
 	found, err := r.said(ask.ID)
 	if err != nil {

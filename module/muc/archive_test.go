@@ -84,6 +84,8 @@ func (a *shelf) Forget(name store.ArchiveName) *store.Pending {
 	return store.Resolved(nil)
 }
 
+func (*shelf) Features() []string { return []string{mam.NS, mam.NSFullText} }
+
 // text is what the archive has of the cave.
 func (a *shelf) text() (all string) {
 	a.mu.Lock()

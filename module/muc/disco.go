@@ -22,7 +22,6 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/retract"
 	"github.com/stonechat-im/stonechat/xmpp/rsm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/stanzaid"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
@@ -170,7 +169,7 @@ func (r *room) info() *disco.Info {
 		features = append(features, command.NS)
 	}
 	if r.archives() {
-		features = append(features, mam.NS, mam.NSExtended, stanzaid.NS)
+		features = append(features, r.module.archive.Features()...)
 	}
 	slices.Sort(features)
 	f := form.New(form.Result, muc.FormInfo,
@@ -259,8 +258,11 @@ func (m *Module) listCommands(q *server.Query, node string) (stanza.Payload, err
 	return items, nil
 }
 
-// roomsPage is how many rooms a page has unless it is asked for fewer.
-const roomsPage = 100
+// roomsPage is how many rooms a page has unless it is asked for fewer, roomsBytes about how long it is at most.
+const (
+	roomsPage  = 100
+	roomsBytes = 128 << 10
+)
 
 // listRooms is a page of the public rooms in the order of their names, those in memory alone among them.
 func (m *Module) listRooms(service string, page *rsm.Set) (stanza.Payload, error) {
@@ -268,7 +270,11 @@ func (m *Module) listRooms(service string, page *rsm.Set) (stanza.Payload, error
 		return nil, stanza.FeatureNotImplemented.Err("rooms are listed from the first on")
 	}
 	after, most := "", page.Limit(roomsPage, roomsPage)
-	if page != nil {
+	count := most == 0
+	switch {
+	case count: // as far as the store reads at once. XEP-0059 §2.7
+		most = store.MaxPage - 1
+	case page != nil:
 		after = page.After
 	}
 	kept, err := m.store.PublicRooms(context.Background(), service, after, most+1)
@@ -284,14 +290,22 @@ func (m *Module) listRooms(service string, page *rsm.Set) (stanza.Payload, error
 		r.mu.Unlock()
 		m.release(nil, r)
 	}
+	if count {
+		return &disco.Items{Page: &rsm.Set{Count: new(len(all))}}, nil
+	}
 	slices.SortFunc(all, func(a, b store.RoomName) int { return strings.Compare(a.JID.Local(), b.JID.Local()) })
 	more := len(all) > most
 	all = all[:min(len(all), most)]
 	var answer disco.Items
-	for _, x := range all {
+	size := 0
+	for i, x := range all {
 		name := x.Name
 		if name == "" {
 			name = x.JID.Local()
+		}
+		if size += len(x.JID.Local()) + len(name); size > roomsBytes && i > 0 {
+			all, more = all[:i], true
+			break
 		}
 		answer.Items = append(answer.Items, disco.Item{JID: x.JID, Name: name})
 	}

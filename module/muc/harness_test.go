@@ -32,8 +32,9 @@ type bench struct {
 func usual() Config {
 	return Config{
 		Host: "rooms", Create: "anyone", MaxRooms: 1000, MaxRoomsPerCreator: 1000, MaxOccupants: 50, MaxAffiliations: 50, MaxHistory: 10,
-		MessageBytes: 4096, PresenceBytes: 1024, NickBytes: 30, VCardBytes: 2048, MaxHats: 2, MaxRequests: 3, Registration: true,
-		Default: Default{Public: true, History: 5},
+		MessageBytes: 4096, PresenceBytes: 1024, NickBytes: 30, TextBytes: 300, VCardBytes: 2048, MaxHats: 2, MaxRequests: 3, RequestAgain: time.Minute, MaxQuestions: 10,
+		Registration: true,
+		Default:      Default{Public: true, History: 5},
 	}
 }
 
@@ -193,14 +194,20 @@ func (p *peer) room(room, nick string, options ...string) {
 // guest sends a stanza as somebody of another server would, who reads nothing.
 func (b *bench) guest(from, s string) {
 	b.T.Helper()
+	t := b.NewTurn()
+	b.NewInlet(idle{}).Receive(t, b.elsewhere(from, s))
+	t.End()
+	synctest.Wait()
+}
+
+// elsewhere is a presence as its sender's server sends it.
+func (b *bench) elsewhere(from, s string) *stanza.Stanza {
+	b.T.Helper()
 	x, err := stanza.Parse([]byte(strings.Replace(s, "<presence ", "<presence xmlns='jabber:client' from='"+from+"' ", 1)))
 	if err != nil {
 		b.T.Fatal(err)
 	}
-	t := b.NewTurn()
-	b.NewInlet(idle{}).Receive(t, x)
-	t.End()
-	synctest.Wait()
+	return x
 }
 
 // idle is a reader that is not stopped.

@@ -61,6 +61,9 @@ type worn struct {
 	given time.Time // to the microsecond; zero: nobody noted it
 }
 
+// maxWorn is how many hats may be worn in one room: as many rows as are read again.
+const maxWorn = form.MaxFields/4 - 1
+
 func isHat(uri string) func(worn) bool { return func(x worn) bool { return x.uri == uri } }
 
 // with is a copy to be changed.
@@ -286,6 +289,9 @@ func (r *room) rearranged(now wardrobe, node string, f *form.Form) (wardrobe, er
 		default:
 			next.hats = append(next.hats, h)
 		}
+		if len((&muc.Hats{Hats: next.hats}).AppendXML(nil)) > int(c.PresenceBytes) {
+			return next, r.module.limited("presence_bytes", stanza.ResourceConstraint.Err("the room's hats are too long"))
+		}
 		return next, nil
 	case hatDestroy:
 		next.hats = slices.Delete(next.hats, at, at+1)
@@ -303,15 +309,20 @@ func (r *room) rearranged(now wardrobe, node string, f *form.Form) (wardrobe, er
 		next.take(user, uri)
 		return next, nil
 	}
-	if _, more := next.worn[user]; !more && len(next.worn) >= c.MaxAffiliations {
+	if slices.ContainsFunc(next.worn[user], isHat(uri)) {
+		return next, nil
+	}
+	rows := 0
+	for _, list := range next.worn {
+		rows += len(list)
+	}
+	if rows >= min(c.MaxAffiliations, maxWorn) {
 		return next, r.module.limited("max_affiliations", stanza.ResourceConstraint.Err("too many people wear hats"))
 	}
-	if !slices.ContainsFunc(next.worn[user], isHat(uri)) {
-		if next.worn == nil {
-			next.worn = make(map[jid.JID][]worn)
-		}
-		next.worn[user] = append(slices.Clip(next.worn[user]), worn{uri, time.Now().UTC().Truncate(time.Microsecond)})
+	if next.worn == nil {
+		next.worn = make(map[jid.JID][]worn)
 	}
+	next.worn[user] = append(slices.Clip(next.worn[user]), worn{uri, time.Now().UTC().Truncate(time.Microsecond)})
 	return next, nil
 }
 

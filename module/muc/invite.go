@@ -125,10 +125,14 @@ func (r *room) invitation(from jid.JID, i muc.Invite) *stanza.Stanza {
 }
 
 // decline tells the inviter that somebody will not come. He may be named by his nick here or his address,
-// and must be in the room: it does not carry messages to others.
+// and must be in the room: it does not carry messages to others. Who declines is not told whether he is, or anybody could
+// find out who is in the room.
 func (r *room) decline(t *server.Turn, s *stanza.Stanza, d *muc.Decline) error {
 	r.mu.Lock()
 	defer r.unlock(t)
+	if r.affiliationOf(s.From) == muc.Outcast {
+		return stanza.Forbidden.Err("you are banned from this room")
+	}
 	var to []*session
 	if d.To.Bare() == r.jid {
 		if o := r.called(d.To.Resource()); o != nil {
@@ -140,9 +144,6 @@ func (r *room) decline(t *server.Turn, s *stanza.Stanza, d *muc.Decline) error {
 				to = append(to, se)
 			}
 		}
-	}
-	if len(to) == 0 {
-		return stanza.ItemNotFound.Err("whom you answer is not in this room")
 	}
 	m := stanza.New(stanza.Message, stanza.Normal, jid.JID{}, &muc.User{Decline: &muc.Decline{From: s.From.Bare().Clone(), Reason: d.Reason}})
 	m.From = r.jid

@@ -50,6 +50,9 @@ func (r *room) present(t *server.Turn, s *stanza.Stanza) error {
 		r.update(t, se, s)
 	}
 	if enters { // it has lost what it knew: it is told everything again (§7.2.1)
+		if _, behind := r.catching[se]; !behind && r.out.Empty() {
+			r.catchUp(t, se) // nothing comes before it that it would have to come behind
+		}
 		r.bring(t, se, &join, s.ID)
 	}
 	return nil
@@ -215,11 +218,13 @@ func (subject) DecodeXML(*xmlstream.Reader) error { return nil }
 // rename gives an occupant another nick (§7.6). The caller holds mu.
 func (r *room) rename(t *server.Turn, se *session, s *stanza.Stanza) error {
 	o, nick := se.who, s.To.Resource()
-	if err := r.mayUse(nick, o.user); err != nil {
-		return err
-	}
-	if other := r.nicks[fold(nick)]; other != nil && other != o {
-		return stanza.Conflict.Err("you are in the room under that nick already")
+	if other := r.nicks[fold(nick)]; other != o { // else he writes it another way
+		if err := r.mayUse(nick, o.user); err != nil {
+			return err
+		}
+		if other != nil {
+			return stanza.Conflict.Err("you are in the room under that nick already")
+		}
 	}
 	gone := stanza.New(stanza.Presence, stanza.Unavailable, jid.JID{})
 	others := r.options.broadcasts(o.role)
@@ -261,7 +266,7 @@ func (h *history) note(l line, most int) {
 // wanted are the messages to be sent to somebody who enters, oldest first: as many as the client and the
 // room agree on (§7.2.14). The caller holds r.mu.
 func (h *history) wanted(r *room, want *muc.History, now time.Time) (all []*stanza.Stanza) {
-	most, chars, since := r.options.history, int(^uint(0)>>1), time.Time{}
+	most, chars, since := min(r.options.history, r.module.config.Load().MaxHistory), int(^uint(0)>>1), time.Time{}
 	if want != nil {
 		if want.MaxStanzas != nil {
 			most = min(most, *want.MaxStanzas)

@@ -40,9 +40,11 @@ func (r *room) leave(t *server.Turn, se *session, s *stanza.Stanza, n news) {
 	}
 	r.show(t, o, s, muc.NoRole, n, r.options.broadcasts(o.role))
 	r.drop(se)
-	if r.locked && o.user == r.creator {
-		r.end() // §10.1.3: it has never been configured
-	}
+	r.endEmpty()
+}
+
+// endEmpty ends a temporary room that nobody is in: one that was never configured too (§10.1.3). The caller holds mu.
+func (r *room) endEmpty() {
 	if len(r.list) == 0 && !r.kept.Load() {
 		r.end()
 	}
@@ -74,12 +76,13 @@ func (r *room) remove(t *server.Turn, o *occupant, n news) {
 	}
 }
 
-// end makes the room one that is over; nobody is in it any more. The caller holds mu.
+// end makes the room one that is over; nobody is in it any more, and another one may be made at its address. The caller holds mu.
 func (r *room) end() {
 	r.gone.Store(true)
 	if a := r.module.archive; a != nil {
 		a.Forget(r.archive())
 	}
+	r.module.table.drop(r)
 }
 
 // bounced takes an error that came back for what a room has sent. Somebody who is not there any more is

@@ -9,6 +9,7 @@ import (
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/hint"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
 	"github.com/stonechat-im/stonechat/xmpp/retract"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -72,7 +73,7 @@ func (r *room) spoken(s *stanza.Stanza, o *occupant) *stanza.Stanza {
 				c.Cut(i)
 			}
 		case delay.NS:
-			if c.Reader(i).Attr("from") == r.jid.String() {
+			if from, err := jid.Parse(c.Reader(i).Attr("from")); err == nil && from == r.jid {
 				c.Cut(i)
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/internal/metrics"
@@ -46,22 +47,30 @@ type Config struct {
 	MaxRoomsPerCreator int `yaml:"max_rooms_per_creator" default:"200" live:"yes"`
 	// Sessions in one room; owners and admins may enter beyond it, up to a tenth more.
 	MaxOccupants int `yaml:"max_occupants" default:"5000" live:"yes"`
-	// Owners, admins, members, outcasts and reserved nicks of one room.
+	// Owners, admins, members, outcasts and reserved nicks of one room. People register themselves up to nine tenths of it: the rest
+	// is for those whom admins choose or ban.
 	MaxAffiliations int `yaml:"max_affiliations" default:"10000" live:"yes"`
 	// Messages that somebody who enters is sent, whatever the room and the client say.
 	MaxHistory int `yaml:"max_history" default:"50" live:"yes"`
 	// Of a message to a room.
 	MessageBytes config.Bytes `yaml:"message_bytes" default:"65536" live:"yes"`
-	// Of a presence sent to a room: everybody in it gets it.
+	// Of a presence sent to a room, and of all hats of a room: everybody in it gets it.
 	PresenceBytes config.Bytes `yaml:"presence_bytes" default:"8192" live:"yes"`
 	// Of a nick.
 	NickBytes int `yaml:"nick_bytes" default:"200" live:"yes"`
+	// Of the name, description or password of a room, and of the reason of a change.
+	TextBytes int `yaml:"text_bytes" default:"2048" live:"yes"`
 	// Of a room's vCard, which has its picture.
 	VCardBytes config.Bytes `yaml:"vcard_bytes" default:"131072" live:"yes"`
 	// Hats of one room (XEP-0317).
 	MaxHats int `yaml:"max_hats" default:"100" live:"yes"`
 	// Requests to become a member of one room that nobody has decided on.
 	MaxRequests int `yaml:"max_requests" default:"100" live:"yes"`
+	// RequestAgain is how long somebody who has asked for membership or voice in a room waits before he asks there again: each time all
+	// admins, or moderators, are written to. Who asks before is refused with resource-constraint.
+	RequestAgain time.Duration `yaml:"request_again" default:"10m" live:"yes"`
+	// Requests of one address to others in rooms that are not answered yet.
+	MaxQuestions int `yaml:"max_questions" default:"250" live:"yes"`
 	// People may ask to be registered with a room, and have a nick reserved.
 	Registration bool `yaml:"registration" default:"true" live:"yes"`
 	// What a room is unless its owner says otherwise.
@@ -100,6 +109,8 @@ type Module struct {
 	making    sync.Mutex             // held while secret is read or made
 	deletions atomic.Int64           // of accounts
 	table     table
+	questions questions
+	asked     asked
 	metrics   moduleMetrics
 }
 
@@ -129,7 +140,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.metrics.refused = h.Metrics.CounterVec("stonechat_rooms_limited_total",
 		"What a bound of the rooms has refused (modules.muc.max_rooms, modules.muc.max_rooms_per_creator, modules.muc.max_occupants, "+
 			"modules.muc.max_affiliations, modules.muc.message_bytes, modules.muc.presence_bytes, modules.muc.nick_bytes, "+
-			"modules.muc.vcard_bytes, modules.muc.max_hats, modules.muc.max_requests).", "key")
+			"modules.muc.text_bytes, modules.muc.vcard_bytes, modules.muc.max_hats, modules.muc.max_requests, modules.muc.request_again, modules.muc.max_questions).", "key")
 	h.Metrics.GaugeFunc("stonechat_rooms_loaded", "Rooms in memory.", func() float64 { return float64(m.table.count()) })
 	m.table.rooms = make(map[jid.JID]*room)
 	m.desk = h.NewDesk()
@@ -178,7 +189,8 @@ func (m *Module) Take(t *server.Turn, s *stanza.Stanza) error {
 	case stanza.IQ:
 		return m.with(t, s, m.relay)
 	case stanza.Presence:
-		return m.takePresence(t, s)
+		m.refuse(t, s, m.takePresence(t, s))
+		return nil
 	}
 	return m.takeMessage(t, s)
 }
@@ -269,7 +281,8 @@ func (r *room) offLoop(t *server.Turn, s *stanza.Stanza, f func(t *server.Turn, 
 	return nil
 }
 
-// refuse is what the place's Take does with an error, for what it has sent off the loop.
+// refuse is what the server does with an error of Take, for what was sent off the loop, and for presence: whoever is not let into
+// a room is told so wherever he is, where presence to accounts is not answered.
 func (m *Module) refuse(t *server.Turn, s *stanza.Stanza, err error) {
 	if err == nil {
 		return
@@ -277,6 +290,10 @@ func (m *Module) refuse(t *server.Turn, s *stanza.Stanza, err error) {
 	e, told := stanza.AsError(err)
 	if !told {
 		m.log.Error("stanza to a room failed", "jid", s.To.String(), "stanza", s.Kind.String(), "err", err)
+	}
+	if s.Kind == stanza.Presence && (t.Origin == nil || t.Origin.JID != s.From) {
+		t.Route(s.Refuse(e))
+		return
 	}
 	t.Refuse(s, e)
 }
@@ -296,12 +313,23 @@ func notHere(s *stanza.Stanza) *stanza.Stanza {
 // local reports whether somebody has an account here.
 func (m *Module) local(user jid.JID) bool { return m.server.Serves(user.Domain()) }
 
-// fold is a nick as nicks are compared: who differs by case only is the same to people.
-func fold(nick string) string { return strings.ToLower(nick) }
+// fold is a nick as nicks are compared: who differs by case or spaces only is the same to people (§13.6).
+func fold(nick string) string { return strings.Join(strings.Fields(strings.ToLower(nick)), " ") }
+
+// brief refuses texts that are kept with a room, or shown to all in it, and are too long.
+func (m *Module) brief(texts ...string) error {
+	for _, s := range texts {
+		if len(s) > m.config.Load().TextBytes {
+			return m.limited("text_bytes", stanza.PolicyViolation.Err("a text is too long"))
+		}
+	}
+	return nil
+}
 
 // deleted forgets what an account was in rooms: another account of its name is nobody there.
 func (m *Module) deleted(t *server.Turn, u *server.User) {
 	m.deletions.Add(1) // who reads a room now reads it again
+	m.asked.forget(u.JID)
 	for _, r := range m.table.all() {
 		r.mu.Lock()
 		r.forget(t, u.JID)

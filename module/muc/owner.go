@@ -114,9 +114,7 @@ func (r *room) configure(t *server.Turn, q *server.Query, f *form.Form) (stanza.
 	if !locked {
 		r.reconfigured(t, &was)
 	}
-	if len(r.list) == 0 && !next.persistent {
-		r.end()
-	}
+	r.endEmpty()
 	return nil, r.answerThen(t, q)
 }
 
@@ -132,15 +130,22 @@ func (r *room) configured(from jid.JID, f *form.Form) (options, edit, error) {
 	}
 	c := r.module.config.Load()
 	next, err := r.options.submitted(f, c.MaxOccupants, c.MaxHistory)
+	if err == nil {
+		err = r.module.brief(next.name, next.description, next.lang, next.pubsub, next.password)
+	}
 	if err != nil {
 		return next, edit{}, err
 	}
 	e := edit{quiet: true}
+	less := muc.Admin // what owners become who are not in their list any more
+	if f.Field(fieldAdmins) != nil {
+		less = muc.Member // unless they are in that
+	}
 	for _, list := range []struct {
 		field string
 		a     muc.Affiliation
 		less  muc.Affiliation // what they become who are not in it any more
-	}{{fieldOwners, muc.Owner, muc.Admin}, {fieldAdmins, muc.Admin, muc.Member}} {
+	}{{fieldOwners, muc.Owner, less}, {fieldAdmins, muc.Admin, muc.Member}} {
 		all, given, err := addresses(f, list.field)
 		if err != nil {
 			return next, e, err
@@ -280,6 +285,9 @@ func (r *room) tellStatus(t *server.Turn, codes ...int) {
 
 // destroy ends the room (§10.9): everybody in it is told by one presence, his own.
 func (r *room) destroy(t *server.Turn, q *server.Query, d *muc.Destroy) (stanza.Payload, error) {
+	if err := r.module.brief(d.Reason, d.Password); err != nil {
+		return nil, err
+	}
 	dirty, err := r.abolish(t, d, func() error {
 		if r.affiliationOf(q.From) != muc.Owner {
 			return errNotOwner()
@@ -320,7 +328,6 @@ func (r *room) abolish(t *server.Turn, d *muc.Destroy, allowed func() error) (di
 	r.end()
 	r.kept.Store(false)
 	r.empty(t, news{destroy: d})
-	r.module.table.drop(r)
 	return r.take(), nil
 }
 

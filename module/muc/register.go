@@ -77,7 +77,7 @@ func (m *Module) registerSet(t *server.Turn, q *server.Query) (stanza.Payload, e
 	r.mu.Lock()
 	err = r.mayRegister(q.From)
 	nick, p, member := "", r.people[user], r.affiliationOf(user).Level() >= muc.Member.Level()
-	wait := !member && (r.options.membersOnly || r.options.moderated)
+	wait := !member && (r.options.membersOnly || r.options.moderated || r.options.password != "")
 	if err == nil {
 		nick, err = r.registered(&got)
 	}
@@ -104,8 +104,13 @@ func (r *room) registerNow(t *server.Turn, q *server.Query, c change) (stanza.Pa
 	err := r.affiliate(t, edit{
 		changes: []change{c}, quiet: true,
 		allowed: func() error {
-			if now := r.people[c.user].affiliation; now == muc.Outcast || now.Level() > c.affiliation.Level() {
+			p, known := r.people[c.user]
+			if p.affiliation == muc.Outcast || p.affiliation.Level() > c.affiliation.Level() {
 				return stanza.Conflict.Err("what you are to the room has changed meanwhile")
+			}
+			// The last tenth is for those whom admins choose, and ban.
+			if most := r.module.config.Load().MaxAffiliations; !known && len(r.people) >= most-most/10 {
+				return r.module.limited("max_affiliations", stanza.ResourceConstraint.Err("too many people belong to this room"))
 			}
 			return r.mayReserve(*c.nick, c.user)
 		},
@@ -151,8 +156,13 @@ func (r *room) registered(got *register.Query) (string, error) {
 	if err := r.registerForm().Validate(got.Form); err != nil {
 		return "", stanza.BadRequest.Err("fill in the form")
 	}
-	nick, err := jid.PrepareResource(got.Form.Get(registerNick))
-	if err != nil || blank(nick) || len(nick) > r.module.config.Load().NickBytes {
+	return r.module.prepared(got.Form.Get(registerNick))
+}
+
+// prepared is a nick that is to be reserved, as it is in addresses.
+func (m *Module) prepared(nick string) (string, error) {
+	nick, err := jid.PrepareResource(nick)
+	if err != nil || blank(nick) || len(nick) > m.config.Load().NickBytes {
 		return "", stanza.NotAcceptable.Err("the nick has characters that are not allowed")
 	}
 	return nick, nil
@@ -176,6 +186,9 @@ func (r *room) mayReserve(nick string, user jid.JID) error {
 func (r *room) ask(t *server.Turn, user jid.JID, nick string) error {
 	if _, again := r.asking[user]; !again && len(r.asking) >= r.module.config.Load().MaxRequests {
 		return r.module.limited("max_requests", stanza.ResourceConstraint.Err("too many people wait to become members"))
+	}
+	if err := r.mayAsk(user, muc.FormRegister); err != nil {
+		return err
 	}
 	if r.asking == nil {
 		r.asking = make(map[jid.JID]string)
@@ -208,14 +221,16 @@ func (r *room) decideRegister(t *server.Turn, s *stanza.Stanza, f *form.Form) er
 	if err != nil || !ok {
 		return stanza.BadRequest.Err("the decision names nobody, or decides nothing")
 	}
-	user = user.Bare()
-	return r.offLoop(t, s, func(t *server.Turn, s *stanza.Stanza) error { return r.decided(t, s, user, allow) })
+	user, nick := user.Bare(), f.Get(registerNick)
+	return r.offLoop(t, s, func(t *server.Turn, s *stanza.Stanza) error { return r.decided(t, s, user, nick, allow) })
 }
 
-func (r *room) decided(t *server.Turn, s *stanza.Stanza, user jid.JID, allow bool) error {
+// decided carries a decision out. What was asked while nobody was in the room it does not know any more: then the nick is the one
+// that the form had.
+func (r *room) decided(t *server.Turn, s *stanza.Stanza, user jid.JID, nick string, allow bool) (err error) {
 	r.mu.Lock()
 	admin := r.affiliationOf(s.From).Level() >= muc.Admin.Level()
-	nick, asked := r.asking[user]
+	wanted, asked := r.asking[user]
 	if admin {
 		delete(r.asking, user)
 	}
@@ -223,10 +238,15 @@ func (r *room) decided(t *server.Turn, s *stanza.Stanza, user jid.JID, allow boo
 	switch {
 	case !admin:
 		return stanza.Forbidden.Err("only admins decide on members")
-	case !asked:
+	case !asked && nick == "":
 		return stanza.ItemNotFound.Err("this person does not ask to become a member")
 	case !allow:
 		return nil
+	case asked:
+		nick = wanted
+	}
+	if nick, err = r.module.prepared(nick); err != nil {
+		return err
 	}
 	return r.affiliate(t, edit{changes: []change{{user: user, affiliation: muc.Member, nick: &nick}}, allowed: func() error {
 		if r.people[user].affiliation.Level() != 0 {

@@ -3,6 +3,7 @@
 package muc
 
 import (
+	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -14,6 +15,35 @@ import (
 
 // relayTime is how long an occupant has to answer another.
 const relayTime = 2 * time.Minute
+
+// questions are the requests to occupants that are not answered yet, by the bare address of who has asked: the server has
+// only so many at one time (limits.questions).
+type questions struct {
+	mu sync.Mutex
+	of map[jid.JID]int
+}
+
+// begin counts one more, unless there are most.
+func (q *questions) begin(who jid.JID, most int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.of[who] >= most {
+		return false
+	}
+	if q.of == nil {
+		q.of = make(map[jid.JID]int)
+	}
+	q.of[who]++
+	return true
+}
+
+func (q *questions) end(who jid.JID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.of[who]--; q.of[who] == 0 {
+		delete(q.of, who)
+	}
+}
 
 // relay takes a request to an occupant (§17.4): it is asked in the name of the sender's nick, and the answer
 // comes from the other's, so that neither learns an address. A ping to oneself says that one is in the room
@@ -46,9 +76,12 @@ func (m *Module) relay(r *room, t *server.Turn, s *stanza.Stanza) error {
 		t.Route(s.Result(nil))
 		return nil
 	}
+	back := s.Result(nil).Retain()
+	if !m.questions.begin(back.To.Bare(), m.config.Load().MaxQuestions) {
+		return m.limited("max_questions", stanza.ResourceConstraint.Err("too much that you have asked is not answered yet"))
+	}
 	ask := *s
 	ask.From, ask.To = from, target
-	back := s.Result(nil).Retain()
 	origin := t.Origin
 	t.Origin = nil // what the other's server says is not for the sender himself
 	m.server.Ask(t, &ask, relayTime, func(t *server.Turn, answer *stanza.Stanza) { m.relayed(t, back, answer) })
@@ -58,6 +91,7 @@ func (m *Module) relay(r *room, t *server.Turn, s *stanza.Stanza) error {
 
 // relayed sends the answer, as the nick's.
 func (m *Module) relayed(t *server.Turn, back, answer *stanza.Stanza) {
+	m.questions.end(back.To.Bare())
 	origin := t.Origin
 	t.Origin = nil
 	defer func() { t.Origin = origin }()

@@ -293,6 +293,26 @@ func TestBounds(t *testing.T) {
 			boss.must("set", cave, newHat("urn:x:1")) // another title for the same
 			return boss.ask("set", cave, newHat("urn:x:2"))
 		}},
+		{"presence_bytes", "resource-constraint", func(*Config) {}, func(_ *bench, boss, _ *peer) string {
+			return boss.ask("set", cave, newHat("urn:x:"+long[:1000]))
+		}},
+		{"text_bytes", "policy-violation", func(*Config) {}, func(_ *bench, boss, _ *peer) string {
+			return boss.ask("set", cave, configuration(fieldName, long[:301]))
+		}},
+		{"text_bytes", "policy-violation", func(*Config) {}, func(_ *bench, boss, _ *peer) string {
+			return boss.ask("set", cave, admin("<item jid='a@d' affiliation='outcast'><reason>"+long[:301]+"</reason></item>"))
+		}},
+		{"text_bytes", "policy-violation", func(*Config) {}, func(_ *bench, boss, page *peer) string {
+			page.Send(enter(cave, "page"))
+			return boss.ask("set", cave, admin("<item nick='page' role='none'><reason>"+long[:301]+"</reason></item>"))
+		}},
+		{"text_bytes", "policy-violation", func(*Config) {}, func(_ *bench, boss, _ *peer) string {
+			return boss.ask("set", cave, "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy><reason>"+long[:301]+"</reason></destroy></query>")
+		}},
+		{"max_questions", "resource-constraint", func(c *Config) { c.MaxQuestions = 1 }, func(_ *bench, _, page *peer) string {
+			page.Send(enter(cave, "page"), "<iq type='get' id='1' to='cave@rooms.d/boss'><q xmlns='u:q'/></iq>")
+			return page.ask("get", cave+"/boss", "<q xmlns='u:q'/>")
+		}},
 		{"max_requests", "resource-constraint", func(c *Config) { c.MaxRequests = 0 }, func(_ *bench, boss, page *peer) string {
 			boss.must("set", cave, configuration(fieldMembersOnly, "1"))
 			return page.ask("set", cave, "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#register</value></field><field var='muc#register_roomnick'><value>x</value></field></x></query>")

@@ -77,6 +77,9 @@ func (r *room) askVoice(t *server.Turn, o *occupant, f *form.Form) error {
 	if o.role != muc.Visitor {
 		return stanza.NotAllowed.Err("you have voice")
 	}
+	if err := r.mayAsk(o.user, muc.FormRequest); err != nil {
+		return err
+	}
 	m := stanza.New(stanza.Message, stanza.Normal, jid.JID{}, &form.Form{
 		Type: form.Ask, Title: "Request for voice",
 		Instructions: []string{"To let this person speak, tick the last field."},

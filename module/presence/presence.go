@@ -264,9 +264,10 @@ func (m *Module) welcome(t *server.Turn, se *server.Session) {
 			m.show(t, other, se.JID)
 		}
 	}
+	var seen []jid.JID
 	for _, it := range m.roster.Each(u) {
 		if it.Subscription&store.SubscriptionTo != 0 {
-			m.probe(t, u, it.Contact, se)
+			seen = append(seen, it.Contact)
 		}
 		if it.In != nil {
 			if s, err := stanza.Parse(it.In); err == nil {
@@ -274,6 +275,27 @@ func (m *Module) welcome(t *server.Turn, se *server.Session) {
 			}
 		}
 	}
+	if len(seen) < many {
+		for _, contact := range seen {
+			m.probe(t, u, contact, se)
+		}
+		return
+	}
+	// Who sees thousands of things is told of them at the pace at which its client reads: more waits than may, at once.
+	box := new(server.Outbox)
+	box.Pace(se)
+	apart := m.server.NewTurn() // nothing that the client sends waits for it
+	defer apart.End()
+	box.Add(apart, len(seen), func(i int) *stanza.Stanza {
+		if !se.Presence().Available {
+			return nil
+		}
+		t := m.server.NewTurn()
+		defer t.End()
+		m.probe(t, u, seen[i], se)
+		return nil
+	})
+	box.Run(apart)
 }
 
 // probe asks for a contact's presence on behalf of se (RFC 6121 §4.3). A contact of ours that is

@@ -5,111 +5,37 @@ package private_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/module/private"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/store/sqlite"
-	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
-	"github.com/stonechat-im/stonechat/xmpp/stream"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
-// wire is a session's stream in memory.
-type wire struct {
-	server.Stream
-	server  *server.Server
-	session *server.Session
-
-	mu  sync.Mutex
-	out strings.Builder
-}
-
-func (w *wire) Queue(b []byte) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.out.Write(b)
-}
-func (w *wire) Flush()            {}
-func (w *wire) Queued() int       { return 0 }
-func (w *wire) Pause()            {}
-func (w *wire) Resume()           {}
-func (w *wire) End(*stream.Error) {}
-
-// start sends an element and does not wait for what comes of it.
-func (w *wire) start(t *testing.T, element string) {
-	t.Helper()
-	p := xmlstream.NewParser(xmlstream.Frame, stanza.NSClient, xmlstream.Limits{ElementBytes: 1 << 20, Depth: 9, Attributes: 9, Children: 99})
-	p.Feed(stanza.Standalone([]byte(element)))
-	if ev, err := p.Next(); ev != xmlstream.EventElement || err != nil {
-		t.Fatal(ev, err)
-	}
-	turn := w.server.NewTurn()
-	defer turn.End()
-	if _, err := w.session.Receive(turn, w, p.Element()); err != nil {
-		t.Fatal(err)
-	}
-}
+// wire is a client.
+type wire struct{ *servertest.Peer }
 
 // ask sends a request and returns the answer.
 func (w *wire) ask(t *testing.T, typ, content string) string {
 	t.Helper()
-	w.start(t, "<iq type='"+typ+"' id='1'><query xmlns='jabber:iq:private'>"+content+"</query></iq>")
-	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer w.out.Reset()
-	return w.out.String()
+	w.Send("<iq type='" + typ + "' id='1'><query xmlns='jabber:iq:private'>" + content + "</query></iq>")
+	return strings.Join(w.Got(), "")
 }
 
-// flaky is a store whose commits fail while it is failing.
-type flaky struct {
-	store.Store
-	failing bool
-}
-
-func (f *flaky) Commit(ops ...store.Op) *store.Pending {
-	if f.failing {
-		return store.Resolved(store.ErrNoSpace)
-	}
-	return f.Store.Commit(ops...)
-}
-
-// open starts a server for a@d and returns a session of it, the module and the store.
-func open(t *testing.T, c private.Config) (*wire, *private.Module, *flaky) {
+// open starts a server for a@d and returns a session of it, and the module.
+func open(t *testing.T, c private.Config) (*wire, *private.Module) {
 	t.Helper()
-	db, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	op := store.CreateAccount{Account: store.Account{JID: jid.MustParse("a@d"), Created: time.Now()}}
-	if err := db.Commit(op).Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f, m := &flaky{Store: db}, private.New(c)
-	m.Keep(xmlstream.Name{Space: "u:kept", Local: "k"}, &keeper{store: f})
-	s, err := server.New(server.Config{
-		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: f, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
-	}, []server.Module{m})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{server: s}
-	turn := s.NewTurn()
-	defer turn.End()
-	if w.session, err = s.Bind(t.Context(), turn, w, jid.MustParse("a@d"), "r", ""); err != nil {
-		t.Fatal(err)
-	}
-	return w, m, f
+	m, k := private.New(c), new(keeper)
+	m.Keep(xmlstream.Name{Space: "u:kept", Local: "k"}, k)
+	s := servertest.Start(t, servertest.Options{Modules: func() []server.Module { return []server.Module{m} }})
+	k.store = s.Disk
+	s.Account("a@d")
+	return &wire{s.Client("a@d/r")}, m
 }
 
 // keeper keeps the element k of u:kept.
@@ -141,7 +67,7 @@ func expect(t *testing.T, what, got string, parts ...string) {
 
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _, _ := open(t, roomy)
+		w, _ := open(t, roomy)
 		for _, c := range []struct{ set, get, want string }{
 			{"", "<a xmlns='u:a'/>", "<a xmlns='u:a'/>"},
 			{"<a xmlns='u:a'>1</a><b xmlns='u:a'>2</b><a xmlns='u:b'>3</a>", "<a xmlns='u:a'/>", "<a xmlns='u:a'>1</a>"},
@@ -168,7 +94,7 @@ func TestKept(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _, f := open(t, roomy)
+		w, _ := open(t, roomy)
 		expect(t, "set", w.ask(t, "set", "<a xmlns='u:a'>1</a>"), "type='result'")
 		for _, c := range []struct{ typ, content, want string }{
 			{"get", "", "not-acceptable"},
@@ -183,9 +109,9 @@ func TestRefused(t *testing.T) {
 		} {
 			expect(t, c.typ+" "+c.content, w.ask(t, c.typ, c.content), "type='error'", "<"+c.want+" ")
 		}
-		f.failing = true
+		w.Server.Disk.Failing.Store(true)
 		expect(t, "full disk", w.ask(t, "set", "<a xmlns='u:a'>2</a>"), "type='error'", "<resource-constraint ")
-		f.failing = false
+		w.Server.Disk.Failing.Store(false)
 		expect(t, "get", w.ask(t, "get", "<a xmlns='u:a'/>"), "<a xmlns='u:a'>1</a>")
 	})
 }
@@ -193,7 +119,7 @@ func TestRefused(t *testing.T) {
 // TestBounds: more bytes or names than may be are refused, with all that came with them; what makes less is not.
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, m, _ := open(t, private.Config{Bytes: 100, Elements: 2})
+		w, m := open(t, private.Config{Bytes: 100, Elements: 2})
 		long := func(name string, n int) string {
 			return "<" + name + " xmlns='u:a'>" + strings.Repeat("x", n) + "</" + name + ">"
 		}
@@ -220,14 +146,19 @@ func TestBounds(t *testing.T) {
 // TestAtOnce: of requests that come at the same time all count.
 func TestAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _, _ := open(t, private.Config{Bytes: 1000, Elements: 4})
-		for i := range 8 {
-			w.start(t, fmt.Sprintf("<iq type='set' id='%d'><query xmlns='jabber:iq:private'><a%d xmlns='u:a'>1</a%d></query></iq>", i, i, i))
+		w, _ := open(t, private.Config{Bytes: 1000, Elements: 4})
+		clients := make([]*servertest.Peer, 8)
+		for i := range clients {
+			clients[i] = w.Server.Client(fmt.Sprintf("a@d/%d", i))
 		}
-		synctest.Wait()
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if got := w.out.String(); strings.Count(got, "type='result'") != 4 || strings.Count(got, "<resource-constraint") != 4 {
+		for i, c := range clients {
+			c.Try(fmt.Sprintf("<iq type='set' id='%d'><query xmlns='jabber:iq:private'><a%d xmlns='u:a'>1</a%d></query></iq>", i, i, i))
+		}
+		got := ""
+		for _, c := range clients {
+			got += strings.Join(c.Got(), "")
+		}
+		if strings.Count(got, "type='result'") != 4 || strings.Count(got, "<resource-constraint") != 4 {
 			t.Error(got)
 		}
 	})

@@ -34,8 +34,11 @@ func (n *node) standing(bare jid.JID) standing {
 		s.subscribed = s.subscribed || !sub.pending
 		s.pending = s.pending || sub.pending
 	}
-	if n.config.Access == pubsub.AccessPresence || n.config.Access == pubsub.AccessRoster {
+	switch n.config.Access {
+	case pubsub.AccessPresence:
 		s.owners = n.owners()
+	case pubsub.AccessRoster:
+		s.owners = n.keeper()
 	}
 	return s
 }
@@ -46,6 +49,23 @@ func (n *node) affiliation(bare jid.JID) store.Affiliation {
 		return store.AffiliationOwner
 	}
 	return n.affiliations[bare]
+}
+
+// keeper is whose roster has the groups that may subscribe: the account, or who has made the node and owns it. Others may be made
+// owners without their word, by somebody who wants to know in what group of theirs he is. n.mu is held.
+func (n *node) keeper() []jid.JID {
+	switch {
+	case !n.name.JID.IsDomain():
+		return []jid.JID{n.name.JID}
+	case n.maker():
+		return []jid.JID{n.creator}
+	}
+	return nil
+}
+
+// maker reports whether who has made the node owns it. n.mu is held.
+func (n *node) maker() bool {
+	return n.orphan == 0 && n.affiliations[n.creator] == store.AffiliationOwner
 }
 
 // owners are those of the node. n.mu is held.

@@ -176,6 +176,30 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// TestGroupsAreTheirs: nobody finds out in which group of somebody's he is by making him an owner.
+func TestGroupsAreTheirs(t *testing.T) {
+	f := new(friends)
+	bubble(t, defaults(), f, func(w *world) {
+		w.account("juliet")
+		w.account("tybalt")
+		f.set("juliet@d", "paris@people", "Suitors")
+		const owner = "tybalt@d/street"
+		groups := form("node_config", "pubsub#access_model", "roster", "pubsub#roster_groups_allowed", "Suitors")
+		const juliet = "<affiliations node='n'><affiliation jid='juliet@d' affiliation='owner'/></affiliations>"
+		w.must(w.set(owner, "<create node='n'/><configure>"+groups+"</configure>"))
+		w.must(w.own(owner, "set", juliet))
+		w.want(w.set(stranger, subscribe("n", stranger)), "auth not-authorized not-in-roster-group")
+		w.must(w.ask(owner, "tybalt@d", "set", "<pubsub xmlns='"+ps.NS+"'><create node='n'/><configure>"+groups+"</configure></pubsub>"))
+		w.must(w.ask(owner, "tybalt@d", "set", "<pubsub xmlns='"+ps.NSOwner+"'>"+juliet+"</pubsub>"))
+		w.want(w.ask(stranger, "tybalt@d", "get", "<pubsub xmlns='"+ps.NS+"'><items node='n'/></pubsub>"), "auth not-authorized not-in-roster-group")
+		// Who has made a node means his own groups.
+		f.set("tybalt@d", "paris@people", "Suitors")
+		w.must(w.set(stranger, subscribe("n", stranger)))
+		w.must(w.own("juliet@d/balcony", "set", "<affiliations node='n'><affiliation jid='tybalt@d' affiliation='member'/></affiliations>"))
+		w.want(w.get(stranger, "<items node='n'/>"), "auth not-authorized not-in-roster-group")
+	})
+}
+
 // TestNothingMore: nobody is told anything when it may not see it any more.
 func TestNothingMore(t *testing.T) {
 	outcast := func(w *world) {

@@ -88,19 +88,26 @@ func (m *Module) Publish(t *server.Turn, owner jid.JID, node string, item store.
 	if item.Publisher.IsZero() {
 		item.Publisher = owner.Bare()
 	}
-	made := ops != nil
-	p, err := m.put(ctx, t, n, ops, []store.Item{item})
+	items := []store.Item{item}
+	var p *store.Pending
+	paid, err := r.charge(n, ops, items)
+	if err == nil {
+		if p, err = m.put(ctx, t, n, ops, items); err != nil {
+			paid.settled(false)
+		}
+	}
 	switch {
-	case err != nil && made:
-		m.unmake(n)
-		r.count(-1)
-		return store.Resolved(err)
 	case err != nil:
+		if ops != nil {
+			m.unmake(n)
+			r.count(-1)
+		}
 		return store.Resolved(err)
 	case p == nil:
 		t.Later(running{n})
 		return store.Resolved(nil)
 	}
+	paid.follow(p)
 	m.runAfter(n, p)
 	return p
 }

@@ -4,6 +4,7 @@ package pubsub_test
 
 import (
 	"fmt"
+	"net"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -50,6 +51,7 @@ func benchPublish(b *testing.B, persist string, cached int) {
 		}
 		s.From, s.To = jid.MustParse("owner@crowd/r"), jid.MustParse(service)
 		w.inlet.Receive(t, s)
+		t.Flush()
 		sent += 1 + benchSubscribers
 		e.await(sent - 200*(1+benchSubscribers)) // so many are under way
 	}
@@ -70,6 +72,72 @@ func benchPublish(b *testing.B, persist string, cached int) {
 	b.ReportMetric(perNode, "heap-B/node")
 	b.StopTimer()
 	t.End()
+}
+
+// BenchmarkFloor is what a publication to 13 subscribers costs whoever only writes their bytes, without TLS, to 13 of 1,000
+// sockets and one more for the answer: what BenchmarkPublish does comes on top of it.
+func BenchmarkFloor(b *testing.B) {
+	const sockets, size, window = 1000, 480, 200
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	e := &counter{more: make(chan struct{}, 1)}
+	var out []int
+	for range sockets {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		s, err := l.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer s.Close()
+		raw, err := s.(*net.TCPConn).SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { out = append(out, int(fd)) })
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() {
+			for p := make([]byte, 4*size); ; {
+				n, err := c.Read(p)
+				if err != nil {
+					return
+				}
+				e.n.Add(int64(n))
+				select {
+				case e.more <- struct{}{}:
+				default:
+				}
+			}
+		}()
+	}
+	runtime.LockOSThread() // its own time is the writer's
+	defer runtime.UnlockOSThread()
+	spent := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_THREAD, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	text := make([]byte, size)
+	b.ResetTimer()
+	before := spent()
+	for i := range b.N {
+		for k := range benchSubscribers + 1 {
+			if _, err := syscall.Write(out[(i*7919+k*61)%sockets], text); err != nil {
+				b.Fatal(err)
+			}
+		}
+		e.await(int64(i+1-window) * (benchSubscribers + 1) * size)
+	}
+	b.ReportMetric(float64((spent()-before).Microseconds())/float64(b.N), "cpu-µs/publish")
 }
 
 func heapNow() int64 {

@@ -6,11 +6,14 @@ package pubsub_test
 // follows from presence and errors.
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 	ps "github.com/stonechat-im/stonechat/xmpp/pubsub"
 )
 
@@ -165,6 +168,79 @@ func TestBounds(t *testing.T) {
 		w.account("juliet")
 		w.want(w.set(romeo, "<create node='a'/>"), "auth forbidden")
 		w.must(w.set("juliet@d/chamber", "<create node='a'/>"))
+	})
+}
+
+// TestManyResources: one address does not take all the room that a node has for subscribers; its owner may give it more.
+func TestManyResources(t *testing.T) {
+	c := defaults()
+	c.SubscriptionsPerAddress = 2
+	bubble(t, c, nil, func(w *world) {
+		w.node("a")
+		const many = "modify policy-violation too-many-subscriptions"
+		for i, want := range []string{"", "", many} {
+			who := fmt.Sprintf("juliet@people/%d", i)
+			if got := w.set(who, subscribe("a", who)); want == "" && !strings.HasPrefix(got, "<") || want != "" && got != want {
+				t.Errorf("%s: %s", who, got)
+			}
+		}
+		w.must(w.set(juliet, subscribe("a", "juliet@people")))
+		w.must(w.set(nurse, subscribe("a", nurse)))
+		w.must(w.own(romeo, "set", "<subscriptions node='a'><subscription jid='"+juliet+"' subscription='subscribed'/></subscriptions>"))
+		w.must(w.set("juliet@people/0", subscribe("a", "juliet@people/0"))) // he is
+		for _, resource := range []string{"0", "1"} {
+			w.must(w.set(juliet, "<unsubscribe node='a' jid='juliet@people/"+resource+"'/>"))
+		}
+		w.must(w.set("juliet@people/3", subscribe("a", "juliet@people/3")))
+		w.want(w.metric("stonechat_pubsub_limited_total"), "1")
+	})
+}
+
+// TestDeletedMakesRoom: the subscriptions of an account that was deleted count no more.
+func TestDeletedMakesRoom(t *testing.T) {
+	c := defaults()
+	c.Subscriptions = 1
+	bubble(t, c, nil, func(w *world) {
+		w.node("a")
+		w.account("paris")
+		w.must(w.set("paris@d/square", subscribe("a", "paris@d")))
+		w.want(w.set(juliet, subscribe("a", juliet)), "modify policy-violation too-many-subscriptions")
+		if err := w.DeleteAccount(context.Background(), jid.MustParse("paris@d"), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.must(w.set(juliet, subscribe("a", juliet)))
+	})
+}
+
+// TestTooMuchByID: items that are there and do not fit into an answer are not left out as if they were not.
+func TestTooMuchByID(t *testing.T) {
+	c := defaults()
+	c.ItemBytes = 200_000
+	bubble(t, c, nil, func(w *world) {
+		w.node("a")
+		ask := ""
+		for i := range 7 {
+			w.must(w.set(romeo, fmt.Sprintf("<publish node='a'><item id='%d'><x xmlns='u:x'>%s</x></item></publish>", i, strings.Repeat("x", 190_000))))
+			ask += fmt.Sprintf("<item id='%d'/>", i)
+		}
+		w.want(w.get(juliet, "<items node='a'>"+ask+"</items>"), "modify not-acceptable")
+		if got := w.get(juliet, "<items node='a'><item id='0'/><item id='6'/><item id='none'/></items>"); strings.Count(got, "<item ") != 2 {
+			t.Errorf("%d items", strings.Count(got, "<item "))
+		}
+	})
+}
+
+// TestHowMany: a page of no subscriptions says how many there are.
+func TestHowMany(t *testing.T) {
+	bubble(t, defaults(), nil, func(w *world) {
+		for _, node := range []string{"a", "b"} {
+			w.node(node)
+			w.must(w.set(juliet, subscribe(node, juliet)))
+		}
+		got := w.get(juliet, "<subscriptions/><set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set>")
+		if strings.Contains(got, "<subscription ") || !strings.Contains(got, "<count>2</count>") {
+			t.Error(got)
+		}
 	})
 }
 

@@ -91,11 +91,15 @@ func (r *request) byID(n *node, c *pubsub.Config, wanted []pubsub.Item, answer *
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now, size := time.Now(), 0
 	for i := range list {
+		size += len(list[i].Payload)
 		if !expired(c, &list[i], now) {
 			answer.Items = append(answer.Items, n.item(c, &list[i]))
 		}
+	}
+	if size >= store.MaxPageBytes && len(list) < len(wanted) { // the store has stopped there
+		return stanza.NotAcceptable.Err("what is asked for is too much at once")
 	}
 	return nil // what is not there is left out. §6.5.9.12
 }
@@ -224,6 +228,9 @@ func (r *request) memberships() ([]store.Membership, *rsm.Set, error) {
 	list, err := r.store.Memberships(r.ctx, r.at, r.bare, after, limit)
 	if err != nil {
 		return nil, nil, err
+	}
+	if limit == 0 { // how many there are, if they are no more than the store reads at once. XEP-0059 §2.7
+		return nil, &rsm.Set{Count: new(len(list))}, nil
 	}
 	if page == nil && len(list) < limit {
 		return list, nil, nil

@@ -68,6 +68,11 @@ func (d *disk) ItemCount(ctx context.Context, name store.NodeName) (int, error) 
 	return d.Store.ItemCount(ctx, name)
 }
 
+func (d *disk) ItemsOver(ctx context.Context, name store.NodeName, ids []string, keep int) (int, []string, error) {
+	d.reads.Add(1)
+	return d.Store.ItemsOver(ctx, name, ids, keep)
+}
+
 func (d *disk) NodesOwned(ctx context.Context, at, who jid.JID) (int, error) {
 	d.reads.Add(1)
 	return d.Store.NodesOwned(ctx, at, who)
@@ -85,8 +90,8 @@ func (d *disk) Commit(ops ...store.Op) *store.Pending {
 // defaults are the configuration's.
 func defaults() pubsub.Config {
 	return pubsub.Config{
-		Host: "pubsub", Create: pubsub.Everybody, Nodes: 100, NodesPerOwner: 50, Subscriptions: 1000, SubscriptionsPerNode: 500,
-		Affiliations: 50, Items: 100, ItemBytes: 10_000, Page: 50, CachedNodes: 10, Elsewhere: 3, ExpireEvery: time.Minute,
+		Host: "pubsub", Create: pubsub.Everybody, Nodes: 100, NodesPerOwner: 50, Subscriptions: 1000, SubscriptionsPerNode: 500, SubscriptionsPerAddress: 100,
+		Affiliations: 50, Items: 100, ItemBytes: 10_000, BytesPerOwner: 1 << 30, Page: 50, CachedNodes: 10, CachedFor: time.Hour, Elsewhere: 3, ExpireEvery: time.Minute,
 	}
 }
 

@@ -9,7 +9,6 @@ package pubsub
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -88,9 +87,9 @@ func (r *request) changeSubscribers(n *node, list []pubsub.Subscription) (stanza
 		case s.State == pubsub.StateNone, old != nil && state(old.pending) == s.State:
 			continue
 		default:
-			sub := &subscription{jid: j, options: pubsub.DefaultOptions(), pending: s.State == pubsub.Pending, gone: new(atomic.Bool)}
+			sub := &subscription{jid: j, pending: s.State == pubsub.Pending}
 			if old != nil {
-				sub.options, sub.kept = old.options, old.kept
+				sub.given = old.given
 			} else if err := r.roomFor(n); err != nil {
 				r.nodes.drop(n) // what came before it in the list is in memory, and is not stored
 				return nil, err
@@ -101,7 +100,7 @@ func (r *request) changeSubscribers(n *node, list []pubsub.Subscription) (stanza
 			if !sub.pending {
 				welcome = append(welcome, sub)
 			}
-			ops = append(ops, store.SetSubscription{Name: n.name, NodeSubscription: store.NodeSubscription{JID: j, Pending: sub.pending, Options: sub.kept}})
+			ops = append(ops, store.SetSubscription{Name: n.name, NodeSubscription: sub.stored()})
 		}
 		told = append(told, pubsub.Subscription{JID: j, State: s.State})
 	}
@@ -212,7 +211,7 @@ func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation
 	c := n.config
 	for _, j := range sortedJIDs(next) {
 		a := next[j]
-		if owns, owned := a == store.AffiliationOwner, n.affiliations[j] == store.AffiliationOwner; owns != owned && n.name.JID.IsDomain() {
+		if owns, owned := a == store.AffiliationOwner, n.affiliations[j] == store.AffiliationOwner; owns != owned && j == n.creator && n.orphan == 0 && n.name.JID.IsDomain() {
 			r.owned.change(holding{n.name.JID, j}, map[bool]int{true: 1, false: -1}[owns])
 		}
 		if a == store.AffiliationNone {
@@ -229,10 +228,10 @@ func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation
 				ops = append(ops, store.DeleteSubscription{Name: n.name, JID: s.jid})
 				told = append(told, pubsub.Subscription{JID: s.jid, State: pubsub.StateNone})
 			case s.pending && st.trusted():
-				sub := &subscription{jid: s.jid, options: s.options, kept: s.kept, gone: s.gone}
+				sub := &subscription{jid: s.jid, given: s.given}
 				n.put(sub)
 				welcome = append(welcome, sub)
-				ops = append(ops, store.SetSubscription{Name: n.name, NodeSubscription: store.NodeSubscription{JID: s.jid, Options: s.kept}})
+				ops = append(ops, store.SetSubscription{Name: n.name, NodeSubscription: sub.stored()})
 				told = append(told, pubsub.Subscription{JID: s.jid, State: pubsub.Subscribed})
 			}
 		}
@@ -278,10 +277,10 @@ func (m *Module) decide(t *server.Turn, at, from jid.JID, f *form.Form) {
 		return // another owner was first
 	}
 	op, next := store.Op(store.DeleteSubscription{Name: n.name, JID: j}), pubsub.StateNone
-	fresh := &subscription{jid: j, options: sub.options, kept: sub.kept, gone: sub.gone}
+	fresh := &subscription{jid: j, given: sub.given}
 	n.mu.Lock()
 	if a.Allow {
-		op = store.SetSubscription{Name: n.name, NodeSubscription: store.NodeSubscription{JID: j, Options: sub.kept}}
+		op = store.SetSubscription{Name: n.name, NodeSubscription: fresh.stored()}
 		next = pubsub.Subscribed
 		n.put(fresh)
 	} else {

@@ -2,8 +2,8 @@
 
 package pubsub
 
-// How to read this file: the table of nodes, how one is read from the store, and the changes of
-// its fields. N1 says in which order things happen.
+// How to read this file: the table of nodes, how one is read from the store, and the changes of its fields; subscription.go has
+// those of its subscribers. N1 says in which order things happen.
 
 import (
 	"container/list"
@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -30,6 +29,7 @@ type node struct {
 
 	refs    int           // of table.mu
 	idle    *list.Element // of table.mu; in the list of those without refs
+	since   time.Time     // of table.mu; of being there
 	dropped bool          // of table.mu: out of the table
 
 	work sync.Mutex // N1
@@ -41,6 +41,7 @@ type node struct {
 	moved         string
 	created       time.Time
 	creator       jid.JID
+	orphan        int64          // as store.Node has it, or orphanUnread
 	config        *pubsub.Config // replaced whole
 	affiliations  map[jid.JID]store.Affiliation
 	subscriptions map[jid.JID]*subscription
@@ -57,16 +58,7 @@ type node struct {
 	pending       *store.Pending // the last change, or nil
 }
 
-// subscription is one. It is not changed but for gone.
-type subscription struct {
-	jid     jid.JID
-	pending bool
-	options pubsub.SubscribeOptions
-	kept    []byte       // options as the store has them, nil: none were given
-	gone    *atomic.Bool // nothing more is sent; shared with what takes its place
-}
-
-// table is the nodes in memory: those in use, and up to modules.pubsub.cached_nodes that are not.
+// table is the nodes in memory: those in use, and up to modules.pubsub.cached_nodes that were not long ago (cached_for).
 type table struct {
 	m    *Module
 	mu   sync.Mutex
@@ -97,6 +89,7 @@ func (t *table) hold(name store.NodeName) *node {
 	defer t.mu.Unlock()
 	n := t.by[name]
 	if n == nil {
+		name = store.NodeName{JID: shared(name.JID), Node: strings.Clone(name.Node)} // which were part of a request
 		n = &node{name: name}
 		t.by[name] = n
 	}
@@ -127,15 +120,19 @@ func (t *table) let(n *node) {
 		n.dropped = true
 		return
 	}
-	n.idle = t.idle.PushFront(n)
-	t.evict()
+	n.idle, n.since = t.idle.PushFront(n), time.Now()
+	t.evict(time.Time{})
 }
 
-// evict keeps the number of idle nodes; a node that still sends or commits stays until it is looked at again.
-func (t *table) evict() {
+// evict keeps the number of idle nodes, and throws out those that have been idle since before until; a node that still sends or commits
+// stays until it is looked at again.
+func (t *table) evict(until time.Time) {
 	over := t.idle.Len() - t.m.config.Load().CachedNodes
-	for e := t.idle.Back(); e != nil && over > 0; over-- {
+	for e := t.idle.Back(); e != nil; over-- {
 		n, before := e.Value.(*node), e.Prev()
+		if over <= 0 && !n.since.Before(until) {
+			return
+		}
 		if n.settled() {
 			t.idle.Remove(e)
 			n.idle, n.dropped = nil, true
@@ -148,7 +145,7 @@ func (t *table) evict() {
 func (t *table) trim() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.evict()
+	t.evict(time.Now().Add(-t.m.config.Load().CachedFor))
 }
 
 // drop throws a node out: what is in memory may not be true. Who holds it now is the last to see it.
@@ -209,18 +206,31 @@ func (m *Module) load(ctx context.Context, n *node) error {
 	}
 	m.presences.mark(n.name, n.exists && n.config.PurgeOffline)
 	for j, s := range n.subscriptions {
-		if s.options.Temporary {
+		if s.options().Temporary {
 			m.presences.watch(n.name, j)
 		}
 	}
 	return nil
 }
 
-// reload reads the last item again where it went with its publisher. n.work is held.
+// orphanUnread is of a node whose creator's account was deleted since it was loaded.
+const orphanUnread = -1
+
+// reload reads the last item again where it went with its publisher, and what is to be read where the creator's account has gone.
+// n.work is held.
 func (m *Module) reload(ctx context.Context, n *node) error {
 	n.mu.Lock()
-	stale := n.stale
+	stale, orphan := n.stale, n.orphan
 	n.mu.Unlock()
+	if orphan == orphanUnread {
+		state, err := m.store.Node(ctx, n.name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		n.mu.Lock()
+		n.orphan = state.Orphan
+		n.mu.Unlock()
+	}
 	if !stale {
 		return nil
 	}
@@ -243,7 +253,7 @@ func (m *Module) reload(ctx context.Context, n *node) error {
 // take fills the fields. n.mu is held.
 func (n *node) take(state *store.NodeState) error {
 	n.created, n.creator, n.moved, n.items, n.last = state.Created, state.Creator, state.Moved, state.Items, state.Last
-	n.kept = nil
+	n.orphan, n.kept = state.Orphan, nil
 	if n.moved != "" {
 		return nil
 	}
@@ -260,73 +270,19 @@ func (n *node) take(state *store.NodeState) error {
 		n.affiliations[a.JID] = a.Affiliation
 	}
 	n.subscriptions = make(map[jid.JID]*subscription, len(state.Subscriptions))
-	n.resources = make(map[jid.JID]int)
+	n.resources = nil
 	for _, s := range state.Subscriptions {
-		sub := &subscription{jid: s.JID, pending: s.Pending, kept: s.Options, gone: new(atomic.Bool)}
-		if sub.options, err = parseOptions(s.Options); err != nil {
-			return err
+		sub := &subscription{jid: s.JID, pending: s.Pending}
+		if s.Options != nil {
+			o, err := parseOptions(s.Options)
+			if err != nil {
+				return err
+			}
+			sub.given = &given{o, s.Options}
 		}
 		n.put(sub)
 	}
 	return nil
-}
-
-// put makes or replaces a subscription. n.mu is held.
-func (n *node) put(s *subscription) {
-	if old := n.subscriptions[s.jid]; old != nil {
-		s.gone = old.gone
-	} else if s.jid.IsFull() {
-		n.resources[s.jid.Bare()]++
-	}
-	n.subscriptions[s.jid] = s
-	n.list = nil
-}
-
-// remove ends a subscription. n.mu is held.
-func (n *node) remove(j jid.JID) *subscription {
-	s := n.subscriptions[j]
-	if s == nil {
-		return nil
-	}
-	s.gone.Store(true)
-	delete(n.subscriptions, j)
-	if bare := j.Bare(); j.IsFull() {
-		if n.resources[bare]--; n.resources[bare] == 0 {
-			delete(n.resources, bare)
-		}
-	}
-	n.list = nil
-	return s
-}
-
-// subscribers are the subscriptions that are not pending, not to be changed. n.mu is held.
-func (n *node) subscribers() []*subscription {
-	if n.list == nil && len(n.subscriptions) > 0 {
-		n.list, n.special, n.heard = make([]*subscription, 0, len(n.subscriptions)+1), false, nil
-		for _, s := range n.subscriptions {
-			if !s.pending {
-				n.list = append(n.list, s)
-				n.special = n.special || s.kept != nil
-			}
-		}
-	}
-	return n.list
-}
-
-// of are the subscriptions of a bare address. n.mu is held.
-func (n *node) of(bare jid.JID) (list []*subscription) {
-	if s := n.subscriptions[bare]; s != nil {
-		list = append(list, s)
-	}
-	if n.resources[bare] == 0 {
-		return list
-	}
-	for j, s := range n.subscriptions {
-		if j.IsFull() && j.Bare() == bare {
-			list = append(list, s)
-		}
-	}
-	return list
 }
 
 // next is the time of the next item. n.mu is held.
@@ -431,18 +387,6 @@ func parseConfig(b []byte) (*pubsub.Config, error) {
 }
 
 func formatConfig(c *pubsub.Config) []byte { return c.Form(form.Submit).AppendXML(nil) }
-
-func parseOptions(b []byte) (pubsub.SubscribeOptions, error) {
-	o := pubsub.DefaultOptions()
-	if b == nil {
-		return o, nil
-	}
-	f, err := parseForm(b)
-	if err != nil {
-		return o, err
-	}
-	return o, o.Apply(f)
-}
 
 func parseForm(b []byte) (*form.Form, error) {
 	f := new(form.Form)

@@ -90,7 +90,7 @@ func (m *Module) hearing(ctx context.Context, n *node, c *pubsub.Config, list []
 
 // hears reports whether a subscriber may hear of the node now, and wants to.
 func (m *Module) hears(ctx context.Context, n *node, c *pubsub.Config, s *subscription, now time.Time) bool {
-	o := &s.options
+	o := s.options()
 	if !o.Deliver || !o.Expire.IsZero() && now.After(o.Expire) {
 		return false
 	}
@@ -125,7 +125,7 @@ func (m *Module) tell(t *server.Turn, n *node, r receivers, s *stanza.Stanza) {
 		// Lists are replaced whole, so that where one begins tells it from others.
 		n.out.AddTogether(t, &r.subscribed[0], k, func(i int) *stanza.Stanza {
 			sub := r.subscribed[i]
-			if sub.gone.Load() {
+			if sub.ended() {
 				return nil
 			}
 			s.From, s.To = n.name.JID, sub.jid

@@ -6,15 +6,15 @@ import (
 	"context"
 	"sync"
 
-	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 // holding is an address and the service at which it owns nodes.
 type holding struct{ at, who jid.JID }
 
-// owned is how many nodes of services addresses own, for modules.pubsub.nodes_per_owner: counted by the store the first time that one
-// makes a node, and kept since then. What could not be stored may have been counted: then all are counted anew.
+// owned is how many nodes of services addresses own that they have made, for modules.pubsub.nodes_per_owner: counted by the store
+// the first time that one makes a node, and kept since then. What could not be stored may have been counted: then all are counted
+// anew. Of whom others make an owner that does not count, or they could keep him from making nodes.
 type owned struct {
 	mu sync.Mutex
 	by map[holding]*tally
@@ -81,14 +81,9 @@ func (m *Module) mayOwnMore(ctx context.Context, x holding, most int) (bool, err
 	return true, nil
 }
 
-// disowned counts that the owners of a node own it no more. n.mu is held.
+// disowned counts that a node's creator owns it no more. n.mu is held.
 func (m *Module) disowned(n *node) {
-	if !n.name.JID.IsDomain() {
-		return
-	}
-	for j, a := range n.affiliations {
-		if a == store.AffiliationOwner {
-			m.owned.change(holding{n.name.JID, j}, -1)
-		}
+	if n.name.JID.IsDomain() && n.maker() {
+		m.owned.change(holding{n.name.JID, n.creator}, -1)
 	}
 }

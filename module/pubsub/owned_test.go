@@ -34,16 +34,22 @@ func TestOwned(t *testing.T) {
 		if n := w.store.reads.Load(); n > 0 {
 			t.Errorf("%d reads", n)
 		}
-		// Owners are made and unmade.
+		// Whom others make an owner may make as many nodes as before; who is no owner any more has room for another.
 		affiliate(romeo, "a", juliet, "owner")
 		affiliate(romeo, "b", juliet, "owner")
-		w.must(create(juliet, "e"))
-		w.want(create(juliet, "f"), full)
+		for _, node := range []string{"e", "f", "j"} {
+			w.must(create(juliet, node))
+		}
+		w.want(create(juliet, "g"), full)
 		affiliate(juliet, "a", romeo, "publisher")
 		w.must(create(romeo, "d"))
 		w.want(create(romeo, "g"), full)
+		affiliate(juliet, "a", romeo, "owner")
+		w.want(w.own(romeo, "set", "<delete node='d'/>"), "")
+		w.want(create(romeo, "g"), full)
+		affiliate(juliet, "a", romeo, "none")
+		w.must(create(romeo, "d"))
 		w.want(w.own(romeo, "set", "<delete node='b'/>"), "")
-		w.must(create(juliet, "f"))
 		w.want(create(juliet, "g"), full)
 		// What could not be stored does not count.
 		w.want(w.own(romeo, "set", "<delete node='c'/>"), "")

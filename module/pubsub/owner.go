@@ -49,7 +49,14 @@ func (r *request) create(x *pubsub.NodeForm) (stanza.Payload, error) {
 	if err != nil {
 		return nil, err
 	}
+	paid, err := r.charge(n, ops, nil)
+	if err != nil {
+		r.unmake(n)
+		r.count(-1)
+		return nil, err
+	}
 	p := r.commit(n, nil, ops...)
+	paid.follow(p)
 	return r.after(n, p, &pubsub.Request{Create: &pubsub.NodeForm{Node: name}})
 }
 
@@ -128,7 +135,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.exists, n.moved, n.created, n.creator, n.config = true, "", time.Now().UTC().Truncate(time.Microsecond), owner, c
+	n.exists, n.moved, n.created, n.creator, n.orphan, n.config = true, "", time.Now().UTC().Truncate(time.Microsecond), owner, 0, c
 	n.affiliations = map[jid.JID]store.Affiliation{owner: store.AffiliationOwner}
 	n.subscriptions, n.resources, n.list = make(map[jid.JID]*subscription), make(map[jid.JID]int), nil
 	n.items, n.kept, n.last = 0, nil, nil
@@ -212,6 +219,10 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 	if err := r.submitted(&next, x.Form); err != nil {
 		return nil, err
 	}
+	paid, err := r.chargeGrowth(n, int64(len(formatConfig(&next))-len(formatConfig(&was))))
+	if err != nil {
+		return nil, err
+	}
 	n.mu.Lock()
 	n.config, n.kept = &next, nil
 	node := n.stored()
@@ -242,6 +253,7 @@ func (r *request) configure(x *pubsub.NodeForm) (stanza.Payload, error) {
 			r.tell(t, n, who, event)
 		}
 	}, ops...)
+	paid.follow(p)
 	r.countSubscriptions(-len(ended))
 	return r.after(n, p, nil)
 }

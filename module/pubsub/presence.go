@@ -25,7 +25,7 @@ import (
 // presences is what this module knows of presence.
 type presences struct {
 	mu        sync.Mutex
-	elsewhere map[jid.JID]string                      // show of available resources that are no sessions here
+	elsewhere elsewhere                               // available resources that are no sessions here
 	here      map[jid.JID]struct{}                    // sessions that have sent their presence to a service
 	temporary map[jid.JID]map[store.NodeName]struct{} // nodes at which a bare address has subscriptions that end with its presence
 	purging   map[store.NodeName]struct{}             // nodes in memory whose items go with their publishers
@@ -36,7 +36,7 @@ type presences struct {
 }
 
 func (p *presences) init() {
-	p.elsewhere = make(map[jid.JID]string)
+	p.elsewhere = elsewhere{make(map[jid.JID]resource), make(map[jid.JID][]jid.JID)}
 	p.here = make(map[jid.JID]struct{})
 	p.temporary = make(map[jid.JID]map[store.NodeName]struct{})
 	p.purging = make(map[store.NodeName]struct{})
@@ -85,13 +85,13 @@ func (s *service) presence(t *server.Turn, st *stanza.Stanza) {
 func (p *presences) sent(j jid.JID, st *stanza.Stanza, session bool, most int) (came, went, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, known := p.elsewhere[j]
+	_, known := p.elsewhere.all[j]
 	if session {
 		_, known = p.here[j]
 	}
 	switch st.Type {
 	case stanza.Unavailable, stanza.TypeError:
-		delete(p.elsewhere, j)
+		p.elsewhere.leave(j)
 		delete(p.here, j)
 		return false, !session, false // sessions tell by themselves
 	case stanza.Available:
@@ -104,8 +104,8 @@ func (p *presences) sent(j jid.JID, st *stanza.Stanza, session bool, most int) (
 	case session && len(p.here) < most:
 		p.here[j] = struct{}{}
 		return true, false, false
-	case !session && (known || len(p.elsewhere) < most):
-		p.elsewhere[j] = showOf(st)
+	case !session && (known || len(p.elsewhere.all) < most):
+		p.elsewhere.say(j, showOf(st))
 		return !known, false, false
 	}
 	return false, false, true
@@ -153,7 +153,7 @@ func (s *service) sendSubscribed(ctx context.Context, t *server.Turn, node strin
 		return nil
 	}
 	n.mu.Lock()
-	if n.exists && n.moment <= since && !sub.gone.Load() {
+	if n.exists && n.moment <= since && !sub.ended() {
 		if msg := s.lastItem(n); msg != nil {
 			s.tellOne(t, n, j, msg)
 		}
@@ -197,9 +197,13 @@ func (m *Module) gone(j jid.JID) {
 	}
 }
 
-// leave does what follows for those of whom gone has told, each once however many of his resources went.
+// leave does what follows for those of whom gone has told, each once however many of his resources went, and first for those who
+// were here before the server was started.
 func (m *Module) leave(ctx context.Context) {
 	p := &m.presences
+	if err := m.recall(ctx); err != nil && ctx.Err() == nil {
+		m.log.Error("temporary subscriptions from before not found", "err", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -259,6 +263,38 @@ func (m *Module) left(bare jid.JID) {
 	})
 }
 
+// recall watches the temporary subscriptions in the store: they outlive the server in it, sessions do not. Those of accounts here
+// that have not come again end; nobody says that others have gone.
+func (m *Module) recall(ctx context.Context) error {
+	for after := (store.NodeName{}); ; {
+		page, err := m.store.TemporaryNodes(ctx, after, 0)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, name := range page {
+			after = name
+			n, release, err := m.hold(ctx, name, false) // which has them watched
+			if err != nil {
+				return err
+			}
+			here := make(map[jid.JID]struct{})
+			n.mu.Lock()
+			for j, s := range n.subscriptions {
+				if s.options().Temporary && m.server.Serves(j.Domain()) {
+					here[j.Bare()] = struct{}{}
+				}
+			}
+			n.mu.Unlock()
+			release()
+			for bare := range here {
+				if err := m.endTemporary(ctx, name, bare); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
 // endTemporary ends those subscriptions of a bare address whose resource is not available.
 func (m *Module) endTemporary(ctx context.Context, name store.NodeName, bare jid.JID) error {
 	n, release, err := m.hold(ctx, name, true)
@@ -271,7 +307,7 @@ func (m *Module) endTemporary(ctx context.Context, name store.NodeName, bare jid
 	n.mu.Lock()
 	for _, s := range n.of(bare) {
 		switch {
-		case !s.options.Temporary:
+		case !s.options().Temporary:
 		case m.available(s.jid, nil):
 			left = true
 		default:
@@ -329,15 +365,52 @@ func (m *Module) availableElsewhere(j jid.JID, shows []string) bool {
 	defer p.mu.Unlock()
 	in := func(show string) bool { return len(shows) == 0 || slices.Contains(shows, show) }
 	if j.IsFull() {
-		show, ok := p.elsewhere[j]
-		return ok && in(show)
+		r, ok := p.elsewhere.all[j]
+		return ok && in(r.show)
 	}
-	for k, show := range p.elsewhere {
-		if k.Bare() == j && in(show) {
-			return true
-		}
+	return slices.ContainsFunc(p.elsewhere.of[j], func(full jid.JID) bool { return in(p.elsewhere.all[full].show) })
+}
+
+// elsewhere are available resources, by their full addresses and by the bare ones.
+type elsewhere struct {
+	all map[jid.JID]resource
+	of  map[jid.JID][]jid.JID
+}
+
+type resource struct {
+	show string
+	at   int // in of
+}
+
+// say notes how a resource is.
+func (e *elsewhere) say(j jid.JID, show string) {
+	r, known := e.all[j]
+	if !known {
+		list := e.of[j.Bare()]
+		r.at = len(list)
+		e.of[j.Bare()] = append(list, j)
 	}
-	return false
+	r.show = show
+	e.all[j] = r
+}
+
+// leave forgets a resource. The last of its bare address takes its place in the list.
+func (e *elsewhere) leave(j jid.JID) {
+	r, known := e.all[j]
+	if !known {
+		return
+	}
+	delete(e.all, j)
+	list := e.of[j.Bare()]
+	last := list[len(list)-1]
+	if list[r.at] = last; last != j {
+		e.all[last] = resource{e.all[last].show, r.at}
+	}
+	if list = list[:len(list)-1]; len(list) == 0 {
+		delete(e.of, j.Bare())
+		return
+	}
+	e.of[j.Bare()] = list
 }
 
 // showOf is the state that presence tells; "online" is that of one that says nothing. §17.4.2

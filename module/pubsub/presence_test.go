@@ -4,8 +4,56 @@ package pubsub_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
+
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	ps "github.com/stonechat-im/stonechat/xmpp/pubsub"
 )
+
+// TestTemporaryRestart: a temporary subscription ends with the server for accounts here, whose sessions have ended with it, though
+// nobody asks for the node; that of somebody elsewhere ends when he says that he goes.
+func TestTemporaryRestart(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, folder, defaults(), nil)
+		w.account("tybalt")
+		w.account("benvolio")
+		temporary := "<options>" + form("subscribe_options", "pubsub#expire", "presence") + "</options>"
+		for _, node := range []string{"a", "b"} {
+			w.node(node)
+			for _, who := range []string{"tybalt@d/x", juliet, nurse} {
+				w.must(w.set(who, subscribe(node, bare(who))+temporary))
+			}
+			w.must(w.set("tybalt@d/x", subscribe(node, "tybalt@d/x")+temporary))
+			w.must(w.set("benvolio@d/x", subscribe(node, "benvolio@d")))
+		}
+		w.end()
+
+		w = newWorld(t, folder, defaults(), nil)
+		synctest.Wait()
+		w.send(juliet, service, "<presence xmlns='jabber:client' type='unavailable'/>")
+		stored := func(who string) (n int) {
+			page, err := w.store.Memberships(t.Context(), jid.MustParse(service), jid.MustParse(who), "", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range page {
+				n += len(x.Subscriptions)
+			}
+			return n
+		}
+		for who, want := range map[string]int{"tybalt@d": 0, "benvolio@d": 2, bare(juliet): 0, bare(nurse): 2} {
+			if n := stored(who); n != want {
+				t.Errorf("%s has %d subscriptions, want %d", who, n, want)
+			}
+		}
+		if got := w.must(w.own(romeo, "get", "<subscriptions node='a'/>")); strings.Count(got, "<subscription ") != 2 || !strings.Contains(got, ps.NSOwner) {
+			t.Errorf("in memory: %s", got)
+		}
+	})
+}
 
 // TestElsewhere: so many are known to be available as may be, and those stay so.
 func TestElsewhere(t *testing.T) {
@@ -32,6 +80,41 @@ func TestElsewhere(t *testing.T) {
 		w.send("p0@people/r", service, "<presence xmlns='jabber:client' type='unavailable'/>")
 		w.send("p3@people/r", service, "<presence xmlns='jabber:client'/>")
 		w.hears("p3@people/r", items("news", "a"))
+	})
+}
+
+// TestResourcesElsewhere: somebody elsewhere is available as long as one of his resources is, whichever goes first.
+func TestResourcesElsewhere(t *testing.T) {
+	c := defaults()
+	c.Elsewhere = 10
+	bubble(t, c, nil, func(w *world) {
+		w.node("news", "pubsub#presence_based_delivery", "1")
+		w.must(w.set(juliet, subscribe("news", "juliet@people")))
+		is := func(resource, how string) {
+			w.send("juliet@people/"+resource, service, "<presence xmlns='jabber:client'"+how)
+			w.got("juliet@people/" + resource)
+		}
+		hears := func(want bool) {
+			t.Helper()
+			w.must(w.set(romeo, publish("news", "a")))
+			if got := w.got("juliet@people"); len(got) > 0 != want {
+				t.Errorf("hears %q, want %v", got, want)
+			}
+		}
+		const there, gone = "/>", " type='unavailable'/>"
+		for _, order := range []string{"abc", "acb", "bac", "bca", "cab", "cba"} {
+			hears(false)
+			for _, r := range "abc" {
+				is(string(r), there)
+			}
+			is("b", "><show>away</show></presence>")
+			for _, r := range order {
+				hears(true)
+				is(string(r), gone)
+				is(string(r), gone) // once more
+			}
+		}
+		hears(false)
 	})
 }
 

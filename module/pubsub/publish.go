@@ -24,9 +24,6 @@ func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, 
 	if x.Node == "" {
 		return nil, pubsub.Err(stanza.BadRequest, pubsub.NodeIDRequired, "")
 	}
-	if options != nil && (options.Type != form.Submit || options.FormType() != pubsub.FormPublish) {
-		return nil, stanza.BadRequest.Err("publish-options hold a form of that type")
-	}
 	n, release, err := r.hold(r.ctx, store.NodeName{JID: r.at, Node: x.Node}, true)
 	if err != nil {
 		return nil, err
@@ -39,6 +36,9 @@ func (r *request) publish(x *pubsub.Items, options *form.Form) (stanza.Payload, 
 func (r *request) publishTo(n *node, x *pubsub.Items, options *form.Form) (stanza.Payload, error) {
 	var ops []store.Op
 	var err error
+	if options != nil && (options.Type != form.Submit || options.FormType() != pubsub.FormPublish) {
+		return nil, stanza.BadRequest.Err("publish-options hold a form of that type")
+	}
 	switch err := n.there(); {
 	case err == nil:
 		if err := n.meets(options); err != nil {
@@ -69,11 +69,17 @@ func (r *request) publishTo(n *node, x *pubsub.Items, options *form.Form) (stanz
 	if err := r.writeOver(n, &s, x.Items); err != nil {
 		return nil, err
 	}
-	p, err := r.put(r.ctx, r.t, n, ops, items)
+	paid, err := r.charge(n, ops, items)
 	if err != nil {
 		return nil, err
 	}
+	p, err := r.put(r.ctx, r.t, n, ops, items)
+	if err != nil {
+		paid.settled(false)
+		return nil, err
+	}
 	ops = nil
+	paid.follow(p)
 	n.out.Slow(r.t)
 	var answer stanza.Payload
 	if !named && len(items) > 0 {
@@ -321,40 +327,21 @@ func (m *Module) room(ctx context.Context, n *node, c *pubsub.Config, items []st
 			return n.goes(c, items, most)
 		}
 	}
-	held, err := m.store.ItemCount(ctx, n.name)
-	if err != nil {
-		return nil, err
-	}
-	q := store.ItemQuery{IDs: []string{}, Bare: true}
+	ids := make([]string, 0, len(items))
 	for _, i := range items {
-		q.IDs = append(q.IDs, i.ID)
+		ids = append(ids, i.ID)
 	}
-	same, err := m.store.Items(ctx, n.name, q)
+	held, over, err := m.store.ItemsOver(ctx, n.name, ids, most)
 	if err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
-	n.items = held - len(same)
+	n.items = held
 	n.mu.Unlock()
-	over := held - len(same) + len(items) - most
-	switch {
-	case over <= 0:
-		return nil, nil
-	case c.NodeFull == pubsub.Reject:
+	if len(over) > 0 && c.NodeFull == pubsub.Reject {
 		return nil, pubsub.Err(stanza.Conflict, pubsub.NodeIsFull, "")
 	}
-	replaced := make(map[string]bool)
-	for _, i := range items {
-		replaced[i.ID] = true
-	}
-	list, err := m.store.Items(ctx, n.name, store.ItemQuery{Limit: over + len(same), Bare: true})
-	var ids []string
-	for _, i := range list {
-		if !replaced[i.ID] && len(ids) < over {
-			ids = append(ids, i.ID)
-		}
-	}
-	return ids, err
+	return over, nil
 }
 
 // maxListed is of how many items at most a node knows the ids once it is full. Of those that go by themselves it knows nothing.

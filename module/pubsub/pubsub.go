@@ -12,7 +12,7 @@
 // How to read this package: node.go has a node in memory and the table of them. A request comes in by Module.serve
 // (request.go) and is handled in one of: entity.go (what everybody may ask), subscribe.go, publish.go, owner.go, members.go.
 // access.go says who may do what, notify.go who is told. disco.go is service discovery, account.go what other modules
-// of this server use, operator.go what the operator does, service.go the address of the service.
+// of this server use, operator.go what the operator does, service.go the address of the service, kept.go how much all nodes of one maker keep.
 //
 // N1: changes of a node are made one after the other, under node.work, which may be held while the store is read.
 // What was changed is in node.mu's fields at once and in the store by a commit; subscribers are told when that is done,
@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/config"
 	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/server/adhoc"
@@ -44,13 +45,19 @@ type Config struct {
 	Create Creators `yaml:"create" default:"accounts" live:"yes"`
 	// Nodes of the service of one domain. One more is refused with resource-constraint.
 	Nodes int `yaml:"nodes" default:"100000" live:"yes"`
-	// NodesPerOwner is how many nodes one address may own at the service, and how many an account may have itself. One
-	// more is refused with resource-constraint.
+	// NodesPerOwner is how many nodes that it has made one address may own at the service, and how many an account may have itself.
+	// One more is refused with resource-constraint.
 	NodesPerOwner int `yaml:"nodes_per_owner" default:"1000" live:"yes"`
+	// BytesPerOwner is how much all nodes that one address has made may keep at the service, and how much those of an account: their items,
+	// names and configurations, and 64 bytes for each node and item. What would be more is refused with resource-constraint.
+	BytesPerOwner config.Bytes `yaml:"bytes_per_owner" default:"256MiB" live:"yes"`
 	// Subscriptions to all nodes of one service or account. One more is refused with policy-violation.
 	Subscriptions int `yaml:"subscriptions" default:"1000000" live:"yes"`
 	// SubscriptionsPerNode is how many one node may have. One more is refused with policy-violation.
 	SubscriptionsPerNode int `yaml:"subscriptions_per_node" default:"20000" live:"yes"`
+	// SubscriptionsPerAddress is how many resources of one address may be subscribed to one node, if their account does that
+	// itself. One more is refused with policy-violation.
+	SubscriptionsPerAddress int `yaml:"subscriptions_per_address" default:"100" live:"yes"`
 	// Affiliations that one node may have. One more is refused with resource-constraint.
 	Affiliations int `yaml:"affiliations" default:"5000" live:"yes"`
 	// Items that one node may keep: the meaning of max in pubsub#max_items.
@@ -61,6 +68,8 @@ type Config struct {
 	Page int `yaml:"page" default:"200" live:"yes"`
 	// CachedNodes are held in memory when nobody is using them.
 	CachedNodes int `yaml:"cached_nodes" default:"20000" live:"yes"`
+	// CachedFor is how long they are, at most, and expire_every longer.
+	CachedFor time.Duration `yaml:"cached_for" default:"10m" live:"yes"`
 	// CachedAccounts are those of which the names of their nodes are held in memory, to know what their contacts
 	// are to be told when they come.
 	CachedAccounts int `yaml:"cached_accounts" default:"50000" live:"yes"`
@@ -130,6 +139,7 @@ type Module struct {
 	services  map[jid.JID]*service
 	sizes     sizes
 	owned     owned
+	kept      kept
 	names     names
 	presences presences
 	lastID    atomic.Uint64 // of notifications
@@ -199,7 +209,7 @@ func (m *Module) Init(h *server.Host) error {
 	m.metrics.notifications = h.Metrics.Counter("stonechat_pubsub_notifications_total", "Notifications sent to subscribers of nodes.")
 	m.metrics.items = h.Metrics.Counter("stonechat_pubsub_items_total", "Items published.")
 	m.metrics.limited = h.Metrics.Counter("stonechat_pubsub_limited_total",
-		"Requests refused for a bound of modules.pubsub: nodes, nodes_per_owner, subscriptions, subscriptions_per_node, affiliations, items, item_bytes.")
+		"Requests refused for a bound of modules.pubsub: nodes, nodes_per_owner, bytes_per_owner, subscriptions, subscriptions_per_node, subscriptions_per_address, affiliations, items, item_bytes.")
 	m.metrics.forgotten = h.Metrics.Counter("stonechat_pubsub_resources_forgotten_total", "Presence sent to a service by those whom it does not remember, because there are too many (modules.pubsub.elsewhere).")
 	h.Metrics.GaugeFunc("stonechat_pubsub_nodes_loaded", "Nodes held in memory (modules.pubsub.cached_nodes).", m.nodes.size)
 	m.presences.init()
@@ -225,6 +235,7 @@ func (m *Module) Run(ctx context.Context) error {
 		if err := m.store.Commit(store.ExpireItems{Now: time.Now(), Limit: expireSlice}).Wait(ctx); err != nil && ctx.Err() == nil {
 			m.log.Error("items not expired", "err", err)
 		}
+		m.nodes.trim()
 	}
 }
 
@@ -234,7 +245,7 @@ const expireSlice = 100
 // deleted forgets what an account was to nodes. The store has done so.
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	m.deletions.Add(1) // who reads a node now reads it again
-	m.sizes.forget(u.JID)
+	m.sizes.forgetAll()
 	m.owned.forgetAll() // the account owns nothing any more, and its name may be somebody's again
 	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {
@@ -244,6 +255,9 @@ func (m *Module) deleted(_ *server.Turn, u *server.User) {
 		}
 		n.mu.Lock()
 		delete(n.affiliations, u.JID)
+		if n.creator == u.JID && n.orphan == 0 {
+			n.orphan = orphanUnread
+		}
 		for _, s := range n.of(u.JID) {
 			n.remove(s.jid)
 		}
@@ -259,9 +273,10 @@ type sizes struct {
 	of map[jid.JID]*size
 }
 
-func (s *sizes) forget(at jid.JID) {
+// forgetAll is for when an account goes, and what it had with it, wherever that was.
+func (s *sizes) forgetAll() {
 	s.mu.Lock()
-	delete(s.of, at)
+	clear(s.of)
 	s.mu.Unlock()
 }
 

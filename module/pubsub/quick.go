@@ -27,7 +27,7 @@ func (m *Module) quick(t *server.Turn, q *server.Query) (stanza.Payload, error) 
 		return nil, server.ErrWaits
 	}
 	defer release()
-	r := &request{Module: m, ctx: context.Background(), t: t, q: q, at: at, from: q.From.Clone(), bare: q.From.Bare().Clone(), page: x}
+	r := &request{Module: m, ctx: context.Background(), t: t, q: q, at: at, from: q.From.Clone(), bare: q.From.Bare().Clone(), page: x, quick: true}
 	if !r.reads(n, len(x.Publish.Items)) {
 		return r.publishTo(n, x.Publish, x.PublishOptions)
 	}
@@ -48,7 +48,7 @@ func (t *table) grasp(name store.NodeName) (n *node, release func()) {
 // reads reports whether something may have to be read, or gone through, to publish so many items. n.work is held.
 func (r *request) reads(n *node, items int) bool {
 	n.mu.Lock()
-	there := n.loaded && n.exists && !n.stale
+	there := n.loaded && n.exists && !n.stale && n.orphan != orphanUnread
 	listed := n.list != nil || len(n.subscriptions) <= quickList
 	n.mu.Unlock()
 	if !there || !listed {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	ps "github.com/stonechat-im/stonechat/xmpp/pubsub"
@@ -60,6 +61,7 @@ func TestQuick(t *testing.T) {
 			{"no such node", romeo, publish("none", "a"), "cancel item-not-found", false, nil},
 			{"no node at all", romeo, "<publish><item id='a'/></publish>", "modify bad-request nodeid-required", false, nil},
 			{"another configuration", romeo, publish("event", "a") + "<publish-options>" + form("publish-options", "pubsub#persist_items", "1") + "</publish-options>", "cancel conflict precondition-not-met", true, nil},
+			{"another form", romeo, publish("event", "a") + "<publish-options>" + form("node_config", "pubsub#persist_items", "0") + "</publish-options>", "modify bad-request", true, nil},
 			{"something else", romeo, "<retract node='kept'><item id='a'/></retract>", "", false, nil},
 		} {
 			before := w.pauses.Load()
@@ -130,11 +132,16 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestFullTells: a node that is full tells which items go, and knows that without asking the store but once; whatever is done to it,
-// what it tells is what the store does.
+// TestFullTells: a node that is full tells which items go; whatever is done to it, what it tells is what the store does. It knows
+// that without asking the store but once, or once for each publication where it does not know its items.
 func TestFullTells(t *testing.T) {
+	t.Run("known", func(t *testing.T) { testFullTells(t, 0) })
+	t.Run("unknown", func(t *testing.T) { testFullTells(t, 10, "pubsub#item_expire", "604800") })
+}
+
+func testFullTells(t *testing.T, reads int64, fields ...string) {
 	bubble(t, defaults(), nil, func(w *world) {
-		w.node("news", "pubsub#max_items", "4")
+		w.node("news", append(fields, "pubsub#max_items", "4")...)
 		w.must(w.set(juliet, subscribe("news", juliet)))
 		var kept []string // the model
 		drop := func(id string) bool {
@@ -186,8 +193,40 @@ func TestFullTells(t *testing.T) {
 			}
 			w.must(w.set(romeo, publish("news", fmt.Sprint(i))))
 		}
-		if n := w.store.reads.Load(); n > 0 {
-			t.Errorf("%d reads for ten items at a node that is full", n)
+		if n := w.store.reads.Load(); n != reads {
+			t.Errorf("%d reads for ten items at a node that is full, want %d", n, reads)
+		}
+	})
+}
+
+// TestNodesRest: a node that nobody has used for cached_for is held in memory no more; who publishes to it then tells as before.
+func TestNodesRest(t *testing.T) {
+	c := defaults()
+	c.CachedFor = 10 * time.Minute
+	bubble(t, c, nil, func(w *world) {
+		const loaded = "stonechat_pubsub_nodes_loaded"
+		for _, node := range []string{"busy", "resting"} {
+			w.node(node)
+			w.must(w.set(juliet, subscribe(node, bare(juliet))))
+			w.must(w.set(romeo, publish(node, "a")))
+		}
+		w.got(bare(juliet))
+		for range 2 {
+			<-time.After(4 * time.Minute)
+			if n := w.metric(loaded); n != "2" {
+				t.Fatalf("%s nodes are loaded, and 2 were used", n)
+			}
+			w.must(w.set(romeo, publish("busy", "a")))
+			w.hears(bare(juliet), items("busy", "a"))
+		}
+		<-time.After(5 * time.Minute)
+		if n := w.metric(loaded); n != "1" {
+			t.Errorf("%s nodes are loaded, and 1 is used", n)
+		}
+		w.must(w.set(romeo, publish("resting", "b")))
+		w.hears(bare(juliet), items("resting", "b"))
+		if n := w.metric(loaded); n != "2" {
+			t.Errorf("%s nodes are loaded, and 2 are used", n)
 		}
 	})
 }

@@ -39,11 +39,21 @@ func (m *Module) readBy(ctx context.Context, s *standing) (decided bool, err err
 	return decided, nil
 }
 
+// undecided is why it cannot be said now what somebody may read of an account, nil where it can. That is asked before anything is read: a
+// store that stalls must not make him wait for a no.
+func (m *Module) undecided(ctx context.Context, account, who jid.JID) error {
+	if !m.decided(account) || who == account {
+		return nil
+	}
+	_, _, err := m.others.Reads(ctx, account, "", who)
+	return err
+}
+
 // denied is what a request is answered that was refused with err.
 func (m *Module) denied(ctx context.Context, s *standing, err error) error {
 	if decided, e := m.readBy(ctx, s); decided && e != nil {
-		if _, told := stanza.AsError(e); !told {
-			return e
+		if told, _ := stanza.AsError(e); told.Condition != stanza.Forbidden {
+			return e // nobody has decided
 		}
 		return m.others.Denied(ctx, s.at.JID, s.at.Node, s.who)
 	}

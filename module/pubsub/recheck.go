@@ -5,6 +5,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -32,7 +33,23 @@ func (m *Module) Recheck(ctx context.Context, owner, contact jid.JID) error {
 	}
 }
 
-func (m *Module) recheck(ctx context.Context, name store.NodeName, contact jid.JID) error {
+// RecheckAll is Recheck of everybody who is subscribed.
+func (m *Module) RecheckAll(ctx context.Context, owner jid.JID) error {
+	var errs []error
+	for after := ""; ; {
+		page, err := m.store.Nodes(ctx, owner, after, 0)
+		if err != nil || len(page) == 0 {
+			return errors.Join(append(errs, err)...)
+		}
+		for i := range page {
+			after = page[i].Name.Node
+			errs = append(errs, m.recheck(ctx, page[i].Name))
+		}
+	}
+}
+
+// recheck looks at one node, for those addresses, or where there are none for everybody.
+func (m *Module) recheck(ctx context.Context, name store.NodeName, who ...jid.JID) error {
 	n, release, err := m.hold(ctx, name, true)
 	if err != nil {
 		return err
@@ -41,31 +58,49 @@ func (m *Module) recheck(ctx context.Context, name store.NodeName, contact jid.J
 	if n.there() != nil {
 		return nil
 	}
-	s := n.standingOf(contact)
-	if s.config.Access != pubsub.AccessPresence && s.config.Access != pubsub.AccessRoster && !m.decided(name.JID) {
-		return nil
-	}
-	err = m.access(ctx, &s)
-	if err == nil {
-		return nil
-	}
-	if _, refused := stanza.AsError(err); !refused {
-		return err
-	}
 	n.mu.Lock()
-	ended := n.of(contact)
-	var ops []store.Op
-	for _, sub := range ended {
-		n.remove(sub.jid)
-		ops = append(ops, store.DeleteSubscription{Name: name, JID: sub.jid})
+	access := n.config.Access
+	if len(who) == 0 {
+		who = n.subscribed()
 	}
 	n.mu.Unlock()
-	r := &request{Module: m, ctx: ctx, at: name.JID}
-	r.countSubscriptions(-len(ended))
+	if access != pubsub.AccessPresence && access != pubsub.AccessRoster && !m.decided(name.JID) {
+		return nil
+	}
+	var ended []jid.JID
+	for _, j := range who {
+		s := n.standingOf(j)
+		if err = m.access(ctx, &s); err == nil {
+			continue
+		}
+		if e, refused := stanza.AsError(err); !refused || e.Type == stanza.Wait {
+			break // what he may cannot be said now
+		}
+		err = nil
+		n.mu.Lock()
+		for _, sub := range n.of(j) {
+			n.remove(sub.jid)
+			ended = append(ended, sub.jid)
+		}
+		n.mu.Unlock()
+	}
+	for some := range slices.Chunk(ended, store.MaxCallOps) {
+		m.unsubscribed(ctx, n, some)
+	}
+	return err
+}
+
+// unsubscribed stores and tells the end of subscriptions that are not in memory any more. n.work is held.
+func (m *Module) unsubscribed(ctx context.Context, n *node, who []jid.JID) {
+	ops := make([]store.Op, len(who))
+	for i, j := range who {
+		ops[i] = store.DeleteSubscription{Name: n.name, JID: j}
+	}
+	r := &request{Module: m, ctx: ctx, at: n.name.JID}
+	r.countSubscriptions(-len(who))
 	m.runAfter(n, m.commit(n, func(t *server.Turn) {
-		for _, sub := range ended {
-			m.tellOne(t, n, sub.jid, m.told(n, sub.jid, pubsub.StateNone))
+		for _, j := range who {
+			m.tellOne(t, n, j, m.told(n, j, pubsub.StateNone))
 		}
 	}, ops...))
-	return nil
 }

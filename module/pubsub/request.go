@@ -23,6 +23,8 @@ type request struct {
 	bare jid.JID // of from
 	get  bool
 	page *pubsub.Request // what was asked, by everybody
+
+	quick bool // it may not wait
 }
 
 // serve handles a request of either namespace to the nodes of an address.
@@ -47,6 +49,9 @@ func (m *Module) serve(t *server.Turn, q *server.Query, at jid.JID) (stanza.Payl
 
 // everybody handles what anybody may ask. Options come last: they stand beside others.
 func (r *request) everybody(x *pubsub.Request) (stanza.Payload, error) {
+	if err := r.undecided(r.ctx, r.at, r.bare); err != nil {
+		return nil, err
+	}
 	switch {
 	case r.get && x.Items != nil:
 		return r.items(x.Items, x.Page)

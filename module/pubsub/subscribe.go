@@ -6,8 +6,6 @@ package pubsub
 // what a subscriber decides, its options.
 
 import (
-	"sync/atomic"
-
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/form"
@@ -45,31 +43,38 @@ func (r *request) subscribe(x *pubsub.Subscription, o *pubsub.Options) (stanza.P
 	if err := r.access(r.ctx, &s); err != nil {
 		return nil, r.denied(r.ctx, &s, err)
 	}
-	sub := &subscription{jid: j, options: pubsub.DefaultOptions(), gone: new(atomic.Bool)}
+	sub := &subscription{jid: j}
 	if old != nil {
-		sub.options, sub.kept = old.options, old.kept
+		sub.given = old.given
 	}
+	options := sub.options()
 	if o != nil && o.Form != nil {
-		if err := sub.options.Apply(o.Form); err != nil {
+		if err := options.Apply(o.Form); err != nil {
 			return nil, err
 		}
-		sub.kept = sub.options.Form(form.Submit).AppendXML(nil)
+		sub.given = give(options)
 	}
-	if s.config.TempSub && !sub.options.Temporary {
-		sub.options.Temporary = true
-		sub.kept = sub.options.Form(form.Submit).AppendXML(nil)
+	if s.config.TempSub && !options.Temporary {
+		options.Temporary = true
+		sub.given = give(options)
 	}
 	sub.pending = old == nil && s.config.Access == pubsub.AccessAuthorize && !s.trusted()
 	answer := &pubsub.Request{Subscription: &pubsub.Subscription{
 		Node: x.Node, JID: j, State: state(sub.pending), Options: true,
 	}}
 	if o != nil && o.Form != nil {
-		answer.Options = &pubsub.Options{Form: sub.options.Form(form.Result)}
+		answer.Options = &pubsub.Options{Form: options.Form(form.Result)}
 	}
 	if old != nil && (o == nil || o.Form == nil) {
 		return answer, nil // as if it was approved just now. §6.1.6
 	}
 	if old == nil {
+		n.mu.Lock()
+		resources := n.resources[r.bare]
+		n.mu.Unlock()
+		if j.IsFull() && resources >= r.config.Load().SubscriptionsPerAddress {
+			return nil, r.tooMany()
+		}
 		if err := r.roomFor(n); err != nil {
 			return nil, err
 		}
@@ -80,14 +85,11 @@ func (r *request) subscribe(x *pubsub.Subscription, o *pubsub.Options) (stanza.P
 // roomFor refuses a subscription where there are as many as there may be, else it counts one. n.work is held.
 func (r *request) roomFor(n *node) error {
 	limits := r.config.Load()
-	full := func() error {
-		return r.limited(pubsub.Err(stanza.PolicyViolation, pubsub.TooManySubscriptions, ""))
-	}
 	n.mu.Lock()
 	held := len(n.subscriptions)
 	n.mu.Unlock()
 	if held >= limits.SubscriptionsPerNode {
-		return full()
+		return r.tooMany()
 	}
 	size, err := r.sizeOf(r.ctx, r.at)
 	if err != nil {
@@ -95,9 +97,13 @@ func (r *request) roomFor(n *node) error {
 	}
 	if size.subscriptions.Add(1) > int64(limits.Subscriptions) {
 		size.subscriptions.Add(-1)
-		return full()
+		return r.tooMany()
 	}
 	return nil
+}
+
+func (m *Module) tooMany() error {
+	return m.limited(pubsub.Err(stanza.PolicyViolation, pubsub.TooManySubscriptions, ""))
 }
 
 // admit makes or changes a subscription, and tells the owners of a new one; its subscriber gets the last item. n.work is
@@ -108,7 +114,7 @@ func (r *request) admit(n *node, sub *subscription, fresh bool) *store.Pending {
 	n.put(sub)
 	owners := n.owners()
 	n.mu.Unlock()
-	if sub.options.Temporary {
+	if sub.options().Temporary {
 		r.presences.watch(n.name, sub.jid)
 	}
 	return r.commit(n, func(t *server.Turn) {
@@ -120,12 +126,12 @@ func (r *request) admit(n *node, sub *subscription, fresh bool) *store.Pending {
 			r.welcome(t, n, c, sub)
 			r.tellOwners(t, n, c, sub.jid, pubsub.Subscribed, owners)
 		}
-	}, store.SetSubscription{Name: n.name, NodeSubscription: store.NodeSubscription{JID: sub.jid, Pending: sub.pending, Options: sub.kept}})
+	}, store.SetSubscription{Name: n.name, NodeSubscription: sub.stored()})
 }
 
 // welcome sends the last item to a new subscriber (§6.1.7). n.mu is held.
 func (m *Module) welcome(t *server.Turn, n *node, c *pubsub.Config, sub *subscription) {
-	if c.SendLast == pubsub.SendNever || !sub.options.Deliver || sub.gone.Load() {
+	if c.SendLast == pubsub.SendNever || !sub.options().Deliver || sub.ended() {
 		return
 	}
 	if s := m.lastItem(n); s != nil {
@@ -217,7 +223,7 @@ func (r *request) options(x *pubsub.Options) (stanza.Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pubsub.Request{Options: &pubsub.Options{Node: x.Node, JID: s.jid, Form: s.options.Form(form.Ask)}}, nil
+	return &pubsub.Request{Options: &pubsub.Options{Node: x.Node, JID: s.jid, Form: s.options().Form(form.Ask)}}, nil
 }
 
 // setOptions handles §6.3.5.
@@ -236,11 +242,11 @@ func (r *request) setOptions(x *pubsub.Options) (stanza.Payload, error) {
 	case x.Form.Type == form.Cancel:
 		return nil, nil
 	}
-	next := &subscription{jid: s.jid, pending: s.pending, options: s.options}
-	if err := next.options.Apply(x.Form); err != nil {
+	options := s.options()
+	if err := options.Apply(x.Form); err != nil {
 		return nil, err
 	}
-	next.kept = next.options.Form(form.Submit).AppendXML(nil)
+	next := &subscription{jid: s.jid, pending: s.pending, given: give(options)}
 	return r.after(n, r.admit(n, next, false), nil)
 }
 

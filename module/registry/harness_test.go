@@ -32,6 +32,9 @@ type bed struct {
 	mu        sync.Mutex
 	relations []string
 	owners    []string
+	relating  func()   // called once, when something is about to be committed; nil: nobody
+	watched   bool     // presence is brought to clients
+	met       []string // whom the service was introduced to
 }
 
 // start makes a bed, with changes of the configuration.
@@ -58,8 +61,16 @@ func start(t *testing.T, change ...func(*registry.Config)) *bed {
 func (b *bed) Relate(_ context.Context, relations []registry.Relation, ops ...store.Op) (*store.Pending, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if f := b.relating; f != nil {
+		b.relating = nil
+		f()
+	}
 	for _, r := range relations {
 		s := fmt.Sprintf("%s-%s", r.Thing, r.Other)
+		if r.Service {
+			b.met = append(b.met, fmt.Sprintf("%s %s", r.Thing, r.Other))
+			continue
+		}
 		if r.Friends {
 			s = fmt.Sprintf("%s+%s", r.Thing, r.Other)
 		}
@@ -93,16 +104,16 @@ type basics struct{ *bed }
 
 func (basics) Name() string { return "basics" }
 
-func (basics) Init(h *server.Host) error {
+func (b basics) Init(h *server.Host) error {
 	h.OnSent(server.Handle, func(t *server.Turn, s *stanza.Stanza) error {
-		if s.Kind != stanza.Presence {
+		if s.Kind != stanza.Presence || !s.To.IsZero() {
 			return nil
 		}
 		t.Origin.SetPresence(t, server.Presence{Available: s.Type == stanza.Available})
 		return server.Handled
 	})
 	h.OnArriving(server.Handle, func(t *server.Turn, u *server.User, s *stanza.Stanza) error {
-		if s.Kind != stanza.Message {
+		if s.Kind != stanza.Message && (s.Kind != stanza.Presence || !b.watched) {
 			return nil
 		}
 		t.Deliver(u, u.Sessions(nil), s, false)

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stonechat-im/stonechat/store"
@@ -27,17 +29,27 @@ func errNotYours() error { return stanza.ItemNotFound.Err("") }
 // called is what people call a thing.
 func called(x *store.Thing) string {
 	if x.Label != "" {
-		return x.Label
+		return plain(x.Label)
 	}
 	for _, t := range x.Tags {
 		if t.Name == "NAME" && !t.Numeric && t.Str != "" {
-			return t.Str
+			return plain(t.Str)
 		}
 	}
 	if x.ID != "" {
 		return x.ID
 	}
 	return x.JID.Local()
+}
+
+// plain is what a thing, or somebody, has chosen, as it may stand in a line that others read: it begins no other.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // register is a thing that says what it is. owner is whose it is already, then nothing is changed.
@@ -142,8 +154,14 @@ func (m *Module) pass(ctx context.Context, x *store.Thing, old, next jid.JID, op
 			}
 		}
 	}
+	var met []Relation
 	if !next.IsZero() && next != x.JID {
 		relations = append(relations, Relation{Thing: x.JID, Other: next, Friends: true, Name: called(x)})
+		var err error
+		if met, err = m.introduced(ctx, x, next); err != nil {
+			return nil, err
+		}
+		relations = append(relations, met...)
 	}
 	if old != next {
 		for _, f := range m.owners {
@@ -151,7 +169,19 @@ func (m *Module) pass(ctx context.Context, x *store.Thing, old, next jid.JID, op
 		}
 	}
 	p, err := m.contacts.Relate(ctx, relations, ops...)
-	return m.telling(x.JID, p), err
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range met {
+		p.OnDone(func(err error) {
+			if err == nil {
+				t := m.server.NewTurn()
+				m.appear(t, r.Thing, r.Other)
+				t.End()
+			}
+		})
+	}
+	return m.telling(x.JID, p), nil
 }
 
 // ownsMore reports whether somebody owns another thing of x's account, whose friend he stays.
@@ -215,22 +245,30 @@ func (m *Module) tryClaim(ctx context.Context, who jid.JID, domain string, mine 
 	case !x.Owner.IsZero() && !offered:
 		return x, store.ErrNotFound
 	}
+	most := m.config.Load().ThingsPerOwner
 	n, err := m.store.CountThings(ctx, store.ThingFilter{Owner: who})
 	if err != nil {
 		return x, err
 	}
-	if n >= m.config.Load().ThingsPerOwner {
-		return x, m.limited("things_per_owner", stanza.ResourceConstraint.Err("you own as many things as one may"))
+	if n >= most {
+		return x, m.ownsMost()
 	}
-	old := x.Owner
-	p, err := m.pass(ctx, &x, old, who, store.ClaimThing{Name: x.ThingName, Digest: key, Owner: who, Public: !mine.Private, At: time.Now()})
+	p, err := m.pass(ctx, &x, x.Owner, who, store.ClaimThing{Name: x.ThingName, Digest: key, Owner: who, Public: !mine.Private, At: time.Now(), Most: most})
 	if err != nil {
 		return x, err
 	}
-	if err := p.Wait(ctx); err != nil {
+	switch err := p.Wait(ctx); {
+	case errors.Is(err, store.ErrOwnsMost): // by another of his claims, which was under way
+		return x, m.ownsMost()
+	case err != nil:
 		return x, err
 	}
 	return m.store.Thing(ctx, x.ThingName)
+}
+
+// ownsMost is what somebody is told who owns as many things as he may.
+func (m *Module) ownsMost() error {
+	return m.limited("things_per_owner", stanza.ResourceConstraint.Err("you own as many things as one may"))
 }
 
 // mine reads a thing of who's.
@@ -329,17 +367,21 @@ type failures struct {
 	of   map[jid.JID]int
 }
 
-// mostFailures are how many addresses are counted; beyond, all count as one.
+// mostFailures are how many addresses are counted. Beyond, those of one domain count as one, so that who has many addresses keeps
+// nobody elsewhere from claiming; and of so many domains all.
 const mostFailures = 100_000
 
 func (f *failures) key(who jid.JID, now time.Time) jid.JID {
 	if f.of == nil || now.Sub(f.hour) >= time.Hour {
 		f.of, f.hour = make(map[jid.JID]int), now
 	}
-	if _, counted := f.of[who]; !counted && len(f.of) >= mostFailures {
-		return jid.JID{}
+	if _, counted := f.of[who]; counted || len(f.of) < mostFailures {
+		return who
 	}
-	return who
+	if _, counted := f.of[who.Host()]; counted || len(f.of) < 2*mostFailures {
+		return who.Host()
+	}
+	return jid.JID{}
 }
 
 func (f *failures) count(who jid.JID, now time.Time) int {

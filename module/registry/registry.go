@@ -11,7 +11,7 @@
 // removed from the registry stays its owner's, and is not found.
 //
 // How to read this package: registry.go has the configuration and what other modules use; service.go the place and what it
-// takes; owner.go how things are registered, claimed, given away and disowned, whatever way that was asked for: by request.go,
+// takes, voice.go the address that people see it at; owner.go how things are registered, claimed, given away and disowned, whatever way that was asked for: by request.go,
 // verbs.go or commands.go; search.go how they are found; news.go how they are told what has become of them.
 //
 // T1: a change of who owns a thing is one commit, with the rosters of both sides and what other modules keep for the owner
@@ -35,6 +35,7 @@ import (
 	"github.com/stonechat-im/stonechat/server/adhoc"
 	"github.com/stonechat-im/stonechat/server/chat"
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/caps"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -46,7 +47,7 @@ type Config struct {
 	// with resource-constraint.
 	ThingsPerAccount int `yaml:"things_per_account" default:"5000" live:"yes"`
 	// ThingsPerOwner is how many things one address may own. One more is refused with resource-constraint. They are all in the
-	// owner's roster: modules.roster.items bounds them, too.
+	// owner's roster, where they are not counted among other contacts: modules.roster.related bounds them, too.
 	ThingsPerOwner int `yaml:"things_per_owner" default:"5000" live:"yes"`
 	// Tags of one thing; one more is refused with policy-violation. No more than 64 are ever read.
 	Tags int `yaml:"tags" default:"64" live:"yes"`
@@ -99,6 +100,7 @@ type Contacts interface {
 type Relation struct {
 	Thing, Other jid.JID
 	Friends      bool
+	Service      bool   // Thing is the registry's own address, which is seen and sees nobody
 	Name         string // of the thing, in the other's roster
 }
 
@@ -106,7 +108,8 @@ type Relation struct {
 type Module struct {
 	config   atomic.Pointer[Config]
 	contacts Contacts
-	leader   *adhoc.Leader // nil: there are no commands
+	caps     func() (*caps.Caps, error) // computed when they are first shown: then all modules are there
+	leader   *adhoc.Leader              // nil: there are no commands
 	server   *server.Server
 	store    store.Store
 	log      *slog.Logger
@@ -138,6 +141,7 @@ func New(c Config, contacts Contacts, leader *adhoc.Leader) *Module {
 	m.config.Store(&c)
 	m.known.seed = maphash.MakeSeed()
 	m.looking = make(chan struct{}, searches)
+	m.caps = sync.OnceValues(m.capabilities)
 	m.news.init()
 	m.addVerbs()
 	m.addCommands()
@@ -254,10 +258,10 @@ func (m *Module) Lead(c adhoc.Command) { m.commands = append(m.commands, c) }
 // Address is where the service of a domain is; zero where there is none.
 func (m *Module) Address(domain string) jid.JID { return m.hosts[domain] }
 
-// Speaks reports whether an address is that of the service.
+// Speaks reports whether an address is that of the service, or that from where it speaks to people.
 func (m *Module) Speaks(from jid.JID) bool {
 	for _, at := range m.hosts {
-		if at == from {
+		if at == from || voiceOf(at) == from {
 			return true
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/command"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/registry"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -25,7 +24,7 @@ func (*service) Present() bool { return true }
 // Take implements server.Place.
 func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 	switch {
-	case !st.To.IsDomain() || st.To.IsFull():
+	case !s.is(st.To):
 		return stanza.ItemNotFound.Err("") // errors of errors are not sent
 	case st.Kind == stanza.Presence:
 		s.presence(t, st)
@@ -37,23 +36,9 @@ func (s *service) Take(t *server.Turn, st *stanza.Stanza) error {
 	return nil
 }
 
-// presence is for those who want a registry as their friend, as XEP-0347 §5.1 has it where it is no service: everybody may, and it
-// is there.
-func (s *service) presence(t *server.Turn, st *stanza.Stanza) {
-	say := func(typ stanza.Type) {
-		p := stanza.New(stanza.Presence, typ, st.From.Bare())
-		p.From = s.at
-		t.Route(p)
-	}
-	switch st.Type {
-	case stanza.Subscribe:
-		say(stanza.Subscribed)
-		say(stanza.Available)
-	case stanza.Probe:
-		say(stanza.Available)
-	case stanza.Unsubscribe:
-		say(stanza.Unsubscribed)
-	}
+// is reports whether an address is one of the service's.
+func (s *service) is(to jid.JID) bool {
+	return to == s.at || to.Bare() == voiceOf(s.at) && (to.IsBare() || to.Resource() == voiceResource)
 }
 
 // answers registers what everybody may ask.
@@ -77,17 +62,12 @@ func (m *Module) info(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
 	switch {
 	case m.leader != nil && adhoc.Has(m.commands, ask.Node):
 		return m.leader.Info(q, m.commands, ask.Node)
-	case ask.Node != "":
+	case ask.Node != "" && !m.isCapabilities(q.To, ask.Node):
 		return nil, stanza.ItemNotFound.Err("")
 	}
-	features := append([]string{disco.NSInfo, disco.NSItems, registry.NS}, m.features...)
-	if m.leader != nil {
-		features = append(features, command.NS)
-	}
-	return &disco.Info{
-		Identities: []disco.Identity{{Category: "component", Type: "generic", Name: "Things"}},
-		Features:   features,
-	}, nil
+	info := m.about(!q.To.IsDomain())
+	info.Node = ask.Node
+	return info, nil
 }
 
 func (m *Module) items(_ *server.Turn, q *server.Query) (stanza.Payload, error) {
@@ -101,5 +81,9 @@ func (m *Module) items(_ *server.Turn, q *server.Query) (stanza.Payload, error) 
 	case ask.Node != "":
 		return nil, stanza.ItemNotFound.Err("")
 	}
-	return &disco.Items{}, nil
+	all := new(disco.Items)
+	if q.To.IsDomain() {
+		all.Items = append(all.Items, disco.Item{JID: voiceOf(q.To), Name: voiceName})
+	}
+	return all, nil
 }

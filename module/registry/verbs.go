@@ -25,7 +25,7 @@ func (m *Module) addVerbs() {
 	for _, v := range []chat.Verb{
 		{Name: "claim", Usage: "CODE", Help: "makes a thing yours, by the code on it (IoTDisco;…)", Do: m.sayClaim},
 		{Name: "things", Usage: "[GROUP]", Help: "lists your things", Do: m.sayThings},
-		{Name: "about", Usage: "THING", Help: "says what is known of one of them", Do: m.sayAbout},
+		{Name: "about", Usage: "THING", Help: "says what is known of a thing of yours", Do: m.sayAbout},
 		{Name: "name", Usage: "THING NAME", Help: "gives it a name", Do: m.sayName},
 		{Name: "group", Usage: "THING [GROUP…]", Help: "puts it into groups, or into none", Do: m.sayGroup},
 		{Name: "show", Usage: "THING", Help: "lets everybody find it", Do: m.sayShow(true)},
@@ -56,7 +56,7 @@ func (m *Module) sayClaim(_ *server.Turn, q *chat.Message, args []string) (strin
 
 // claimCode claims by what a code says.
 func (m *Module) claimCode(ctx context.Context, who, at jid.JID, code registry.URI, private bool) (x store.Thing, err error) {
-	if r := code.Registry; !r.IsZero() && r != at.Bare() {
+	if r := code.Registry; !r.IsZero() && (r.Domain() != at.Domain() || !m.Speaks(r)) {
 		return x, stanza.ItemNotFound.Err("that thing is registered at " + r.String() + ": tell that")
 	}
 	mine, ok := code.Claim()
@@ -139,7 +139,7 @@ func (m *Module) sayName(_ *server.Turn, q *chat.Message, args []string) (string
 	if err := m.rename(context.Background(), q.Who(), x.ThingName, name); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s is called %s now.", x.JID, name), nil
+	return fmt.Sprintf("%s is called %s now.", x.JID, plain(name)), nil
 }
 
 // rename gives a thing of who's a name.
@@ -235,10 +235,10 @@ func (m *Module) hand(ctx context.Context, t *server.Turn, who, at jid.JID, x *s
 	if err != nil {
 		return err
 	}
-	code := registry.URI{Tags: registry.Tags{registry.Str(registry.KEY, key)}}
+	code, voice := registry.URI{Tags: registry.Tags{registry.Str(registry.KEY, key)}}, voiceOf(at.Host())
 	s := stanza.Text(stanza.Chat, to, fmt.Sprintf("%s gives you %s. It is yours when you have said this to %s:\n\nclaim %s",
-		who, called(x), at.Bare(), code))
-	s.From, s.ID = at.Bare(), messageID()
+		who, called(x), voice, code))
+	s.From, s.ID = voice, messageID()
 	t.Route(s)
 	return nil
 }

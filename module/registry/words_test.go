@@ -105,6 +105,25 @@ func TestClaimLink(t *testing.T) {
 	})
 }
 
+// What somebody calls a thing is no line of its own in what the registry says to others, nor turns one around.
+func TestNamesInLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, juliet, romeo := claimed(t, func(c *registry.Config) { c.NameBytes = 128 })
+		const trap = "lamp.&#10;&#10;Say: allow mallory@d to use door&#x2028;x&#x202e;y"
+		says(juliet, "name lamp \""+trap+"\"")
+		says(juliet, "give lamp to romeo@d")
+		got := strings.Join(romeo.Got(), "")
+		if !strings.Contains(got, "juliet@d gives you lamp.  Say: allow mallory@d to use door x y. It is yours") {
+			t.Errorf("who is given it is told %q", got)
+		}
+		bulb := b.peer("bulb@d/l") // tags have no such characters, but those that turn a line around
+		asks(bulb, "set", register("<str name='NAME' value='bulb&#x202e;x'/><str name='KEY' value='secret-of-bulb'/>"), ok)
+		if got := says(romeo, "claim iotdisco:NAME=bulb%E2%80%AEx;KEY=secret-of-bulb"); got != "bulb x (bulb@d) is yours." {
+			t.Errorf("claimed: %q", got)
+		}
+	})
+}
+
 func TestGive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, juliet, romeo := claimed(t)
@@ -114,7 +133,7 @@ func TestGive(t *testing.T) {
 		key := func(p *servertest.Peer) string {
 			t.Helper()
 			for _, got := range p.Got() {
-				if m := regexp.MustCompile(`from='things\.d'.*juliet@d gives you lamp\. It is yours when you have said this to things\.d:\n\nclaim (IoTDisco;KEY:\w{26})</body>`).FindStringSubmatch(got); m != nil {
+				if m := regexp.MustCompile(`from='registry@things\.d'.*juliet@d gives you lamp\. It is yours when you have said this to registry@things\.d:\n\nclaim (IoTDisco;KEY:\w{26})</body>`).FindStringSubmatch(got); m != nil {
 					return m[1]
 				}
 			}

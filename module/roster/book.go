@@ -17,13 +17,14 @@ type book struct {
 
 	mu       sync.Mutex
 	items    map[jid.JID]store.RosterItem
-	requests int   // items with In
+	requests int32 // items with In
+	related  int32 // items with Related
 	version  int64 // given last, perhaps to a change that failed
 	removed  int64 // see store.Roster
 
 	commits sync.Mutex // held for a moment, also within mu
 	stored  int64      // the version that is committed; guarded by commits
-	pending int        // commits under way; guarded by commits
+	pending int32      // commits under way; guarded by commits
 	failed  bool       // one of them failed: what is in items is not what is stored; guarded by commits
 }
 
@@ -35,15 +36,13 @@ func newBook(kept store.Roster) *book {
 
 // fill makes the book what is stored. The caller holds mu, or has not shared b yet.
 func (b *book) fill(kept store.Roster) {
-	b.items, b.requests = nil, 0
+	b.items, b.requests, b.related = nil, 0, 0
 	if len(kept.Items) > 0 {
 		b.items = make(map[jid.JID]store.RosterItem, len(kept.Items))
 	}
 	for _, it := range kept.Items {
 		b.items[it.Contact] = it
-		if it.In != nil {
-			b.requests++
-		}
+		b.count(it, 1)
 	}
 	b.version = max(b.version, kept.Version) // no version is given twice
 	b.removed = kept.Removed
@@ -75,8 +74,8 @@ func (b *book) next(now time.Time) int64 {
 
 // put replaces an item by its next state, which may be that it is gone. The caller holds mu.
 func (b *book) put(was, it store.RosterItem, gone bool) {
-	if was.In != nil {
-		b.requests--
+	if _, there := b.items[it.Contact]; there {
+		b.count(was, -1)
 	}
 	if gone {
 		delete(b.items, it.Contact)
@@ -85,14 +84,25 @@ func (b *book) put(was, it store.RosterItem, gone bool) {
 		}
 		return
 	}
-	if it.In != nil {
-		b.requests++
-	}
+	b.count(it, 1)
 	if b.items == nil {
 		b.items = make(map[jid.JID]store.RosterItem)
 	}
 	b.items[it.Contact] = it
 }
+
+// count counts an item, or no more.
+func (b *book) count(it store.RosterItem, n int32) {
+	if it.In != nil {
+		b.requests += n
+	}
+	if it.Related {
+		b.related += n
+	}
+}
+
+// own is how many contacts are the account's own affair, which those are not that come of what it owns. The caller holds mu.
+func (b *book) own() int { return len(b.items) - int(b.related) }
 
 func (b *book) begin() {
 	b.commits.Lock()

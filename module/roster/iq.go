@@ -160,11 +160,26 @@ func cancel(t *server.Turn, account jid.JID, it store.RosterItem) {
 	}
 }
 
-// deleted cancels the subscriptions of an account that is gone (XEP-0077 §3.2).
+// deleted cancels the subscriptions of an account that is gone (XEP-0077 §3.2). It is in nobody's groups any more, and approved by
+// nobody: who gets its address later must not have what that allowed. In rosters that are not in use that ended when it was deleted.
 func (m *Module) deleted(t *server.Turn, u *server.User) {
 	for _, it := range m.Each(u) {
 		cancel(t, u.JID, it)
 	}
+	m.server.Each(func(other *server.User) {
+		b := m.books.Of(other)
+		if b == nil || other == u {
+			return
+		}
+		_, err := m.update(other, b, u.JID, false, func(it *store.RosterItem) bool {
+			had := len(it.Groups) > 0 || it.Approved
+			it.Groups, it.Approved = nil, false
+			return had
+		})
+		if err != nil {
+			m.log.Error("a deleted account is somebody to others still", "jid", other.JID.String(), "peer", u.JID.String(), "err", err)
+		}
+	})
 }
 
 func subscription(typ stanza.Type, from, to jid.JID) *stanza.Stanza {

@@ -11,7 +11,6 @@ import (
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // How to read this file: Relate is what other modules call; bond is one such change of several rosters, as it goes from
@@ -23,6 +22,8 @@ type Relation struct {
 	// Friends see each other's presence and are in each other's roster. Where one of them is elsewhere, the other's roster has it
 	// as approved: it sees his presence when it asks for that. Those that are no friends are in no roster of the other.
 	Friends bool
+	// Service has A be a service of this server, which B sees and which does not see B.
+	Service bool
 	// Name is what A is called in B's roster, if it is not there yet.
 	Name string
 }
@@ -130,17 +131,20 @@ func (x *bond) party(j jid.JID) (party, bool) {
 	return x.parties[i], true
 }
 
-// room reports whether there is room for new contacts. The caller holds all books.
+// room reports whether there is room for new contacts, which have a bound of their own. The caller holds all books.
 func (x *bond) room(relations []Relation) error {
-	most := x.m.config.Load().Items
+	most, more := x.m.config.Load().Related, make(map[*book]int)
 	for _, r := range relations {
 		for _, side := range [][2]jid.JID{{r.A, r.B}, {r.B, r.A}} {
 			p, ours := x.party(side[0])
 			if !ours || !r.Friends {
 				continue
 			}
-			if _, known := p.book.items[side[1]]; !known && len(p.book.items) >= most {
-				return stanza.ResourceConstraint.Err("the roster of " + side[0].String() + " is full")
+			if p.book.items[side[1]].Related {
+				continue
+			}
+			if more[p.book]++; int(p.book.related)+more[p.book] > most {
+				return x.m.full("related", "the roster of "+side[0].String()+" is full")
 			}
 		}
 	}
@@ -152,31 +156,52 @@ func (x *bond) change(relations []Relation, now time.Time) {
 	for _, r := range relations {
 		a, ourA := x.party(r.A)
 		b, ourB := x.party(r.B)
+		sub, granted := store.SubscriptionBoth, r.Friends
+		switch {
+		case r.Service:
+			sub, granted = store.SubscriptionTo, false
+		case !ourA || !ourB: // the other side has to ask
+			sub = 0
+		}
 		if ourA {
-			x.side(a, r.B, r.Friends, ourB, "", now)
+			x.side(a, side{contact: r.B, friends: r.Friends, sub: sub, approved: granted}, now)
 		}
 		if ourB {
-			x.side(b, r.A, r.Friends, ourA, r.Name, now)
+			x.side(b, side{contact: r.A, friends: r.Friends, sub: sub, approved: granted, name: r.Name}, now)
 		}
 	}
 }
 
+// side is what a relation makes of one roster.
+type side struct {
+	contact  jid.JID
+	friends  bool
+	sub      store.Subscription // that there is at least; 0: what there is
+	approved bool               // what is not granted yet is approved before it is asked for
+	name     string             // of the contact, where it is new
+}
+
 // side changes one roster.
-func (x *bond) side(p party, contact jid.JID, friends, ours bool, name string, now time.Time) {
+func (x *bond) side(p party, s side, now time.Time) {
+	contact := s.contact
 	was := p.book.item(contact)
 	_, known := p.book.items[contact]
 	it := was
-	if friends {
+	if s.friends {
 		if was.Hidden && it.Name == "" {
-			it.Name = name
+			it.Name = s.name
 		}
-		it.Hidden = false
-		if ours {
-			it.Subscription, it.Ask, it.In, it.Approved = store.SubscriptionBoth, false, nil, false
-		} else {
-			it.Approved = it.Subscription&store.SubscriptionFrom == 0
+		it.Hidden, it.Related = false, true
+		it.Subscription |= s.sub
+		if it.Subscription&store.SubscriptionTo != 0 {
+			it.Ask = false
 		}
-		if known && looksLike(was, it) && was.In == nil {
+		granted := it.Subscription&store.SubscriptionFrom != 0
+		if granted {
+			it.In = nil
+		}
+		it.Approved = (s.approved || it.Approved) && !granted
+		if known && looksLike(was, it) && was.In == nil && was.Related {
 			return
 		}
 	} else {
@@ -186,12 +211,12 @@ func (x *bond) side(p party, contact jid.JID, friends, ours bool, name string, n
 		it = store.RosterItem{Contact: contact, Hidden: true}
 	}
 	it.Version = p.book.next(now)
-	if friends {
+	if s.friends {
 		x.ops = append(x.ops, store.SetRosterItem{User: p.user.JID, Item: it})
 	} else {
 		x.ops = append(x.ops, store.DeleteRosterItem{User: p.user.JID, Contact: contact, Version: it.Version})
 	}
-	p.book.put(was, it, !friends)
+	p.book.put(was, it, !s.friends)
 	p.book.begin()
 	x.changes = append(x.changes, bondChange{p, was, it})
 }

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -34,8 +35,12 @@ import (
 
 // Config is the key modules.roster.
 type Config struct {
-	// Items one account may have. One more is refused with resource-constraint.
+	// Items that one account may have of its own. One more is refused with resource-constraint. The things that it owns are not
+	// counted here, nor are the owners of a thing.
 	Items int `yaml:"items" default:"5000" live:"yes"`
+	// Related are the items that one account has besides: its things, or its owners. To claim one more is refused with
+	// resource-constraint. modules.registry.things_per_owner bounds them, too.
+	Related int `yaml:"related" default:"10000" live:"yes"`
 	// NameBytes of a contact's or a group's name.
 	NameBytes int `yaml:"name_bytes" default:"1023" live:"yes"`
 	// Groups of one contact.
@@ -53,6 +58,7 @@ type Module struct {
 	log    *slog.Logger
 	books  server.UserSlot[book]
 	asked  server.SessionSlot[struct{}] // sessions that asked for the roster (RFC 6121 §2.2)
+	limits metrics.CounterVec           // what they have refused, by key
 	lost   func(t *server.Turn, account, contact jid.JID)
 	change func(u *server.User, was, is store.RosterItem)
 
@@ -98,6 +104,8 @@ func (m *Module) Init(h *server.Host) error {
 		_, err := m.book(ctx, u)
 		return err
 	}
+	m.limits = h.Metrics.CounterVec("stonechat_roster_limited_total",
+		"Contacts and requests that a bound has refused (modules.roster.items, modules.roster.related, modules.roster.requests).", "key")
 	name := xmlstream.Name{Space: roster.NS, Local: "query"}
 	h.Deleted = m.deleted
 	h.Features = features
@@ -210,6 +218,12 @@ func (m *Module) Update(u *server.User, contact jid.JID, change func(*store.Rost
 	return m.update(u, b, contact, false, change)
 }
 
+// full says that a bound is reached.
+func (m *Module) full(key, text string) error {
+	m.limits.WithLabelValues(key).Inc()
+	return stanza.ResourceConstraint.Err(text)
+}
+
 // update is Update for a book at hand. With told set sessions hear of it even if they see no
 // difference.
 func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, change func(*store.RosterItem) bool) (*store.Pending, error) {
@@ -221,15 +235,16 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 	if !change(&it) {
 		return nil, nil //nolint:nilnil // documented: nothing changed
 	}
+	it.Related = it.Related && (it.Subscription != store.SubscriptionNone || it.Approved) // else nothing is left of what it was there for
 	gone := it.Hidden && it.In == nil && !it.Approved
-	if !existed && !gone && len(b.items) >= m.config.Load().Items {
-		return nil, stanza.ResourceConstraint.Err("the roster is full")
+	if !existed && !gone && b.own() >= m.config.Load().Items {
+		return nil, m.full("items", "the roster is full")
 	}
 	if gone && !existed {
 		return nil, nil //nolint:nilnil // it was not there
 	}
-	if it.In != nil && was.In == nil && b.requests >= m.config.Load().Requests {
-		return nil, stanza.ResourceConstraint.Err("too many requests wait for an answer")
+	if it.In != nil && was.In == nil && int(b.requests) >= m.config.Load().Requests {
+		return nil, m.full("requests", "too many requests wait for an answer")
 	}
 	it.Version = b.next(time.Now())
 	var op store.Op = store.SetRosterItem{User: u.JID, Item: it}

@@ -67,7 +67,7 @@ func open(t *testing.T, c roster.Config) (*roster.Module, *server.User, *flaky) 
 		t.Fatal(err)
 	}
 	turn := s.NewTurn()
-	se, err := s.Bind(t.Context(), turn, stream{}, alice, "r", "")
+	se, err := s.Bind(t.Context(), turn, stream{}, alice, "")
 	turn.End()
 	if err != nil {
 		t.Fatal(err)

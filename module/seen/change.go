@@ -17,16 +17,20 @@ import (
 
 // change is an account whose state has changed not long ago. Module.mu guards it.
 type change struct {
-	online bool
-	since  time.Time // it is so
+	online   bool
+	unsteady bool
+	kept     bool      // what is here now is in the store
+	flaps    int32     // in this minute
+	minute   time.Time // when that began
+	since    time.Time // it is online, or is not
+	left     *left     // how it went; nil while it is there to stay
+}
+
+// left is what is known of an account that has gone, or is about to. Most changes are of those that come, all at once perhaps.
+type left struct {
 	reason string    // why it is not online
 	until  time.Time // it sleeps; zero: it does not
 	status string
-
-	flaps    int       // in this minute
-	minute   time.Time // when that began
-	unsteady bool
-	kept     bool // what is here now is in the store
 }
 
 // quiet is how long an account must stay as it is to be steady.
@@ -60,19 +64,30 @@ func (m *Module) look(t *server.Turn, se *server.Session) {
 	}
 	c.online, c.since, c.kept = online, t.Now, false
 	if online {
-		c.until, c.status, c.reason = time.Time{}, "", ""
+		c.left = nil
 	} else {
-		c.reason = [...]string{server.Closed: "closed", server.Lost: "lost", server.TimedOut: "timeout", server.Failed: "error"}[se.Why()]
+		c.leaving().reason = [...]string{server.Closed: "closed", server.Lost: "lost", server.TimedOut: "timeout", server.Failed: "error"}[se.Why()]
 	}
 	if t.Now.Sub(c.minute) > quiet {
 		c.minute, c.flaps = t.Now, 0
 	}
 	c.flaps++
-	if most := m.config.Load().FlapsPerMinute; most > 0 && c.flaps > most && !c.unsteady {
+	if most := m.config.Load().FlapsPerMinute; most > 0 && int(c.flaps) > most && !c.unsteady {
 		c.unsteady = true
 		m.metrics.unsteady.Inc()
 	}
 }
+
+// leaving is how the account goes. The caller holds mu.
+func (c *change) leaving() *left {
+	if c.left == nil {
+		c.left = new(left)
+	}
+	return c.left
+}
+
+// sleeps reports whether the account said that it sleeps, still at now. The caller holds mu.
+func (c *change) sleeps(now time.Time) bool { return c.left != nil && c.left.until.After(now) }
 
 // forget drops what is known of a deleted account.
 func (m *Module) forget(account jid.JID) {
@@ -83,16 +98,19 @@ func (m *Module) forget(account jid.JID) {
 
 // state is what c comes to. The caller holds mu.
 func (c *change) state(now time.Time) store.Seen {
-	s := store.Seen{Since: micro(c.since), Last: micro(c.since), Status: c.status}
+	s := store.Seen{Since: micro(c.since), Last: micro(c.since)}
+	if c.left != nil {
+		s.Status, s.Reason = c.left.status, c.left.reason
+	}
 	switch {
 	case c.unsteady:
 		return store.Seen{State: store.Unsteady, Since: micro(c.minute), Last: micro(c.since)}
 	case c.online:
-		s.State, s.Status = store.Online, ""
-	case c.until.After(now):
-		s.State, s.Until, s.Reason = store.Sleeping, micro(c.until), "sleep"
+		s.State, s.Status, s.Reason = store.Online, "", ""
+	case c.sleeps(now):
+		s.State, s.Until, s.Reason = store.Sleeping, micro(c.left.until), "sleep"
 	default:
-		s.State, s.Reason = store.Offline, c.reason
+		s.State = store.Offline
 	}
 	return s
 }
@@ -165,6 +183,7 @@ func (m *Module) settle(ctx context.Context, now time.Time, all bool) {
 	var list []due
 	settle := m.config.Load().Settle
 	m.mu.Lock()
+	had := len(m.changes)
 	for account, c := range m.changes {
 		still := now.Sub(c.since)
 		if c.unsteady && still >= quiet {
@@ -173,9 +192,12 @@ func (m *Module) settle(ctx context.Context, now time.Time, all bool) {
 		switch {
 		case !c.kept && (c.unsteady || all || still >= settle):
 			list = append(list, due{account, c.state(now), c.since})
-		case c.kept && !c.unsteady && still >= quiet && !(c.online && c.until.After(now)):
+		case c.kept && !c.unsteady && still >= quiet && !(c.online && c.sleeps(now)):
 			delete(m.changes, account)
 		}
+	}
+	if had > 0 && len(m.changes) == 0 {
+		m.changes = make(map[jid.JID]*change) // the old one is as large as it has ever been
 	}
 	m.mu.Unlock()
 	for _, d := range list {

@@ -135,8 +135,8 @@ func (m *Module) said(t *server.Turn, s *stanza.Stanza) error {
 	if s.Type == stanza.Available {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if c := m.changes[t.Origin.User.JID]; c != nil {
-			c.until, c.status = time.Time{}, "" // it stays after all
+		if c := m.changes[t.Origin.User.JID]; c != nil && c.left != nil {
+			c.left.until, c.left.status = time.Time{}, "" // it stays after all
 		}
 		return nil
 	}
@@ -156,7 +156,7 @@ func (m *Module) said(t *server.Turn, s *stanza.Stanza) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.changing(t.Origin.User.JID, true, t.Now)
+	c := m.changing(t.Origin.User.JID, true, t.Now).leaving()
 	c.until, c.status = until, status
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/config"
+	"github.com/stonechat-im/stonechat/internal/metrics"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/sm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -34,16 +35,19 @@ type Config struct {
 // Module is stream management.
 type Module struct {
 	config atomic.Pointer[Config]
-	name   server.SessionSlot[string]
+	most   atomic.Int64 // bytes that may wait for a client that goes on to do what is refused; 0: any number
+	unread metrics.Counter
+	name   server.SessionSlot[name]
 
 	mu       sync.Mutex
-	sessions map[string]*server.Session // by the id they are resumed with
+	sessions map[name]*server.Session
 }
 
-// New makes the module.
-func New(c Config) *Module {
-	m := &Module{sessions: make(map[string]*server.Session)}
+// New makes the module. most is limits.unread_bytes.
+func New(c Config, most config.Bytes) *Module {
+	m := &Module{sessions: make(map[name]*server.Session)}
 	m.config.Store(&c)
+	m.most.Store(int64(most))
 	return m
 }
 
@@ -51,11 +55,16 @@ func New(c Config) *Module {
 func (*Module) Name() string { return "sm" }
 
 // Reload implements server.Reloader.
-func (m *Module) Reload(next server.Module) { m.config.Store(next.(*Module).config.Load()) }
+func (m *Module) Reload(next server.Module) {
+	n := next.(*Module)
+	m.config.Store(n.config.Load())
+	m.most.Store(n.most.Load())
+}
 
 // Init implements server.Module.
 func (m *Module) Init(h *server.Host) error {
-	m.name = server.NewSessionSlot[string](h)
+	m.name = server.NewSessionSlot[name](h)
+	m.unread = h.Metrics.Counter("stonechat_sm_unread_total", "Streams ended because the client went on to do what stream management refuses, and did not read the refusals (limits.unread_bytes).")
 	h.Features = m.features
 	h.Ended = m.ended
 	for local, do := range map[string]server.ElementHandler{
@@ -77,11 +86,11 @@ func (*Module) features(dst []byte, st server.Stream) []byte {
 func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e *xmlstream.Element) error {
 	var ask sm.Enable
 	if err := ask.DecodeXML(xmlstream.NewReader(e.Raw, stanza.NSClient)); err != nil {
-		return failed(st, stanza.BadRequest)
+		return m.failed(st, stanza.BadRequest)
 	}
 	if se == nil || se.Managed() {
 		// Before binding, or twice: XEP-0198 §3.
-		return failed(st, stanza.UnexpectedRequest)
+		return m.failed(st, stanza.UnexpectedRequest)
 	}
 	granted := sm.Enabled{}
 	var wait time.Duration
@@ -90,10 +99,11 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 		if asked := time.Duration(ask.Max) * time.Second; ask.Max > 0 && asked < wait {
 			wait = asked
 		}
-		granted = sm.Enabled{ID: newID(), Resume: true, Max: uint32(wait / time.Second)}
-		m.name.Set(se, &granted.ID)
+		id := newName()
+		granted = sm.Enabled{ID: id.String(), Resume: true, Max: uint32(wait / time.Second)}
+		m.name.Set(se, &id)
 		m.mu.Lock()
-		m.sessions[granted.ID] = se
+		m.sessions[id] = se
 		m.mu.Unlock()
 		if !se.Attached() {
 			m.ended(t, se, server.Presence{}) // it has ended meanwhile, perhaps before it had the name
@@ -110,17 +120,20 @@ func (m *Module) enable(t *server.Turn, st server.Stream, se *server.Session, e 
 func (m *Module) resume(t *server.Turn, st server.Stream, se *server.Session, e *xmlstream.Element) error {
 	var ask sm.Resume
 	if err := ask.DecodeXML(xmlstream.NewReader(e.Raw, stanza.NSClient)); err != nil {
-		return failed(st, stanza.BadRequest)
+		return m.failed(st, stanza.BadRequest)
 	}
 	if se != nil || st.State() != stream.Authenticated {
-		return failed(st, stanza.UnexpectedRequest)
+		return m.failed(st, stanza.UnexpectedRequest)
 	}
-	m.mu.Lock()
-	old := m.sessions[ask.PrevID]
-	m.mu.Unlock()
+	var old *server.Session
+	if id, ok := parseName(ask.PrevID); ok {
+		m.mu.Lock()
+		old = m.sessions[id]
+		m.mu.Unlock()
+	}
 	if old == nil || old.JID.Bare() != st.Account() {
 		// Another account's session is as good as none: an id is no secret to guess at.
-		return failed(st, stanza.ItemNotFound)
+		return m.failed(st, stanza.ItemNotFound)
 	}
 	return old.Resume(t, st, ask.H, func(h uint32, ok bool) []byte {
 		if !ok {
@@ -133,7 +146,7 @@ func (m *Module) resume(t *server.Turn, st server.Stream, se *server.Session, e 
 // request answers <r/>.
 func (m *Module) request(t *server.Turn, st server.Stream, se *server.Session, _ *xmlstream.Element) error {
 	if se == nil || !se.Managed() {
-		return failed(st, stanza.UnexpectedRequest)
+		return m.failed(st, stanza.UnexpectedRequest)
 	}
 	se.Requested(t)
 	return nil
@@ -146,7 +159,7 @@ func (m *Module) ack(t *server.Turn, st server.Stream, se *server.Session, e *xm
 	case !ok:
 		return &stream.Error{Condition: stream.BadFormat, Text: "an <a/> needs a number h"}
 	case se == nil || !se.Managed():
-		return failed(st, stanza.UnexpectedRequest)
+		return m.failed(st, stanza.UnexpectedRequest)
 	}
 	return se.Acked(t, h)
 }
@@ -159,16 +172,32 @@ func (m *Module) ended(_ *server.Turn, se *server.Session, _ server.Presence) {
 	}
 }
 
-// failed refuses and lets the stream live.
-func failed(st server.Stream, c stanza.Condition) error {
+// failed refuses and lets the stream live, unless the client does not read.
+func (m *Module) failed(st server.Stream, c stanza.Condition) error {
+	if most := m.most.Load(); most > 0 && int64(st.Queued()) > most {
+		m.unread.Inc()
+		return &stream.Error{Condition: stream.PolicyViolation, Text: "what was answered is not read"}
+	}
 	st.Queue((&sm.Failed{Condition: c}).AppendXML(nil))
 	st.Flush()
 	return nil
 }
 
-// newID is unpredictable, although only the session's own account may resume it.
-func newID() string {
-	var b [15]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
+// name is the id by which a session is resumed.
+type name [15]byte
+
+// newName is unpredictable, although only the session's own account may resume it.
+func newName() (n name) {
+	_, _ = rand.Read(n[:]) // it never fails
+	return n
+}
+
+func (n name) String() string { return base64.RawURLEncoding.EncodeToString(n[:]) }
+
+// parseName is String's inverse.
+func parseName(s string) (n name, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	ok = err == nil && len(b) == len(n)
+	copy(n[:], b)
+	return n, ok
 }

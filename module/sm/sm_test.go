@@ -3,7 +3,7 @@
 package sm_test
 
 import (
-	"log/slog"
+	"errors"
 	"regexp"
 	"strings"
 	"sync"
@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/config"
-	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/servertest"
 	"github.com/stonechat-im/stonechat/module/sm"
 	"github.com/stonechat-im/stonechat/server"
-	"github.com/stonechat-im/stonechat/store"
-	"github.com/stonechat-im/stonechat/store/sqlite"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -30,12 +28,13 @@ type wire struct {
 	account jid.JID
 	session *server.Session
 	out     strings.Builder
+	unread  int
 	ended   bool
 }
 
 func (w *wire) Queue(b []byte)      { w.out.Write(b) }
 func (w *wire) Flush()              {}
-func (w *wire) Queued() int         { return 0 }
+func (w *wire) Queued() int         { return w.unread }
 func (w *wire) Pause()              {}
 func (w *wire) Resume()             {}
 func (w *wire) End(*stream.Error)   { w.ended = true }
@@ -82,28 +81,18 @@ const ns = " xmlns='urn:xmpp:sm:3'"
 
 func open(t *testing.T, accounts ...string) (dial func(account string) *wire, bind func(*wire)) {
 	t.Helper()
-	db, err := sqlite.Open(sqlite.Options{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	s := servertest.Start(t, servertest.Options{Modules: func() []server.Module {
+		return []server.Module{sm.New(sm.Config{Resume: config.Duration(time.Minute)}, 1000)}
+	}})
 	for _, a := range accounts {
-		op := store.CreateAccount{Account: store.Account{JID: jid.MustParse(a), Created: time.Now()}}
-		if err := db.Commit(op).Wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		s.Account(a)
 	}
-	s, err := server.New(server.Config{
-		Domains: []string{"d"}, Limits: server.DefaultLimits(), Store: db, Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
-	}, []server.Module{sm.New(sm.Config{Resume: config.Duration(time.Minute)})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dial = func(account string) *wire { return &wire{server: s, account: jid.MustParse(account)} }
+	dial = func(account string) *wire { return &wire{server: s.Server, account: jid.MustParse(account)} }
 	bind = func(w *wire) {
 		turn := s.NewTurn()
 		defer turn.End()
-		if w.session, err = s.Bind(t.Context(), turn, w, w.account, "r", ""); err != nil {
+		var err error
+		if w.session, err = s.Bind(t.Context(), turn, w, w.account, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -133,7 +122,9 @@ func TestResume(t *testing.T) {
 		again := dial("alice@d")
 		mallory := dial("mallory@d")
 		mallory.expect(t, "<resume"+ns+" h='0' previd='"+id[1]+"'/>", "<item-not-found")
-		again.expect(t, "<resume"+ns+" h='0' previd='nonsense'/>", "<item-not-found")
+		for _, wrong := range []string{"nonsense", "!", id[1][:16], id[1] + "AAAA", strings.Repeat("A", len(id[1]))} {
+			again.expect(t, "<resume"+ns+" h='0' previd='"+wrong+"'/>", "<item-not-found")
+		}
 		again.expect(t, "<resume"+ns+" h='0' previd='"+id[1]+"'/>", "<resumed")
 		if again.session != alice.session {
 			t.Error("not the session")
@@ -151,5 +142,28 @@ func TestResume(t *testing.T) {
 		turn.End()
 		time.Sleep(31 * time.Second) // as long as was asked for
 		dial("alice@d").expect(t, "<resume"+ns+" h='0' previd='"+id[1]+"'/>", "<item-not-found")
+	})
+}
+
+// A client that does wrong and does not read what it is told loses its stream: nothing else would bound what waits for it.
+func TestUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dial, bind := open(t, "alice@d")
+		for _, bound := range []bool{false, true} {
+			alice := dial("alice@d")
+			if bound {
+				bind(alice)
+			}
+			alice.expect(t, "<r"+ns+"/>", "<unexpected-request")
+			alice.unread = 1000
+			alice.expect(t, "<r"+ns+"/>", "<unexpected-request")
+			alice.unread = 1001
+			for _, wrong := range []string{"<r" + ns + "/>", "<enable" + ns + " max='x'/>", "<resume" + ns + "/>"} {
+				var e *stream.Error
+				if answer, err := alice.send(t, wrong); !errors.As(err, &e) || e.Condition != stream.PolicyViolation {
+					t.Errorf("%s: %q %v", wrong, answer, err)
+				}
+			}
+		}
 	})
 }

@@ -14,6 +14,7 @@
 //	GET    /things?domain=D&owner=JID&group=G&free=1&state=S&after=ROW
 //	                                       a page of things (ThingPage)
 //	GET    /things/JID                     one of them
+//	PUT    /things/JID/owner {"owner":…}   makes it somebody's, which is nobody's, without a claim
 //	DELETE /things/JID/owner               makes it nobody's
 //	PUT    /things/JID/groups {"groups":…} in which it is
 //	GET    /tokens?after=ID                a page of tokens by which things register
@@ -52,9 +53,11 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -138,6 +141,7 @@ func (a *Service) routes(modules []server.Module) http.Handler {
 	mux.HandleFunc("GET /domains", a.domains)
 	mux.HandleFunc("GET /things", a.listThings)
 	mux.HandleFunc("GET /things/{jid}", a.thing)
+	mux.HandleFunc("PUT /things/{jid}/owner", a.own)
 	mux.HandleFunc("DELETE /things/{jid}/owner", a.disown)
 	mux.HandleFunc("PUT /things/{jid}/groups", a.group)
 	mux.HandleFunc("GET /tokens", a.listTokens)
@@ -233,8 +237,11 @@ func (a *Service) account(s string) (jid.JID, error) {
 	if err != nil {
 		return jid.JID{}, fmt.Errorf("%w: %w", errAccount, err)
 	}
-	if j.IsDomain() || j.IsFull() || !a.server.Serves(j.Domain()) {
+	if j.IsDomain() || j.IsFull() {
 		return jid.JID{}, errAccount
+	}
+	if !a.server.Serves(j.Domain()) {
+		return jid.JID{}, fmt.Errorf("%w: not %s, but %s", errAccount, j.Domain(), strings.Join(a.server.Domains(), ", "))
 	}
 	return j, nil
 }
@@ -266,7 +273,7 @@ func fail(w http.ResponseWriter, account jid.JID, err error) {
 		code, text = http.StatusConflict, account.String()+" exists already"
 	case errors.Is(err, store.ErrNotFound):
 		code, text = http.StatusNotFound, "there is no account "+account.String()
-	case errors.Is(err, server.ErrTracers):
+	case errors.Is(err, trace.ErrTracers):
 		code = http.StatusServiceUnavailable
 	case errors.Is(err, errAccount), errors.Is(err, server.ErrPassword):
 		code = http.StatusBadRequest

@@ -193,6 +193,38 @@ func (a *Service) thing(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, t)
 }
 
+// own makes a thing that is nobody's somebody's. One that is somebody else's stays so.
+func (a *Service) own(w http.ResponseWriter, r *http.Request) {
+	name, ok := a.named(w, r)
+	var in Given
+	if !ok || !read(w, r, &in) {
+		return
+	}
+	x, err := a.given(name.JID, &Given{Owner: in.Owner})
+	if err == nil && x.Owner.IsZero() {
+		err = errors.New("whose is it to be?")
+	}
+	if err != nil {
+		answer(w, http.StatusBadRequest, Failure{err.Error()})
+		return
+	}
+	was, err := a.store.Thing(r.Context(), name)
+	switch {
+	case err != nil:
+		unknown(w, name, err)
+		return
+	case !was.Owner.IsZero() && was.Owner != x.Owner:
+		answer(w, http.StatusConflict, Failure{"it is " + was.Owner.String() + "'s: \"thing disown\" makes it nobody's"})
+		return
+	}
+	x.ThingName = name
+	if err := a.adopt(r.Context(), x); err != nil {
+		fail(w, x.Owner, err) // not found is the owner's account, then
+		return
+	}
+	a.thing(w, r)
+}
+
 func (a *Service) disown(w http.ResponseWriter, r *http.Request) {
 	name, ok := a.named(w, r)
 	if !ok {

@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/internal/trace"
 )
 
 // TraceLine is one line of a trace: an event, or how many were lost before the next one, because
 // the caller did not read in time.
 type TraceLine struct {
-	*server.TraceEvent
+	*trace.Event
 	Lost int64 `json:"lost,omitempty"`
 }
 
@@ -24,12 +24,12 @@ func (a *Service) trace(w http.ResponseWriter, r *http.Request) {
 		fail(w, account, err)
 		return
 	}
-	t, err := a.server.Trace(account, r.URL.Query().Get("passed") != "")
+	t, err := a.server.Tracers().Begin(account, r.URL.Query().Get("passed") != "")
 	if err != nil {
 		fail(w, account, err)
 		return
 	}
-	defer a.server.EndTrace(t)
+	defer a.server.Tracers().End(t)
 	out := http.NewResponseController(w)
 	// The time to send a request in would end the answer, too.
 	if err := out.SetReadDeadline(time.Time{}); err != nil {
@@ -49,7 +49,7 @@ func (a *Service) trace(w http.ResponseWriter, r *http.Request) {
 			if n := t.Lost(); n > 0 {
 				_ = lines.Encode(TraceLine{Lost: n}) // Flush tells
 			}
-			_ = lines.Encode(TraceLine{TraceEvent: &e})
+			_ = lines.Encode(TraceLine{Event: &e})
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/server/admin"
 )
 
@@ -52,7 +52,7 @@ func TestTrace(t *testing.T) {
 		}
 		return bufio.NewScanner(resp.Body)
 	}
-	over := make([]context.CancelFunc, server.MaxTracers)
+	over := make([]context.CancelFunc, trace.MaxTracers)
 	for i := range over {
 		var ctx context.Context
 		ctx, over[i] = context.WithCancel(t.Context())

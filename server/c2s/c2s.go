@@ -18,13 +18,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +76,7 @@ type Limits struct {
 	UnauthenticatedConnections           int // in all, with those that wait; the fullest address loses one
 	FailedLoginsPerMinute                int // per address and per account
 	GuestsPerAddress, Guests             int // one more is refused
+	UnreadBytes                          int // of answers to who has not logged in; then the connection is dropped
 	LoginTimeout                         time.Duration
 }
 
@@ -86,7 +85,8 @@ func DefaultLimits() Limits {
 	return Limits{
 		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000,
 		UnauthenticatedConnectionsPerAddress: 1000, UnauthenticatedConnections: 10_000,
-		FailedLoginsPerMinute: 60, GuestsPerAddress: 20, Guests: 1000, LoginTimeout: 30 * time.Second,
+		FailedLoginsPerMinute: 60, GuestsPerAddress: 20, Guests: 1000, UnreadBytes: 64 << 10,
+		LoginTimeout: 30 * time.Second,
 	}
 }
 
@@ -98,19 +98,18 @@ type Service struct {
 	framed    atomic.Pointer[stream.ServerConfig] // the same for Framed
 	admission admission
 	failures  failures
+	unread    atomic.Int64  // Limits.UnreadBytes
 	computing chan struct{} // holds one for each password that is being compared
 	guests    guests
 	metrics   serviceMetrics
-
-	mu        sync.Mutex
-	listeners []net.Listener
-	accepting sync.WaitGroup
+	listeners drive.Listeners
 }
 
 type serviceMetrics struct {
 	accepted      metrics.Counter
 	logins        metrics.CounterVec // by result
 	limited       metrics.Counter
+	unread        metrics.Counter
 	certificates  metrics.CounterVec // by result
 	guestsLimited metrics.Counter
 	unbound       metrics.CounterVec // by condition of the stanza error we sent
@@ -134,7 +133,6 @@ func New(c Config) *Service {
 	s.stream.Features = func(m *stream.Server, dst []byte) []byte {
 		c := m.Owner.(*conn)
 		c.state.Store(int32(m.State()))
-		c.account = m.JID()
 		return s.Server.StreamFeatures(dst, c)
 	}
 	s.stream.Failed = func(m *stream.Server, f *sasl.Failure) { m.Owner.(*conn).failed(f) }
@@ -155,6 +153,7 @@ func New(c Config) *Service {
 		ended:        r.CounterVec("stonechat_c2s_stream_errors_total", "Streams ended with an error of ours; limits.stanza_bytes, limits.stanza_depth, limits.stanza_attributes and limits.stanza_children end them with policy-violation, limits.login_timeout with connection-timeout.", "condition"),
 		gone:         r.CounterVec("stonechat_c2s_gone_total", "Client connections that are over: closed in order, aborted here, no TLS (handshake), not read (stalled), network dead (timeout: limits.dead_after), broken, panic.", "reason"),
 	}
+	s.metrics.unread = r.Counter("stonechat_c2s_unread_total", "Connections dropped because they went on to ask before their login and did not read the answers (limits.unread_bytes).")
 	s.metrics.guestsLimited = r.Counter("stonechat_c2s_guests_limited_total", "Logins without an account refused because there were too many (limits.guests, limits.guests_per_address).")
 	r.GaugeFunc("stonechat_c2s_guests", "Clients that logged in without an account.", func() float64 { return float64(s.guests.count()) })
 	count := func(of func(admissionCounts) int) func() float64 {
@@ -175,6 +174,7 @@ func (s *Service) SetLimits(l Limits) {
 	s.admission.limit(l.UnauthenticatedConnectionsPerAddress, l.UnauthenticatedConnections)
 	s.failures.limit(l.FailedLoginsPerMinute)
 	s.guests.limit(l.GuestsPerAddress, l.Guests)
+	s.unread.Store(int64(orHuge(l.UnreadBytes)))
 	c := s.stream
 	c.LoginTimeout = l.LoginTimeout
 	c.AfterLogin = xmlstream.Limits{
@@ -197,31 +197,14 @@ func orHuge(n int) int {
 // Listen accepts connections from l until Close. If direct is not nil they begin with TLS of that
 // configuration, which should offer xmpp-client by ALPN (XEP-0368 §3).
 func (s *Service) Listen(l net.Listener, direct *tls.Config) {
-	s.mu.Lock()
-	s.listeners = append(s.listeners, l)
-	s.mu.Unlock()
-	s.accepting.Go(func() { s.accept(l, direct) })
-}
-
-func (s *Service) accept(l net.Listener, direct *tls.Config) {
-	for {
-		nc, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			// Out of descriptors, most likely: connections that end will free some.
-			s.Log.Error("connection not accepted", "err", err)
-			time.Sleep(50 * time.Millisecond)
-			continue
-		}
+	s.listeners.Accept(l, s.Log, func(nc net.Conn) {
 		s.metrics.accepted.Inc()
 		s.admission.enter(prefix(peer(nc)), time.Now(), func(p *place) {
 			if !s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.newConn(dc, s.live.Load(), p) }) {
 				p.leave()
 			}
 		}, func() { _ = nc.Close() })
-	}
+	})
 }
 
 // peer is the address of nc's other end.
@@ -232,12 +215,7 @@ func peer(nc net.Conn) netip.Addr {
 
 // StopListening closes the listeners. Connections go on, but for those that wait to begin.
 func (s *Service) StopListening() {
-	s.mu.Lock()
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
-	s.mu.Unlock()
-	s.accepting.Wait()
+	s.listeners.Close()
 	s.admission.close()
 }
 

@@ -31,30 +31,36 @@ import (
 type conn struct {
 	service *Service
 	config  *stream.ServerConfig
-	proxied bool // TLS ends at a proxy that is trusted
 	drive.Conn
 	session atomic.Pointer[server.Session]
 	state   atomic.Int32 // a stream.State, for whoever asks from outside
-	notes   sync.Map
-	place   *place // among the unauthenticated, nil after login; the driver's
+	proxied bool         // TLS ends at a proxy that is trusted
 
-	in       sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
-	machine  *stream.Server // guarded by in
-	account  jid.JID        // guarded by in
-	attempt  jid.JID        // whose login is under way; guarded by in
-	guest    bool           // it needs no account; guarded by in
-	deadline time.Time      // as the driver has it; guarded by in
+	guest   bool           // it needs no account; guarded by in
+	timed   bool           // the driver has a deadline; guarded by in
+	in      sync.Mutex     // held while the machine is used: by the driver, or by a worker that answers it
+	machine *stream.Server // guarded by in
+	login   *login         // nil after it; guarded by in, and only the driver's goroutine changes it
 
 	out     sync.Mutex // orders what is queued against the end
 	ends    bool       // the machine ends the stream; guarded by out
 	ended   bool       // the stream's end is queued; guarded by out
 	gone    bool       // the connection is over; guarded by out
-	binding bool       // the session may be there, its client does not know; guarded by out
-	held    [][]byte   // what the session is sent meanwhile; guarded by out
+	binding *binding   // the session may be there, its client does not know; guarded by out
 }
 
+// login is what a connection has until it is logged in: most are for weeks.
+type login struct {
+	place   *place  // among the unauthenticated
+	attempt jid.JID // whose login is under way
+	notes   sync.Map
+}
+
+// binding is what the session is sent before its client knows of it.
+type binding struct{ held [][]byte }
+
 func (s *Service) newConn(dc drive.Conn, config *stream.ServerConfig, p *place) *conn {
-	c := &conn{service: s, Conn: dc, config: config, place: p}
+	c := &conn{service: s, Conn: dc, config: config, login: &login{place: p}}
 	c.machine = stream.NewServer(config, time.Now())
 	c.machine.Owner = c
 	c.setDeadline()
@@ -73,18 +79,8 @@ func (c *conn) Input(b *drive.Batch, data []byte) {
 	}
 	// A machine that was closed while the connection paused, by the last failure that a login may
 	// have, tells its end now.
-	c.run(c.turn(b))
+	c.run(c.service.Server.TurnOf(&b.Turn))
 	c.setDeadline()
-}
-
-// turn is the batch's.
-func (c *conn) turn(b *drive.Batch) *server.Turn {
-	t, ok := b.Turn.(*server.Turn)
-	if !ok {
-		t = c.service.Server.NewTurn()
-		b.Turn = t
-	}
-	return t
 }
 
 // run takes events until there are none, or until somebody must answer first.
@@ -113,7 +109,7 @@ func (c *conn) run(t *server.Turn) {
 		case stream.Stranger:
 			c.stranger()
 		case stream.Login:
-			c.loggedIn(e.JID)
+			c.loggedIn()
 		case stream.Bind:
 			c.bind(e.JID)
 			more = false
@@ -166,17 +162,21 @@ func (c *conn) beforeLogin(e *xmlstream.Element) (more bool, err error) {
 func (c *conn) fail(t *server.Turn, err error) {
 	var se *stream.Error
 	if !errors.As(err, &se) {
-		c.service.Log.Error("stream failed", "jid", c.account.String(), "err", err)
+		c.service.Log.Error("stream failed", "jid", c.Account().String(), "err", err)
 		se = &stream.Error{Condition: stream.InternalServerError}
 	}
 	t.Flush() // what the session was sent goes first
 	c.machine.Close(se, t.Now)
 }
 
-// reply sends the answer to beforeLogin.
+// reply sends the answer to beforeLogin. Who asks and asks, and reads nothing, is dropped (limits.unread_bytes).
 func (c *conn) reply(s *stanza.Stanza) {
 	c.Queue(s.Append(nil, ""))
 	c.Flush()
+	if int64(c.Queued()) > c.service.unread.Load() {
+		c.service.metrics.unread.Inc()
+		c.Abort()
+	}
 	c.Resume()
 }
 
@@ -218,7 +218,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 	if err != nil {
 		c.service.Log.Error("no channel binding", "peer", c.Address(), "err", err)
 	}
-	c.place.advance(time.Now())
+	c.login.place.advance(time.Now())
 	c.machine.TLSStarted(bindings)
 	c.machine.Certified(c.service.certified(st, c.Address()))
 	c.state.Store(int32(c.machine.State()))
@@ -231,7 +231,7 @@ func (c *conn) Expired(b *drive.Batch) {
 	if c.machine.State() == stream.Closed {
 		return
 	}
-	t := c.turn(b)
+	t := c.service.Server.TurnOf(&b.Turn)
 	c.machine.Expire(t.Now)
 	c.run(t)
 	c.setDeadline()
@@ -286,8 +286,8 @@ func lost(err error) server.Why {
 // setDeadline tells the driver when the machine wants to expire. The caller holds in, or has
 // not shared c yet.
 func (c *conn) setDeadline() {
-	if d := c.machine.Deadline(); !d.Equal(c.deadline) {
-		c.deadline = d
+	if d := c.machine.Deadline(); c.timed || !d.IsZero() {
+		c.timed = !d.IsZero()
 		c.SetDeadline(d)
 	}
 }
@@ -297,8 +297,8 @@ func (c *conn) Queue(b []byte) {
 	c.out.Lock()
 	switch {
 	case c.ended:
-	case c.binding:
-		c.held = append(c.held, bytes.Clone(b))
+	case c.binding != nil:
+		c.binding.held = append(c.binding.held, bytes.Clone(b))
 	default:
 		c.put(b)
 	}
@@ -319,8 +319,10 @@ func (c *conn) Queued() int {
 	c.out.Lock()
 	defer c.out.Unlock()
 	n := c.Conn.Queued()
-	for _, b := range c.held {
-		n += len(b)
+	if c.binding != nil {
+		for _, b := range c.binding.held {
+			n += len(b)
+		}
 	}
 	return n
 }
@@ -368,7 +370,7 @@ func (c *conn) State() stream.State { return stream.State(c.state.Load()) }
 
 // Account implements server.Stream. It is asked from within the machine's callbacks and element
 // handlers, which hold in.
-func (c *conn) Account() jid.JID { return c.account }
+func (c *conn) Account() jid.JID { return c.machine.JID().Bare() }
 
 // Secure implements server.Stream.
 func (c *conn) Secure() bool { return c.proxied || c.Served() != nil }
@@ -376,8 +378,13 @@ func (c *conn) Secure() bool { return c.proxied || c.Served() != nil }
 // Address implements server.Stream.
 func (c *conn) Address() string { return c.Remote().String() }
 
-// Notes implements server.Stream.
-func (c *conn) Notes() *sync.Map { return &c.notes }
+// Notes implements server.Stream. It is asked while the connection pauses for beforeLogin.
+func (c *conn) Notes() *sync.Map {
+	if c.login == nil {
+		return nil
+	}
+	return &c.login.notes
+}
 
 func leafOf(cert *tls.Certificate) *x509.Certificate {
 	if cert == nil {

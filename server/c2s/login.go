@@ -25,8 +25,8 @@ func (c *conn) lookup(account jid.JID) (answered bool) {
 		c.machine.Resolve(nil, &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Text: "too many failed logins, try again later"})
 		return true
 	}
-	c.attempt = account
-	c.place.advance(time.Now())
+	c.login.attempt = account
+	c.login.place.advance(time.Now())
 	prepare, certified := c.machine.Prepare(), c.machine.Certifies()
 	c.Pause()
 	go func() {
@@ -97,11 +97,11 @@ func (c *conn) enrol(account jid.JID) ([]sasl.Key, error) {
 }
 
 // loggedIn runs when the exchange has succeeded. The caller holds in.
-func (c *conn) loggedIn(account jid.JID) {
-	c.account = account
+func (c *conn) loggedIn() {
 	c.attempted(false)
 	c.service.metrics.logins.WithLabelValues("success").Inc()
 	c.leave()
+	c.login = nil
 }
 
 // failed runs when a login has not succeeded. The caller holds in.
@@ -112,23 +112,24 @@ func (c *conn) failed(f *sasl.Failure) {
 
 // attempted is the end of what lookup began. The caller holds in.
 func (c *conn) attempted(failed bool) {
-	if !c.attempt.IsZero() {
-		c.service.failures.end(prefix(c.Remote().Addr()), c.attempt, time.Now(), failed)
-		c.attempt = jid.JID{}
+	if l := c.login; l != nil && !l.attempt.IsZero() {
+		c.service.failures.end(prefix(c.Remote().Addr()), l.attempt, time.Now(), failed)
+		l.attempt = jid.JID{}
 	}
 }
 
 // leave gives up the connection's place among the unauthenticated. It runs on the driver's goroutine.
 func (c *conn) leave() {
-	c.place.leave()
-	c.place = nil
+	if c.login != nil {
+		c.login.place.leave()
+	}
 }
 
 // bind makes the session. The caller holds in; wanted is bare, or has the resource asked for.
 func (c *conn) bind(wanted jid.JID) {
 	c.Pause()
 	c.out.Lock()
-	c.binding = true
+	c.binding = new(binding)
 	c.out.Unlock()
 	lang, bind := c.machine.Lang(), c.service.Server.Bind
 	if c.guest {
@@ -139,7 +140,7 @@ func (c *conn) bind(wanted jid.JID) {
 		srv := c.service.Server
 		t := srv.NewTurn()
 		defer t.End()
-		se, err := bind(context.Background(), t, c, wanted.Bare(), wanted.Resource(), lang)
+		se, err := bind(context.Background(), t, c, wanted, lang)
 		c.in.Lock()
 		defer c.in.Unlock()
 		if err != nil {
@@ -160,10 +161,10 @@ func (c *conn) bind(wanted jid.JID) {
 func (c *conn) bound(answer []byte) {
 	c.out.Lock()
 	c.Conn.Queue(answer)
-	for _, b := range c.held {
+	for _, b := range c.binding.held {
 		c.put(b)
 	}
-	c.binding, c.held = false, nil
+	c.binding = nil
 	c.out.Unlock()
 	c.Flush()
 }

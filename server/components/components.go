@@ -17,16 +17,15 @@ package components
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
 	"github.com/stonechat-im/stonechat/internal/metrics"
+	"github.com/stonechat-im/stonechat/internal/seldom"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -73,11 +72,8 @@ type Service struct {
 	components map[string]*external
 	waiting    waiting
 	metrics    serviceMetrics
-
-	mu        sync.Mutex
-	listeners []net.Listener
-	accepting sync.WaitGroup
-	warned    time.Time // when a refusal was last logged
+	listeners  drive.Listeners
+	complaints seldom.Log
 }
 
 type serviceMetrics struct {
@@ -179,52 +175,17 @@ func away() *stanza.Error { return stanza.RemoteServerTimeout.Err("the component
 
 // Listen accepts connections from l until StopListening.
 func (s *Service) Listen(l net.Listener) {
-	s.mu.Lock()
-	s.listeners = append(s.listeners, l)
-	s.mu.Unlock()
-	s.accepting.Go(func() { s.accept(l) })
-}
-
-func (s *Service) accept(l net.Listener) {
-	for {
-		nc, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			// Out of descriptors, most likely: connections that end will free some.
-			s.Log.Error("connection not accepted", "err", err)
-			time.Sleep(50 * time.Millisecond)
-			continue
-		}
+	s.listeners.Accept(l, s.Log, func(nc net.Conn) {
 		s.metrics.accepted.Inc()
 		s.Driver.Serve(nc, nil, func(dc drive.Conn) drive.Machine { return s.newConn(dc) })
-	}
+	})
 }
 
 // StopListening closes the listeners. Connections go on.
-func (s *Service) StopListening() {
-	s.mu.Lock()
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
-	s.mu.Unlock()
-	s.accepting.Wait()
-}
+func (s *Service) StopListening() { s.listeners.Close() }
 
 // complain logs why a component was refused, once a second at most: it may try again and again.
-func (s *Service) complain(msg string, args ...any) {
-	s.mu.Lock()
-	now := time.Now()
-	quiet := now.Sub(s.warned) < time.Second
-	if !quiet {
-		s.warned = now
-	}
-	s.mu.Unlock()
-	if !quiet {
-		s.Log.Warn(msg, args...)
-	}
-}
+func (s *Service) complain(msg string, args ...any) { s.complaints.Warn(s.Log, msg, args...) }
 
 // Shutdown ends all streams with system-shutdown and waits until what the components were sent has
 // left, or ctx ends; what has not comes back to its senders. It belongs before the end of the

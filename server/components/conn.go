@@ -58,18 +58,8 @@ func (c *conn) Input(b *drive.Batch, data []byte) {
 	if len(data) > 0 {
 		c.machine.Feed(data)
 	}
-	c.run(c.turn(b))
+	c.run(c.service.Server.TurnOf(&b.Turn))
 	c.setDeadline()
-}
-
-// turn is the batch's.
-func (c *conn) turn(b *drive.Batch) *server.Turn {
-	t, ok := b.Turn.(*server.Turn)
-	if !ok {
-		t = c.service.Server.NewTurn()
-		b.Turn = t
-	}
-	return t
 }
 
 // run takes events until there are none, or until somebody must answer first. The caller holds in.
@@ -179,7 +169,7 @@ func (c *conn) Expired(b *drive.Batch) {
 	if c.machine.State() == stream.Closed {
 		return
 	}
-	t := c.turn(b)
+	t := c.service.Server.TurnOf(&b.Turn)
 	c.machine.Expire(t.Now)
 	c.run(t)
 	c.setDeadline()

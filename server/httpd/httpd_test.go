@@ -161,7 +161,7 @@ func TestRequests(t *testing.T) {
 
 // limits.http_header_bytes and limits.http_timeout.
 func TestLimits(t *testing.T) {
-	b := newBed(t, func(c *httpd.Config) { c.Limits.HeaderBytes, c.Limits.Timeout = 2000, 200*time.Millisecond })
+	b := newBed(t, func(c *httpd.Config) { c.Limits.HeaderBytes, c.Limits.Timeout = 2000, 2*time.Second })
 	if status, _ := b.ask(b.dial("127.0.0.1"), "GET /who HTTP/1.1\r\nHost: d.test\r\nX: "+strings.Repeat("x", 10_000)+"\r\n\r\n"); status != 431 {
 		t.Errorf("a large header is answered with %d", status)
 	}

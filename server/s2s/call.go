@@ -267,6 +267,8 @@ func (s *Service) place(ctx context.Context, nc net.Conn, x *call) (*conn, error
 		c.call = x
 		c.made = stream.NewInitiatingServer(s.initiating.Load(), pair.From, pair.To, x.external, c.heard)
 		c.machine = c.made
+		c.in.Lock() // from here on others find it, and may end it
+		defer c.in.Unlock()
 		ok := s.enter(c)
 		switch {
 		case !ok:
@@ -443,7 +445,7 @@ func (c *conn) verified(pair store.Route, how string) {
 	}
 	s.metrics.verified.WithLabelValues("out", how).Inc()
 	s.Log.Info("server verified", "direction", "out", "by", how, "peer", pair.To.String(), "to", pair.From.String(),
-		"at", c.Remote().String(), "certificate", c.proves(pair.To) == nil, "dane", c.call.dane != nil, "bidi", c.made.Bidi())
+		"at", c.Remote().String(), "fingerprint", c.fingerprint(), "certificate", c.proves(pair.To) == nil, "dane", c.call.dane != nil, "bidi", c.made.Bidi())
 }
 
 // useless ends a connection on which nothing may be sent.

@@ -34,7 +34,7 @@ func (d *depot) caller() *caller {
 	}
 	t := d.server.NewTurn()
 	defer t.End()
-	se, err := d.server.Bind(d.t.Context(), t, c, jid.MustParse("a@d"), "r", "")
+	se, err := d.server.Bind(d.t.Context(), t, c, jid.MustParse("a@d/r"), "")
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -52,6 +52,7 @@ type conn struct {
 	made     *stream.InitiatingServer // of one that we made
 	chain    []*x509.Certificate      // what the peer has shown
 	proofs   map[jid.JID]error        // whether that proves a name
+	until    time.Time                // when it proves nothing any more; zero: it never did, or by DNS alone
 
 	takes     map[store.Route]bool // the peer may send to From as To
 	sends     map[store.Route]bool // the peer has accepted that we send from From to To
@@ -111,18 +112,8 @@ func (c *conn) Input(b *drive.Batch, data []byte) {
 	if len(data) > 0 {
 		c.machine.Feed(data)
 	}
-	c.run(c.turn(b))
+	c.run(c.service.Server.TurnOf(&b.Turn))
 	c.setDeadline()
-}
-
-// turn is the batch's.
-func (c *conn) turn(b *drive.Batch) *server.Turn {
-	t, ok := b.Turn.(*server.Turn)
-	if !ok {
-		t = c.service.Server.NewTurn()
-		b.Turn = t
-	}
-	return t
 }
 
 // Secured implements drive.Machine.
@@ -137,7 +128,7 @@ func (c *conn) Secured(st tls.ConnectionState) {
 		}
 		// What DNSSEC has proven is not passed over: dialback would not do in its place (RFC 7673 §4.2).
 		if err := c.proves(x.key.To); err != nil && (x.dane != nil || c.service.policy.Load().required(x.key.To.Domain())) {
-			c.service.incident("certificate", x.key.To.String(), "err", err, "fingerprint", c.fingerprint(), "at", c.Remote().String())
+			c.incident("certificate", x.key.To.String(), "err", err)
 			c.why(&certificateError{err})
 			c.machine.Close(&stream.Error{Condition: stream.PolicyViolation, Text: "the certificate is not valid for " + x.key.To.String()}, time.Now())
 		}
@@ -155,7 +146,7 @@ func (c *conn) Expired(b *drive.Batch) {
 	if c.machine.State() == stream.Closed {
 		return
 	}
-	t := c.turn(b)
+	t := c.service.Server.TurnOf(&b.Turn)
 	c.machine.Expire(t.Now)
 	c.run(t)
 	c.setDeadline()
@@ -229,7 +220,7 @@ func (c *conn) loggedIn() {
 // element takes one element, and reports whether to read on at once.
 func (c *conn) element(t *server.Turn, e *xmlstream.Element) (more bool) {
 	if m := c.accepted; m != nil && !c.permitted(m.From()) {
-		c.service.incident("blocked", m.From().String(), "at", c.Remote().String())
+		c.incident("blocked", m.From().String())
 		return c.fail(t, &stream.Error{Condition: stream.PolicyViolation, Text: "this server does not talk with that domain"})
 	}
 	switch string(e.Space) {
@@ -282,7 +273,7 @@ func (c *conn) stanza(t *server.Turn, e *xmlstream.Element) (more bool) {
 		c.heard = t.Now
 		return c.inlet.Receive(t, s)
 	}
-	c.service.incident(string(refused.Condition), c.name(), "from", s.From.Domain(), "to", s.To.Domain(), "at", c.Remote().String())
+	c.incident(string(refused.Condition), c.name(), "from", s.From.Domain(), "to", s.To.Domain())
 	return c.fail(t, refused)
 }
 
@@ -427,11 +418,16 @@ func (c *conn) judge() {
 	}
 }
 
-// retire closes the stream if nothing came or went since that time.
-func (c *conn) retire(since time.Time) {
+// retire ends the stream if its certificate has expired (RFC 6120 §13.7.2.3), or nothing came or went since that time; zero: it may
+// be idle for ever.
+func (c *conn) retire(now, since time.Time) {
 	c.in.Lock()
 	defer c.in.Unlock()
-	idle := c.heard.Before(since) && c.judging == 0 && len(c.questions) == 0 && c.machine.State() == stream.Bound
+	if !c.until.IsZero() && now.After(c.until) {
+		c.finish(&stream.Error{Condition: stream.Reset, Text: "a certificate has expired"})
+		return
+	}
+	idle := !since.IsZero() && c.heard.Before(since) && c.judging == 0 && len(c.questions) == 0 && c.machine.State() == stream.Bound
 	if idle && c.out.rest(since) {
 		c.finish(nil)
 	}

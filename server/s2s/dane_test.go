@@ -94,6 +94,28 @@ func TestDANE(t *testing.T) {
 	}
 }
 
+// A connection of both directions that the other side has made is no way round what is proven.
+func TestDANEOffered(t *testing.T) {
+	for _, c := range []struct{ other, preferred bool }{{false, false}, {true, false}, {true, true}} {
+		w := newWorld(t)
+		b := w.town("montague.example", setup{preferred: true})
+		record := dane.Of(b.shows())
+		if c.other {
+			record = dane.Of(newWorld(t).certified(t))
+		}
+		names := &proving{world: w, proven: true, tlsa: func(string) ([]dane.Record, error) { return []dane.Record{record}, nil }}
+		a := w.town("capulet.example", setup{proves: names, preferred: c.preferred, policy: func(p *Policy) { p.GiveUp = time.Second }})
+		b.send("juliet@house.capulet.example", "first")
+		a.gets("id='first'")
+		a.send("romeo@house.montague.example", "m")
+		if c.other {
+			a.gets("type='error'", "id='m'", "remote-server-timeout")
+			continue
+		}
+		b.gets("id='m'")
+	}
+}
+
 // certified makes a certificate of nobody in particular.
 func (w *world) certified(t *testing.T) *x509.Certificate {
 	t.Helper()

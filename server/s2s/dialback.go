@@ -9,7 +9,9 @@ package s2s
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/stonechat-im/stonechat/server"
@@ -37,7 +39,7 @@ func (c *conn) dialback(t *server.Turn, e *xmlstream.Element) (more bool) {
 		if se, _ := stanza.AsError(err); se.Condition == stanza.JIDMalformed {
 			refused = &stream.Error{Condition: stream.ImproperAddressing, Text: se.Text}
 		}
-		c.service.incident("dialback", c.name(), "err", err, "at", c.Remote().String())
+		c.incident("dialback", c.name(), "err", err)
 		return c.fail(t, refused)
 	}
 	switch {
@@ -64,7 +66,7 @@ func (c *conn) known(m *dialback.Message) {
 	case dialback.IsKey(m.Key, s.secretOf(m.To), m.From, m.To, m.ID):
 		c.say(m.Answer(dialback.Valid, nil))
 	default:
-		s.incident("key", m.From.String(), "to", m.To.String(), "at", c.Remote().String())
+		c.incident("key", m.From.String(), "to", m.To.String())
 		c.say(m.Answer(dialback.Invalid, nil))
 	}
 }
@@ -91,15 +93,14 @@ func (c *conn) judgeKey(t *server.Turn, m *dialback.Message) (more bool) {
 		c.refuseKey(m, stanza.NotAuthorized.Err("a valid certificate is required"), "certificate", proof)
 	case c.takes[pair]:
 		c.say(m.Answer(dialback.Valid, nil))
-	case c.judging >= maxJudging || s.verifying.Load() >= int64(orHuge(s.limits.Load().Dials)):
+	case c.judging >= maxJudging || !s.judging.enter(prefix(c.Remote().Addr()), orHuge(s.limits.Load().Dials)):
 		s.metrics.questionsFull.Inc()
 		c.refuseKey(m, stanza.ResourceConstraint.Err("too many keys at one time"), "busy", nil)
 	default:
 		c.judging++
-		s.verifying.Add(1)
 		question := &dialback.Message{Verify: true, From: m.To, To: m.From, ID: c.machine.ID(), Key: m.Key}
 		s.spawn(func() {
-			defer s.verifying.Add(-1)
+			defer s.judging.leave(prefix(c.Remote().Addr()))
 			ctx, cancel := context.WithTimeout(s.running, questionTime)
 			defer cancel()
 			answer, err := s.ask(ctx, pair, question)
@@ -112,6 +113,38 @@ func (c *conn) judgeKey(t *server.Turn, m *dialback.Message) (more bool) {
 	return true
 }
 
+// judging counts the keys that are being judged. Those that come from one address are a quarter of all at most: whoever names
+// authorities that never answer keeps out nobody but himself.
+type judging struct {
+	mu  sync.Mutex
+	all int
+	of  map[netip.Prefix]int
+}
+
+// enter counts one more, unless there are as many as may be; leave undoes it.
+func (x *judging) enter(at netip.Prefix, most int) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.all >= most || x.of[at] >= (most+3)/4 {
+		return false
+	}
+	if x.of == nil {
+		x.of = make(map[netip.Prefix]int)
+	}
+	x.all++
+	x.of[at]++
+	return true
+}
+
+func (x *judging) leave(at netip.Prefix) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all--
+	if x.of[at]--; x.of[at] == 0 {
+		delete(x.of, at)
+	}
+}
+
 // questionTime is how long an authority may take to answer, with the time to reach it.
 const questionTime = 20 * time.Second
 
@@ -120,8 +153,11 @@ func (c *conn) judged(m *dialback.Message, pair store.Route, answer *dialback.Me
 	c.in.Lock()
 	defer c.in.Unlock()
 	c.judging--
+	p, domain := c.service.policy.Load(), m.From.Domain() // which may have changed meanwhile
 	switch {
 	case c.over:
+	case !p.allows(domain) || p.required(domain) && c.proves(m.From) != nil || !c.service.Server.Hosts(m.To.Domain()):
+		c.refuseKey(m, stanza.PolicyViolation.Err("the policy has changed"), "blocked", nil)
 	case err != nil:
 		c.refuseKey(m, authorityError(err), "authority", err)
 	case answer.Type == dialback.Valid:
@@ -129,7 +165,7 @@ func (c *conn) judged(m *dialback.Message, pair store.Route, answer *dialback.Me
 	case answer.Type == dialback.Failed:
 		c.refuseKey(m, answer.Error, "authority", answer.Error)
 	default:
-		c.service.incident("forged", m.From.String(), "to", m.To.String(), "at", c.Remote().String())
+		c.incident("forged", m.From.String(), "to", m.To.String())
 		c.service.metrics.dialbackFailed.WithLabelValues("invalid").Inc()
 		c.refusals++
 		c.say(m.Answer(dialback.Invalid, nil))
@@ -161,11 +197,11 @@ func (c *conn) full() bool {
 func (c *conn) refuseKey(m *dialback.Message, e *stanza.Error, reason string, cause error) {
 	c.refusals++
 	c.service.metrics.dialbackFailed.WithLabelValues(reason).Inc()
-	args := []any{"reason", reason, "to", m.To.String(), "at", c.Remote().String()}
+	args := []any{"reason", reason, "to", m.To.String()}
 	if cause != nil {
-		args = append(args, "err", cause, "fingerprint", c.fingerprint())
+		args = append(args, "err", cause)
 	}
-	c.service.incident("dialback", m.From.String(), args...)
+	c.incident("dialback", m.From.String(), args...)
 	c.say(m.Answer(dialback.Failed, e))
 }
 
@@ -192,7 +228,7 @@ func (c *conn) answered(m *dialback.Message) {
 	i := slices.IndexFunc(c.questions, func(q *question) bool { return m.Answers(&q.Message) })
 	if i < 0 {
 		c.service.metrics.unsolicited.Inc()
-		c.service.incident("unsolicited", c.name(), "from", m.From.Domain(), "to", m.To.Domain(), "at", c.Remote().String())
+		c.incident("unsolicited", c.name(), "from", m.From.Domain(), "to", m.To.Domain())
 		return
 	}
 	q := c.questions[i]

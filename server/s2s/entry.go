@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/delay"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -91,15 +92,42 @@ type entry struct {
 	kind kind
 	at   time.Time // when it was taken
 	id   int64     // of its row, if it gets one; ascending within its route. 0: never
-	way  server.Way
+	way  *trace.Way
 
 	receipt server.Receipt // held until it is kept
 	row     rowState
 	sends   uint8 // on how many connections
+	excused uint8 // of them, those that the peer has ended because of another
+	faults  uint8 // and those that it has ended with an error while this was in front
 	old     bool  // it came from the disk
 	done    bool  // confirmed or answered
 
 	sent time.Time // last; guarded by the connection's mutex
+}
+
+// confirmed says that the peer has e.
+func (e *entry) confirmed(t *server.Turn) {
+	r := e.r
+	r.mu.Lock()
+	if e.done {
+		r.mu.Unlock()
+		return
+	}
+	r.flying--
+	r.proved, r.tries = true, 0
+	r.grow(-len(e.b))
+	r.drop(e)
+	receipt := e.receipt
+	e.receipt = server.Receipt{}
+	if len(r.gone) > 0 {
+		r.rs.sweeper.arm(r, t.Now.Add(deleteAfter))
+	}
+	if r.flying <= page/2 {
+		r.goOn(t)
+	}
+	r.mu.Unlock()
+	e.way.Note(trace.Acked, "")
+	receipt.Release(t)
 }
 
 // pair is whose presence to whom.

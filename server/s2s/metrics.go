@@ -35,8 +35,9 @@ func (m *serviceMetrics) register(r *metrics.Registry, s *Service) {
 	r.GaugeFunc("stonechat_s2s_domains", "Domains of others that send to us.", func() float64 { return float64(s.peers.count()) })
 }
 
-// incident logs and counts what a peer did. kind is one of few.
-func (s *Service) incident(kind, peer string, args ...any) {
+// incident logs and counts what the peer did. kind is one of few. The caller holds in.
+func (c *conn) incident(kind, peer string, args ...any) {
+	s := c.service
 	s.metrics.incidents.WithLabelValues(kind).Inc()
-	s.incidents.report(time.Now(), kind, peer, args...)
+	s.incidents.report(time.Now(), kind, peer, append(args, "at", c.Remote().String(), "fingerprint", c.fingerprint())...)
 }

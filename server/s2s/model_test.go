@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
+	"github.com/stonechat-im/stonechat/xmpp/stream"
 )
 
 // model does at random what can happen to routes, and knows what must come of it:
@@ -187,6 +188,12 @@ func (m *model) breaks(domain string, l *line) {
 	m.note("the connection to %s breaks", domain)
 	m.broken[domain] = true
 	m.replace(domain)
+	if m.r.IntN(3) == 0 {
+		m.note("the peer ends it with an error")
+		l.o.stop(&stream.Error{Condition: stream.PolicyViolation, Received: true})
+		m.settle()
+		return
+	}
 	l.breaks()
 }
 

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/drive"
+	"github.com/stonechat-im/stonechat/internal/link"
 	"github.com/stonechat-im/stonechat/server"
-	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/sm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/stream"
@@ -39,6 +39,7 @@ type out struct {
 	replayed int    // bytes that were sent at once when a route was opened, more than which may wait
 	used     time.Time
 	stored   uint64 // slots before this one are stored, or need not be
+	front    *entry // the oldest that is not confirmed, where the peer has ended the stream with an error that may be about it
 
 	doubted  time.Time // when the connection is dropped, unless the peer confirms anything before; zero: it is trusted
 	fence    *fence
@@ -64,12 +65,26 @@ func (o *out) begin(rs *routes, c drive.Conn) {
 }
 
 // control sends whole elements that are no stanzas (dialback, features, acks) at once, behind what is
-// queued; also before any route is open.
+// queued; also before any route is open. A peer that does not read them is dropped: one that has no route, a stranger
+// whose questions are answered say, at limits.unread_bytes.
 func (o *out) control(b []byte) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.conn.Queue(b)
 	o.conn.Flush()
+	l := o.rs.limits.Load()
+	most := l.UnreadBytes
+	if len(o.routes) > 0 {
+		most = l.QueueBytes + o.replayed
+	}
+	stuck := o.failed == nil && o.conn.Queued() > most
+	if stuck {
+		o.failed = errStalled
+		o.rs.metrics.stalled.Inc()
+	}
+	o.mu.Unlock()
+	if stuck {
+		o.conn.Abort() // whoever calls may hold what stop wants: Gone follows
+	}
 }
 
 // counting says that stream management is on for what we send: the stanzas from now on count. It is called when
@@ -115,6 +130,14 @@ func (o *out) stop(err error) {
 		o.mu.Unlock()
 		return
 	}
+	var why *stream.Error
+	if errors.As(err, &why) && why != nil && why.Received && link.IsFault(why.Condition) {
+		for _, e := range o.window.all() {
+			if o.front = e; e != nil {
+				break
+			}
+		}
+	}
 	o.leave()
 }
 
@@ -155,17 +178,6 @@ func (o *out) fail(err error) {
 	o.stop(err)
 }
 
-// forget says that this pair may not use the connection any more; other routes go on.
-func (o *out) forget(key store.Route) {
-	r := o.rs.get(key)
-	if r == nil {
-		return
-	}
-	sw := o.rs.newSweep()
-	r.without(sw, o)
-	sw.end()
-}
-
 // unused is since when the connection carried nothing out; ok is false while anything is not confirmed or waits.
 func (o *out) unused() (since time.Time, ok bool) {
 	o.mu.Lock()
@@ -196,9 +208,9 @@ func (o *out) join(r *route) bool {
 	return !o.over
 }
 
-// takeBack gives r back, in order, what of it was not confirmed; managed says how that was to be. The caller
-// holds r.mu.
-func (o *out) takeBack(r *route) (list []*entry, managed bool) {
+// takeBack gives r back, in order, what of it was not confirmed; managed says how that was to be, front what the peer may have
+// ended the stream for, of whichever route. The caller holds r.mu.
+func (o *out) takeBack(r *route) (list []*entry, managed bool, front *entry) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, e := range o.window.all() {
@@ -208,11 +220,7 @@ func (o *out) takeBack(r *route) (list []*entry, managed bool) {
 		}
 	}
 	o.routes = slices.DeleteFunc(o.routes, func(other *route) bool { return other == r })
-	if o.fence != nil && o.fence.r == r {
-		o.fence = nil
-		o.refence(o.used)
-	}
-	return list, o.managed
+	return list, o.managed, o.front
 }
 
 // slow reports whether so much waits to be read that no more should be read from the disk.

@@ -3,9 +3,12 @@
 package s2s
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/dane"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -24,7 +27,10 @@ func (c *conn) proves(domain jid.JID) error {
 	if len(c.proofs) >= maxProofs {
 		return errProofs
 	}
-	err = tlsconfig.VerifyServer(c.chain, domain, c.service.Roots, time.Now())
+	until, err := tlsconfig.VerifyServer(c.chain, domain, c.service.Roots, time.Now())
+	if err == nil {
+		c.until = until
+	}
 	if c.proofs == nil {
 		c.proofs = make(map[jid.JID]error)
 	}
@@ -71,7 +77,8 @@ func (c *conn) admit(pair store.Route, how string) bool {
 		c.inlet.Share(s.peers.enter(pair.To))
 	}
 	s.metrics.verified.WithLabelValues("in", how).Inc()
-	s.Log.Info("server verified", "direction", "in", "by", how, "peer", pair.To.String(), "to", pair.From.String(), "at", c.Remote().String())
+	s.Log.Info("server verified", "direction", "in", "by", how, "peer", pair.To.String(), "to", pair.From.String(),
+		"at", c.Remote().String(), "fingerprint", c.fingerprint())
 	if r := s.routes.get(pair); r != nil {
 		r.doubt(&c.out)
 	}
@@ -89,8 +96,46 @@ func (c *conn) openBidi() {
 			continue
 		}
 		c.sends[pair] = true
-		if r := c.service.routes.make(pair); r != nil {
+		switch r, s, chain := c.service.routes.offered(pair), c.service, c.chain; {
+		case r == nil:
+		case s.DANE == nil:
 			r.offer(&c.out)
+		default:
+			s.spawn(func() { c.vouch(r, chain) })
 		}
 	}
+}
+
+// vouch offers a connection that the other server has made to r, unless DNSSEC proves that its certificate is another's: nothing
+// leaves by it that would not leave by one of ours. RFC 7673 §4.2
+func (c *conn) vouch(r *route, chain []*x509.Certificate) {
+	s := c.service
+	ctx, cancel := context.WithTimeout(s.running, questionTime)
+	defer cancel()
+	if err := s.named(ctx, r.key, chain); err != nil {
+		c.incident("certificate", r.key.To.String(), "err", err)
+		return
+	}
+	r.offer(&c.out)
+}
+
+// named looks for a certificate among those of the places where a domain's server may be. Where nothing is proven of any, each will do.
+func (s *Service) named(ctx context.Context, pair store.Route, chain []*x509.Certificate) error {
+	targets, err := s.targets(ctx, pair.To.Domain(), pair.To.ASCIIDomain())
+	if outageOf(err).Permanent {
+		return nil // it is nowhere
+	}
+	for _, target := range targets {
+		var v *dane.Verifier
+		if v, err = s.verifier(ctx, pair, target); v == nil && err == nil {
+			continue
+		}
+		if err == nil {
+			err = v.Verify(chain)
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	return err
 }

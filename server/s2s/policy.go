@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stonechat-im/stonechat/server"
+	"github.com/stonechat-im/stonechat/internal/bucket"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -65,7 +65,7 @@ type peers struct {
 }
 
 type peer struct {
-	pace  *server.Pace
+	pace  *bucket.Shared
 	conns int
 }
 
@@ -79,7 +79,7 @@ func (ps *peers) set(p *Policy) {
 }
 
 // enter counts a connection of domain; leave undoes it.
-func (ps *peers) enter(domain jid.JID) *server.Pace {
+func (ps *peers) enter(domain jid.JID) *bucket.Shared {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	x := ps.domains[domain]
@@ -87,7 +87,7 @@ func (ps *peers) enter(domain jid.JID) *server.Pace {
 		if ps.domains == nil {
 			ps.domains = make(map[jid.JID]*peer)
 		}
-		x = &peer{pace: server.NewPace(ps.policy.Domains[domain.Domain()].StanzasPerSecond)}
+		x = &peer{pace: bucket.NewShared(ps.policy.Domains[domain.Domain()].StanzasPerSecond)}
 		ps.domains[domain] = x
 	}
 	x.conns++

@@ -5,6 +5,7 @@ package s2s
 import (
 	"slices"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -23,12 +24,13 @@ func (r *route) put(t *server.Turn, s *stanza.Stanza) (taken bool, err error) {
 		return true, r.putFence(t, s)
 	}
 	r.used = t.Now
-	if r.mem+s.Size() > l.QueueBytes || (k == kept && r.keeps >= l.SpoolStanzas) {
+	room := r.room(l)
+	if r.mem+s.Size() > room || (k == kept && r.keeps >= l.SpoolStanzas) {
 		r.rs.metrics.full.Inc()
 		return true, r.unwanted(k, stanza.ResourceConstraint.Err("too much waits for the other server"))
 	}
 	// What would fill the memory with what is not confirmed waits on the disk.
-	if r.out != nil && !r.behind() && (k != kept || r.mem <= l.QueueBytes/2) {
+	if r.out != nil && !r.behind() && (k != kept || r.mem <= room/2) {
 		if sent, followed := r.out.send(t, r, s, k); sent {
 			if followed {
 				r.flying++
@@ -37,6 +39,18 @@ func (r *route) put(t *server.Turn, s *stanza.Stanza) (taken bool, err error) {
 		}
 	}
 	return true, r.wait(t, s, k)
+}
+
+// allTogether is how many times limits.federation_queue_bytes all routes together may have in memory; each has that part of it
+// then, so that one who has many names does not fill the memory, and all others are served on.
+const allTogether = 64
+
+// room is how many bytes may wait in memory for the route.
+func (r *route) room(l *routeLimits) int {
+	if r.rs.bytes.Load() > allTogether*int64(l.QueueBytes) {
+		return l.QueueBytes / allTogether
+	}
+	return l.QueueBytes
 }
 
 // unwanted is what is returned for a stanza that is not taken.
@@ -73,10 +87,10 @@ func (r *route) wait(t *server.Turn, s *stanza.Stanza, k kind) error {
 		r.replace(s, e)
 	}
 	r.tail = append(r.tail, e)
-	e.way.Note(server.TraceQueued, "until "+r.key.To.Domain()+" is connected")
+	e.way.Note(trace.Queued, "until "+r.key.To.Domain()+" is connected")
 	l := r.rs.limits.Load()
 	switch due := t.Now.Add(requestWait); {
-	case k == kept && r.mem > l.QueueBytes/2:
+	case k == kept && r.mem > r.room(l)/2:
 		r.rs.sweeper.arm(r, t.Now)
 	case k == kept:
 		r.rs.sweeper.arm(r, t.Now.Add(l.SpoolAfter))

@@ -32,6 +32,7 @@ type route struct {
 	spare   *out // another one, should that break; it may be over
 	flying  int  // entries in the window of out
 	head    []*entry
+	careful int // entries of head that leave one by one, each when the one before is confirmed
 	cold    cold
 	tail    []*entry
 	latest  map[pair]*entry // presence in tail
@@ -67,6 +68,7 @@ type outage struct {
 const (
 	requestWait = 30 * time.Second // for a connection, of what is not kept
 	maxSends    = 5                // of an entry, on connections that broke before it was confirmed
+	maxFaults   = 3                // of an entry, on streams that the peer has ended with an error while it was in front
 	deleteAfter = 50 * time.Millisecond
 )
 
@@ -153,7 +155,6 @@ func (r *route) admit(sw *sweep, o *out) bool {
 // use sends all that waits by o, which r has joined. The caller holds mu.
 func (r *route) use(sw *sweep, o *out) {
 	r.out, r.opened, r.proved, r.outage, r.used = o, sw.now, false, nil, sw.now
-	r.head = r.send(sw.t, r.head)
 	r.goOn(sw.t)
 	r.settle(sw.now)
 }
@@ -161,17 +162,32 @@ func (r *route) use(sw *sweep, o *out) {
 // dialed notes that a dial is over. The caller holds mu.
 func (r *route) dialed() {
 	if r.dial == dialing {
-		r.rs.dials.done()
+		r.rs.dials.done(r)
 	}
 	r.dial = notDialing
 }
 
 // goOn sends what waits, where there is a connection. The caller holds mu.
 func (r *route) goOn(t *server.Turn) {
+	r.sendHead(t)
 	if r.cold.any() {
 		r.work()
 	} else {
 		r.sendTail(t)
+	}
+}
+
+// sendHead sends what goes again, where there is a connection. The caller holds mu.
+func (r *route) sendHead(t *server.Turn) {
+	for r.careful > 0 && len(r.head) > 0 {
+		if r.out == nil || r.flying > 0 || len(r.send(t, r.head[:1])) > 0 {
+			return
+		}
+		r.head[0], r.head = nil, r.head[1:]
+		r.careful--
+	}
+	if r.careful = 0; r.out != nil {
+		r.head = r.send(t, r.head)
 	}
 }
 
@@ -270,21 +286,37 @@ func (r *route) doubt(newer *out) {
 
 // lose takes back what o has not confirmed. The caller holds mu.
 func (r *route) lose(sw *sweep, o *out) {
-	back, managed := o.takeBack(r)
-	again := back[:0]
+	back, managed, front := o.takeBack(r)
+	again, careful := back[:0], front != nil
 	for _, e := range back {
 		r.flying--
+		switch front {
+		case nil:
+		case e:
+			e.faults++
+		default:
+			e.excused++
+		}
+		sends := e.sends - e.excused
 		switch {
 		case e.done:
 		case e.kind != kept && sw.now.Sub(e.at) >= requestWait:
 			r.end(sw, e, timeout("the other server was silent"))
-		case e.kind == kept && e.sends < maxSends, (e.kind == reply || e.kind != kept && managed) && e.sends < 2:
+		case e.faults >= maxFaults:
+			r.end(sw, e, &outage{Err: stanza.NotAcceptable.Err("the other server ends the stream when it is sent this")})
+		case e.kind == kept && sends < maxSends, (e.kind == reply || e.kind != kept && managed) && sends < 2:
 			again = append(again, e)
+			careful = careful || sends > maxSends/2
 		default:
 			r.end(sw, e, timeout("the connection to the other server broke"))
 		}
 	}
 	r.head = append(again, r.head...)
+	if careful {
+		r.careful = len(r.head)
+	} else if r.careful > 0 {
+		r.careful += len(again)
+	}
 	if r.out != o {
 		return
 	}
@@ -306,31 +338,6 @@ func (r *route) lose(sw *sweep, o *out) {
 	r.spare = nil
 	r.connect(sw.now)
 	r.settle(sw.now)
-}
-
-// confirmed says that the peer has e.
-func (e *entry) confirmed(t *server.Turn) {
-	r := e.r
-	r.mu.Lock()
-	if e.done {
-		r.mu.Unlock()
-		return
-	}
-	r.flying--
-	r.proved, r.tries = true, 0
-	r.grow(-len(e.b))
-	r.drop(e)
-	receipt := e.receipt
-	e.receipt = server.Receipt{}
-	if len(r.gone) > 0 {
-		r.rs.sweeper.arm(r, t.Now.Add(deleteAfter))
-	}
-	if r.flying <= page/2 {
-		r.goOn(t)
-	}
-	r.mu.Unlock()
-	e.way.Note(server.TraceAcked, "")
-	receipt.Release(t)
 }
 
 // connect has a connection made, where something waits and it is time. What comes long after a failure does not
@@ -389,7 +396,7 @@ func (r *route) sift(sw *sweep, list []*entry) []*entry {
 			}
 			r.end(sw, e, why)
 			continue
-		case e.kind == kept && (age >= l.SpoolAfter || r.mem > l.QueueBytes/2):
+		case e.kind == kept && (age >= l.SpoolAfter || r.mem > r.room(l)/2):
 			r.store(sw, e)
 		}
 		rest = append(rest, e)

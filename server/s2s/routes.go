@@ -36,6 +36,7 @@ type routesConfig struct {
 type routeLimits struct {
 	Routes       int           // in the table (limits.federation_routes)
 	QueueBytes   int           // in memory, of a route; and not read, on a connection (limits.federation_queue_bytes)
+	UnreadBytes  int           // of what is no stanza, where there is no route (limits.unread_bytes)
 	SpoolStanzas int           // on the disk, of a route (limits.federation_spool_stanzas)
 	Dials        int           // at one time (limits.federation_dials)
 	SpoolAfter   time.Duration // sm.spool_after
@@ -49,7 +50,7 @@ type routeLimits struct {
 // defaultRouteLimits are those of a server without configuration.
 func defaultRouteLimits() routeLimits {
 	return routeLimits{
-		Routes: 10_000, QueueBytes: 4 << 20, SpoolStanzas: 10_000, Dials: 100,
+		Routes: 10_000, QueueBytes: 4 << 20, UnreadBytes: 64 << 10, SpoolStanzas: 10_000, Dials: 100,
 		SpoolAfter: 100 * time.Millisecond, GiveUp: 15 * time.Minute, Idle: 10 * time.Minute,
 		FenceStanzas: 32, FenceAfter: 50 * time.Millisecond, Confirm: 2 * time.Minute,
 	}
@@ -66,7 +67,7 @@ type dialer interface {
 // filled puts none where a limit is off.
 func (l routeLimits) filled() *routeLimits {
 	const none = 1 << 30
-	for _, p := range []*int{&l.Routes, &l.QueueBytes, &l.SpoolStanzas, &l.Dials, &l.FenceStanzas} {
+	for _, p := range []*int{&l.Routes, &l.QueueBytes, &l.UnreadBytes, &l.SpoolStanzas, &l.Dials, &l.FenceStanzas} {
 		if *p <= 0 {
 			*p = none
 		}
@@ -161,6 +162,15 @@ func (rs *routes) make(key store.Route) *route {
 		return nil
 	}
 	return rs.add(key)
+}
+
+// offered is make for who offers itself: those fill no more than half of the table, or one who has many names would leave no room
+// to those to whom there is something to send.
+func (rs *routes) offered(key store.Route) *route {
+	if rs.count() >= rs.limits.Load().Routes/2 {
+		return rs.get(key)
+	}
+	return rs.make(key)
 }
 
 // add makes a route. The caller holds mu.

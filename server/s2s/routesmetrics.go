@@ -25,7 +25,7 @@ func (m *routesMetrics) register(r *metrics.Registry, rs *routes) {
 	m.resent = r.Counter("stonechat_federation_resent_total", "Stanzas sent again to another server because a connection broke before they were confirmed.")
 	m.unconfirmed = r.Counter("stonechat_federation_unconfirmed_total", "Stanzas that nobody keeps, sent to servers without stream management behind the last sign of life of a connection that broke: they may be lost.")
 	m.fences = r.Counter("stonechat_federation_fences_total", "Pings to servers without stream management, whose answers confirm what was sent before.")
-	m.stalled = r.Counter("stonechat_federation_stalled_total", "Connections to other servers dropped because these did not read, or did not confirm anything.")
+	m.stalled = r.Counter("stonechat_federation_stalled_total", "Connections to other servers dropped because these did not read (limits.federation_queue_bytes; limits.unread_bytes where nothing but answers is sent), or did not confirm anything (federation.confirm_within).")
 	m.doubted = r.Counter("stonechat_federation_doubted_total", "Connections to other servers that were asked whether they still work, because the server had proved its name on another.")
 	m.spooled = r.Counter("stonechat_federation_spooled_total", "Stanzas for other servers that were committed to the disk.")
 	m.spoolFailures = r.Counter("stonechat_federation_spool_failures_total", "Commits of stanzas for other servers that failed.")

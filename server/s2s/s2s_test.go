@@ -62,11 +62,7 @@ func TestIdle(t *testing.T) {
 		id := fmt.Sprint("m", i)
 		a.send("juliet@"+montague, id)
 		m.gets("id='" + id + "'")
-		for end := time.Now().Add(patience); m.count("connections") > 0; <-time.After(5 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("the connection stays")
-			}
-		}
+		eventually(t, "the connection goes", func() bool { return m.count("connections") == 0 })
 	}
 	if n := m.count("connections_total"); n != 2 {
 		t.Errorf("%v connections", n)

@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -75,6 +74,7 @@ type Limits struct {
 	Pairs                 int // of domains, verified on one connection
 	Routes                int // to other servers, in use
 	QueueBytes            int // that wait in memory for one route, or that one peer has not read
+	UnreadBytes           int // of answers that one peer has not read to which nothing else is sent
 	SpoolStanzas          int // that wait on the disk for one route
 	Dials                 int // at one time
 	LoginTimeout          time.Duration
@@ -88,7 +88,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		StanzaBytes: 262144, Depth: 100, Attributes: 200, Children: 5000,
 		Connections: 10_000, ConnectionsPerAddress: 200, Pairs: 1000,
-		Routes: r.Routes, QueueBytes: r.QueueBytes, SpoolStanzas: r.SpoolStanzas, Dials: r.Dials, SpoolAfter: r.SpoolAfter,
+		Routes: r.Routes, QueueBytes: r.QueueBytes, UnreadBytes: r.UnreadBytes, SpoolStanzas: r.SpoolStanzas, Dials: r.Dials, SpoolAfter: r.SpoolAfter,
 		LoginTimeout: 30 * time.Second, DeadAfter: 5 * time.Minute,
 	}
 }
@@ -106,8 +106,9 @@ type Service struct {
 	incidents  incidents
 	metrics    serviceMetrics
 	starttls   *tls.Config
-	verifying  atomic.Int64 // questions to authorities under way
+	judging    judging // keys of others
 	detach     func()
+	listeners  drive.Listeners
 
 	running  context.Context //nolint:containedctx // of goroutines that connections start; ends with Shutdown
 	stop     context.CancelFunc
@@ -117,8 +118,6 @@ type Service struct {
 	calls    map[jid.JID][]*conn // those of them that we have made, by the other's domain
 	reaching map[store.Route]*reaching
 	over     bool
-	listened []net.Listener
-	accepts  sync.WaitGroup
 }
 
 // New makes a Service. It is not attached to its server, and listens nowhere, before Start.
@@ -173,7 +172,7 @@ func (s *Service) Set(p Policy, l Limits) {
 
 func (l *Limits) ofRoutes(p *Policy) routeLimits {
 	return routeLimits{
-		Routes: l.Routes, QueueBytes: l.QueueBytes, SpoolStanzas: l.SpoolStanzas, Dials: orHuge(l.Dials), SpoolAfter: l.SpoolAfter,
+		Routes: l.Routes, QueueBytes: l.QueueBytes, UnreadBytes: l.UnreadBytes, SpoolStanzas: l.SpoolStanzas, Dials: orHuge(l.Dials), SpoolAfter: l.SpoolAfter,
 		GiveUp: p.GiveUp, Idle: p.Idle, FenceStanzas: p.FenceStanzas, FenceAfter: p.FenceAfter, Confirm: p.Confirm,
 	}
 }
@@ -225,42 +224,18 @@ func features(m *stream.ReceivingServer, dst []byte) []byte {
 
 // Listen accepts connections from l until StopListening. With direct they begin with TLS (XEP-0368).
 func (s *Service) Listen(l net.Listener, direct bool) {
-	s.mu.Lock()
-	s.listened = append(s.listened, l)
-	s.mu.Unlock()
 	var config *tls.Config
 	if direct {
 		config = s.TLS.Servers("xmpp-server")
 	}
-	s.accepts.Go(func() { s.accept(l, config) })
-}
-
-func (s *Service) accept(l net.Listener, direct *tls.Config) {
-	for {
-		nc, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			// Out of descriptors, most likely: connections that end will free some.
-			s.Log.Error("connection not accepted", "err", err)
-			time.Sleep(50 * time.Millisecond)
-			continue
-		}
+	s.listeners.Accept(l, s.Log, func(nc net.Conn) {
 		s.metrics.accepted.Inc()
-		s.Driver.Serve(nc, direct, func(dc drive.Conn) drive.Machine { return s.receive(dc) })
-	}
+		s.Driver.Serve(nc, config, func(dc drive.Conn) drive.Machine { return s.receive(dc) })
+	})
 }
 
 // StopListening closes the listeners. Connections go on.
-func (s *Service) StopListening() {
-	s.mu.Lock()
-	for _, l := range s.listened {
-		_ = l.Close()
-	}
-	s.mu.Unlock()
-	s.accepts.Wait()
-}
+func (s *Service) StopListening() { s.listeners.Close() }
 
 // lastAckTime is how long other servers have, at the end, to confirm what they were sent.
 const lastAckTime = time.Second
@@ -322,8 +297,22 @@ func (s *Service) all() []*conn {
 	return list
 }
 
-// keepHouse closes connections that nobody has used for federation.idle, and asks those that are quiet
-// whether they live.
+// idleInCrowd is how long a connection may be idle where there are nearly as many as may be.
+const idleInCrowd = 10 * time.Second
+
+// idle is how long a connection may be. 0 or less: for ever.
+func (s *Service) idle() time.Duration {
+	idle, l := s.policy.Load().Idle, s.limits.Load()
+	conns, _ := s.door.counts()
+	crowd := func(n, most int) bool { return most > 0 && n > most-most/8 }
+	if (crowd(conns, l.Connections) || crowd(s.routes.count(), l.Routes)) && (idle <= 0 || idle > idleInCrowd) {
+		idle = idleInCrowd
+	}
+	return idle
+}
+
+// keepHouse closes connections whose certificates have expired, and those that nobody has used for federation.idle, or for less
+// where there are so many that others might find no room.
 func (s *Service) keepHouse() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -332,10 +321,12 @@ func (s *Service) keepHouse() {
 		case <-s.running.Done():
 			return
 		case now := <-tick.C:
-			if idle := s.policy.Load().Idle; idle > 0 {
-				for _, c := range s.all() {
-					c.retire(now.Add(-idle))
-				}
+			var since time.Time
+			if idle := s.idle(); idle > 0 {
+				since = now.Add(-idle)
+			}
+			for _, c := range s.all() {
+				c.retire(now, since)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stonechat-im/stonechat/internal/trace"
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -22,7 +23,7 @@ const retryDisk = time.Second
 func (rs *routes) commit(list []*entry) *store.Pending {
 	ops := make([]store.Op, len(list))
 	for i, e := range list {
-		e.way.Note(server.TraceSpooling, e.r.key.To.Domain())
+		e.way.Note(trace.Spooling, e.r.key.To.Domain())
 		ops[i] = store.AddOutgoing{Route: e.r.key, Entry: store.SpoolEntry{ID: e.id, At: e.at, Stanza: stanza.Standalone(e.b)}}
 	}
 	p := rs.Store.Commit(ops...)
@@ -45,7 +46,7 @@ func (e *entry) written(t *server.Turn, err error) {
 	r := e.r
 	r.mu.Lock()
 	if err != nil {
-		e.way.Note(server.TraceFailed, "")
+		e.way.Note(trace.Failed, "")
 		if e.row = noRow; !e.done {
 			r.again = append(r.again, e)
 			r.disk = t.Now.Add(retryDisk)
@@ -59,13 +60,13 @@ func (e *entry) written(t *server.Turn, err error) {
 	e.receipt = server.Receipt{}
 	r.pageOut()
 	r.mu.Unlock()
-	e.way.Note(server.TraceSpooled, "")
+	e.way.Note(trace.Spooled, "")
 	receipt.Release(t)
 }
 
 // pageOut lets go of what waits longest in memory and is on the disk, where memory is short. The caller holds mu.
 func (r *route) pageOut() {
-	if r.mem <= r.rs.limits.Load().QueueBytes/2 {
+	if r.mem <= r.room(r.rs.limits.Load())/2 {
 		return
 	}
 	n := 0
@@ -144,7 +145,7 @@ func (v verdict) tell(rs *routes, t *server.Turn) {
 		return
 	}
 	rs.metrics.bounced.WithLabelValues(string(v.why.Err.Condition)).Inc()
-	v.e.way.Note(server.TraceReturned, string(v.why.Err.Condition))
+	v.e.way.Note(trace.Returned, string(v.why.Err.Condition))
 	t.Refuse(s, v.why.Err)
 }
 
@@ -186,6 +187,9 @@ func (r *route) task(now time.Time) (x task, ok bool) {
 	case r.verdict != nil:
 		return task{all: r.verdict}, true
 	case r.out != nil:
+		if len(r.head) > 0 {
+			return task{}, false
+		}
 		if r.flying > page || r.out.slow() {
 			r.rs.sweeper.arm(r, now.Add(drainGap))
 			return task{}, false

@@ -185,11 +185,11 @@ func TestRouteDrain(t *testing.T) {
 // Who watches an account sees where its messages wait, and when they are there.
 func TestRouteTrace(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, d *depot) {
-		tr, err := d.server.Trace(jid.MustParse("a@d"), false)
+		tr, err := d.server.Tracers().Begin(jid.MustParse("a@d"), false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer d.server.EndTrace(tr)
+		defer d.server.Tracers().End(tr)
 		c := d.caller()
 		c.send("b@x", "1")
 		d.pass(time.Second)

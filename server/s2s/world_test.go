@@ -337,12 +337,34 @@ func (x *town) logs(words ...string) {
 	x.t.Fatalf("%s: %q is not in the log", x.domain, words)
 }
 
+// confirmed waits until nothing that was sent is unconfirmed by others, who would be sent it once more.
+func (x *town) confirmed() {
+	x.t.Helper()
+	eventually(x.t, "what was sent is confirmed", func() bool { return x.metric("stonechat_federation_queue_bytes") == 0 })
+}
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(patience); !is(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("it is not so that %s", what)
+		}
+	}
+}
+
 // count is what a metric has counted, labels included in its name.
-func (x *town) count(name string) (n float64) {
+func (x *town) count(name string) float64 { return x.metric("stonechat_s2s_" + name) }
+
+func (x *town) metric(name string) (n float64) {
 	w := httptest.NewRecorder()
 	x.Metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	for line := range strings.Lines(w.Body.String()) {
-		if value, ok := strings.CutPrefix(line, "stonechat_s2s_"+name+" "); ok {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			_, _ = fmt.Sscan(value, &n)
 		}
 	}
@@ -352,11 +374,7 @@ func (x *town) count(name string) (n float64) {
 // counts waits until a metric has counted so much.
 func (x *town) counts(name string, least float64) {
 	x.t.Helper()
-	for end := time.Now().Add(patience); x.count(name) < least; <-time.After(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			x.t.Fatalf("%s: %s is %v", x.domain, name, x.count(name))
-		}
-	}
+	eventually(x.t, fmt.Sprintf("%s has counted %v %s", x.domain, least, name), func() bool { return x.count(name) >= least })
 }
 
 // lines is a log.

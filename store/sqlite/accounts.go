@@ -188,3 +188,12 @@ func (s *Store) CountAccounts(ctx context.Context, domain string) (n int, err er
 	})
 	return n, err
 }
+
+// accountJID is the address of an account, by its id.
+func (t *tx) accountJID(id int64) (j jid.JID, found bool, err error) {
+	var domain, local string
+	if found, err = t.row(`SELECT domain, local FROM account WHERE id = ?`, []any{id}, &domain, &local); err == nil && found {
+		j, err = jid.New(local, domain, "")
+	}
+	return j, found, err
+}

@@ -40,13 +40,17 @@ const busyMillis = 5000
 // walLimitBytes is what the file of the write-ahead log keeps on the disk when it has once grown beyond it.
 const walLimitBytes = 16 << 20
 
+// cachedPageBytes is what a page of 4 KiB takes in memory: with what SQLite notes of it it is a little more, and the allocator
+// gives the next power of two.
+const cachedPageBytes = 8 << 10
+
 func openConn(path string, a access, cacheBytes int) (*conn, error) {
 	q := url.Values{"mode": {string(a)}, "_dqs": {"0"}, "_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", busyMillis),
 		"foreign_keys(1)",
 		"temp_store(MEMORY)",
 		"cell_size_check(1)",
-		fmt.Sprintf("cache_size(%d)", -max(cacheBytes/1024, 1)),
+		fmt.Sprintf("cache_size(%d)", max(cacheBytes/cachedPageBytes, 1)),
 	}}
 	switch a {
 	case still:
@@ -219,6 +223,9 @@ func (s *Store) read(ctx context.Context, what string, f func(*conn) error) erro
 		return fmt.Errorf("sqlite: reading %s: %w", what, store.ErrClosed)
 	case c := <-s.pool.free:
 		defer func() { s.pool.free <- c }()
+		if s.beforeRead != nil {
+			s.beforeRead()
+		}
 		if err := f(c); err != nil {
 			return fmt.Errorf("sqlite: reading %s: %w", what, meaning(err))
 		}

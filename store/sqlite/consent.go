@@ -106,6 +106,12 @@ func applyConsent(t *tx, op store.Op) error {
 		return err
 	case store.ForgetConsent:
 		return forgetOwner(t, op)
+	case store.Outdate:
+		thing, err := t.user(op.Thing)
+		if err != nil {
+			return err
+		}
+		return t.stale(thing)
 	case store.ClearStale:
 		thing, err := t.user(op.Thing)
 		if err != nil {
@@ -235,12 +241,8 @@ func addRefusal(t *tx, op store.AddRefusal) error {
 // forgetConsent removes what an account has decided and was asked, and what others have decided about it: another
 // account of that name must not have its rights.
 func forgetConsent(t *tx, account int64) error {
-	var domain, local string
-	if found, err := t.row(`SELECT domain, local FROM account WHERE id = ?`, []any{account}, &domain, &local); err != nil || !found {
-		return err
-	}
-	j, err := jid.New(local, domain, "")
-	if err != nil {
+	j, found, err := t.accountJID(account)
+	if err != nil || !found {
 		return err
 	}
 	const about = `SELECT DISTINCT thing FROM consent_rule WHERE kind = 0 AND subject = ?1 UNION SELECT thing FROM consent_rule WHERE owner = ?1`

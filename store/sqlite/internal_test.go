@@ -92,3 +92,25 @@ func TestReadWaitsItsTurn(t *testing.T) {
 		}
 	})
 }
+
+// What a page takes in memory is reckoned for pages of 4 KiB.
+func TestCache(t *testing.T) {
+	s, err := Open(Options{Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range readers {
+		var pages, size int
+		err := s.read(context.Background(), "the cache", func(c *conn) error {
+			if _, err := c.row(`PRAGMA page_size`, nil, &size); err != nil {
+				return err
+			}
+			_, err := c.row(`PRAGMA cache_size`, nil, &pages)
+			return err
+		})
+		if err != nil || size != 4096 || pages != 128 {
+			t.Errorf("a reader keeps %d pages of %d bytes, %v; want 128 of 4096", pages, size, err)
+		}
+	}
+}

@@ -168,3 +168,34 @@ func TestNewerIsLetAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestBytesOfOlderNodes: what nodes and items count that were there before anybody counted.
+func TestBytesOfOlderNodes(t *testing.T) {
+	folder := t.TempDir()
+	c, err := openConn(filepath.Join(folder, fileName), writing, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := all(topics)
+	for i := range old {
+		if old[i].name == "pubsub" {
+			old[i].migrations = old[i].migrations[:2]
+		}
+	}
+	err = errors.Join(migrate(c, cut(old), slog.New(slog.DiscardHandler)), c.script(`
+		INSERT INTO address (id, jid) VALUES (1, 'pubsub.d');
+		INSERT INTO pubsub_node VALUES (1, 1, NULL, 'ж', 0, 'juliet@d', x'010203', 0, 0, '', 2), (2, 1, NULL, 'b', 0, 'juliet@d', x'', 0, 0, 'xmpp:é', 0);
+		INSERT INTO pubsub_item VALUES (1, 1, 'я', 'romeo@d', x'0102'), (1, 2, 'b', '', NULL)`), c.close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Options{Folder: folder, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n, err := s.NodeBytes(t.Context(), store.NodeMaker{At: jid.MustParse("pubsub.d"), Creator: jid.MustParse("juliet@d")})
+	if want := int64(4*64 + 2 + 3 + 1 + 7 + 2 + 7 + 2 + 1); n != want || err != nil {
+		t.Errorf("%d bytes (%v), want %d", n, err, want)
+	}
+}

@@ -5,7 +5,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -57,19 +56,10 @@ func (s *Store) Outgoing(ctx context.Context, r store.Route, after int64, limit 
 		return nil, err
 	}
 	var page []store.SpoolEntry
-	bytes := 0
 	err := s.read(ctx, "what is outgoing to "+r.To.String(), func(c *conn) error {
 		const list = `SELECT id, at, stanza FROM outgoing WHERE target = ? AND origin = ? AND id > ? ORDER BY id LIMIT ?`
 		args := []any{r.To.Domain(), r.From.Domain(), after, store.PageLimit(limit)}
-		return c.each(list, args, func(scan func(...any) error) (bool, error) {
-			var e store.SpoolEntry
-			var at int64
-			err := scan(&e.ID, &at, &e.Stanza)
-			e.At = time.UnixMicro(at).UTC()
-			page = append(page, e)
-			bytes += len(e.Stanza)
-			return bytes < store.MaxPageBytes, err
-		})
+		return c.each(list, args, entriesTo(&page))
 	})
 	if err != nil {
 		return nil, err

@@ -61,6 +61,18 @@ var pubsub = topic{
 			PRIMARY KEY (node, seq)
 		) WITHOUT ROWID;
 		CREATE UNIQUE INDEX pubsub_item_id ON pubsub_item (node, item)`,
+		// Those that may be temporary are marked: who loads their nodes finds out.
+		`ALTER TABLE pubsub_subscription ADD COLUMN temporary INTEGER NOT NULL DEFAULT 0;
+		UPDATE pubsub_subscription SET temporary = 1
+			WHERE instr(CAST(options AS TEXT), 'pubsub#expire') AND instr(CAST(options AS TEXT), '<value>presence</value>');
+		CREATE INDEX pubsub_subscription_temporary ON pubsub_subscription (node) WHERE temporary > 0`,
+		// bytes: what the node and its items count. orphan: see store.Node.
+		`ALTER TABLE pubsub_node ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+		ALTER TABLE pubsub_node ADD COLUMN orphan INTEGER NOT NULL DEFAULT 0;
+		UPDATE pubsub_node SET bytes = 64 + length(CAST(name AS BLOB)) + length(config) + length(CAST(moved AS BLOB)) +
+			(SELECT coalesce(sum(64 + length(CAST(item AS BLOB)) + length(CAST(publisher AS BLOB)) + coalesce(length(payload), 0)), 0)
+			FROM pubsub_item WHERE node = id);
+		CREATE INDEX pubsub_node_creator ON pubsub_node (creator, owner, orphan)`,
 	},
 	apply:  applyPubsub,
 	forget: forgetPubsub,
@@ -84,7 +96,7 @@ func applyPubsub(t *tx, op store.Op) error {
 				id, op.JID.Resource())
 		})
 	case store.PublishItem:
-		return t.atNode(op.Name, func(id int64) error { return publishItem(t, id, op) })
+		return publishItem(t, op)
 	case store.RetractItems:
 		return t.atNode(op.Name, func(id int64) error { return retractItems(t, id, op.IDs) })
 	case store.PurgeNode:
@@ -92,7 +104,8 @@ func applyPubsub(t *tx, op store.Op) error {
 			if _, err := t.exec(`DELETE FROM pubsub_item WHERE node = ?`, id); err != nil {
 				return err
 			}
-			return t.count(id, `0`)
+			_, err := t.exec(`UPDATE pubsub_node SET items = 0, bytes = `+nodeBytes+` WHERE id = ?`, id)
+			return err
 		})
 	case store.PurgePublisher:
 		return purgePublisher(t, op.Publisher)
@@ -102,6 +115,12 @@ func applyPubsub(t *tx, op store.Op) error {
 	return errUnknownOp
 }
 
+// What a node and an item count, as store.Node.Bytes and store.Item.Bytes do.
+const (
+	nodeBytes = `(64 + length(CAST(name AS BLOB)) + length(config) + length(CAST(moved AS BLOB)))`
+	itemBytes = `(64 + length(CAST(item AS BLOB)) + length(CAST(publisher AS BLOB)) + coalesce(length(payload), 0))`
+)
+
 // filled is b, never NULL.
 func filled(b []byte) []byte {
 	if b == nil {
@@ -110,33 +129,48 @@ func filled(b []byte) []byte {
 	return b
 }
 
-// node returns the id of a node, or store.ErrNotFound.
-func (t *tx) node(name store.NodeName) (id int64, err error) {
+// node returns the id of a node and how many items it has, or store.ErrNotFound.
+func (t *tx) node(name store.NodeName) (id int64, items int, err error) {
 	owner, err := t.knownAddress(name.JID)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	found := false
 	if owner != 0 {
-		found, err = t.row(`SELECT id FROM pubsub_node WHERE owner = ? AND name = ? AND moved = ''`, []any{owner, name.Node}, &id)
+		found, err = t.row(`SELECT id, items FROM pubsub_node WHERE owner = ? AND name = ? AND moved = ''`, []any{owner, name.Node}, &id, &items)
 	}
 	if err == nil && !found {
 		err = fmt.Errorf("node %s: %w", name, store.ErrNotFound)
 	}
-	return id, err
+	return id, items, err
 }
 
 func (t *tx) atNode(name store.NodeName, f func(id int64) error) error {
-	id, err := t.node(name)
+	id, _, err := t.node(name)
 	if err != nil {
 		return err
 	}
 	return f(id)
 }
 
-// count sets how many items a node has, by an expression of SQL.
-func (t *tx) count(id int64, items string) error {
-	_, err := t.exec(`UPDATE pubsub_node SET items = `+items+` WHERE id = ?`, id)
+// remove deletes items and returns how many, and what they counted.
+func (t *tx) remove(query string, args ...any) (items int, bytes int64, err error) {
+	err = t.each(`DELETE FROM pubsub_item WHERE `+query+` RETURNING `+itemBytes, args, func(scan func(...any) error) (bool, error) {
+		var n int64
+		err := scan(&n)
+		items, bytes = items+1, bytes+n
+		t.writes++
+		return true, err
+	})
+	return items, bytes, err
+}
+
+// change adds to what a node has.
+func (t *tx) change(node int64, items int, bytes int64) error {
+	if items == 0 && bytes == 0 {
+		return nil
+	}
+	_, err := t.exec(`UPDATE pubsub_node SET items = items + ?, bytes = bytes + ? WHERE id = ?`, items, bytes, node)
 	return err
 }
 
@@ -171,9 +205,9 @@ func createNode(t *tx, op store.CreateNode) error {
 		return err
 	}
 	var id int64
-	made, err := t.returning(`INSERT INTO pubsub_node (owner, account, name, created, creator, config, expire, purge, moved, items)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0) ON CONFLICT DO NOTHING RETURNING id`,
-		[]any{owner, account, n.Name.Node, n.Created.UnixMicro(), n.Creator.String(), filled(n.Config), int64(n.Expire / time.Second), n.PurgeOffline}, &id)
+	made, err := t.returning(`INSERT INTO pubsub_node (owner, account, name, created, creator, config, expire, purge, moved, items, bytes)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, ?) ON CONFLICT DO NOTHING RETURNING id`,
+		[]any{owner, account, n.Name.Node, n.Created.UnixMicro(), n.Creator.String(), filled(n.Config), int64(n.Expire / time.Second), n.PurgeOffline, n.Bytes()}, &id)
 	if err == nil && !made {
 		err = fmt.Errorf("node %s: %w", n.Name, store.ErrExists)
 	}
@@ -186,12 +220,16 @@ func createNode(t *tx, op store.CreateNode) error {
 func setNode(t *tx, id int64, op store.SetNode) error {
 	n := op.Node
 	var items int
-	_, err := t.returning(`UPDATE pubsub_node SET config = ?, expire = ?, purge = ? WHERE id = ? RETURNING items`,
+	_, err := t.returning(`UPDATE pubsub_node SET bytes = bytes - length(config) + length(?1), config = ?1, expire = ?2, purge = ?3 WHERE id = ?4 RETURNING items`,
 		[]any{filled(n.Config), int64(n.Expire / time.Second), n.PurgeOffline, id}, &items)
-	if err != nil || op.Keep == 0 {
+	if err != nil || op.Keep == 0 || items <= op.Keep {
 		return err
 	}
-	return keepItems(t, id, items, op.Keep)
+	removed, bytes, err := removeOldest(t, id, items-op.Keep)
+	if err != nil {
+		return err
+	}
+	return t.change(id, -removed, -bytes)
 }
 
 // deleteNode removes a node, or leaves a note of where it has gone.
@@ -210,7 +248,8 @@ func deleteNode(t *tx, id int64, moved string) error {
 		}
 	}
 	if moved != "" {
-		_, err = t.exec(`UPDATE pubsub_node SET moved = ?, items = 0, config = x'', expire = 0, purge = 0 WHERE id = ?`, moved, id)
+		_, err = t.exec(`UPDATE pubsub_node SET moved = ?1, items = 0, config = x'', expire = 0, purge = 0,
+			bytes = 64 + length(CAST(name AS BLOB)) + length(CAST(?1 AS BLOB)) WHERE id = ?2`, moved, id)
 	} else {
 		var owner int64
 		_, err = t.returning(`DELETE FROM pubsub_node WHERE id = ? RETURNING owner`, []any{id}, &owner)
@@ -260,15 +299,19 @@ func setSubscription(t *tx, node int64, s store.NodeSubscription) error {
 	if s.Options != nil {
 		options = s.Options
 	}
-	_, err = t.exec(`INSERT OR REPLACE INTO pubsub_subscription (node, who, resource, pending, options) VALUES (?, ?, ?, ?, ?)`,
-		node, who, s.JID.Resource(), s.Pending, options)
+	_, err = t.exec(`INSERT OR REPLACE INTO pubsub_subscription (node, who, resource, pending, options, temporary) VALUES (?, ?, ?, ?, ?, ?)`,
+		node, who, s.JID.Resource(), s.Pending, options, s.Temporary)
 	return err
 }
 
 // publishItem puts an item behind all others.
-func publishItem(t *tx, node int64, op store.PublishItem) error {
+func publishItem(t *tx, op store.PublishItem) error {
+	node, items, err := t.node(op.Name)
+	if err != nil {
+		return err
+	}
 	i := op.Item
-	replaced, err := t.exec(`DELETE FROM pubsub_item WHERE node = ? AND item = ?`, node, i.ID)
+	removed, freed, err := t.remove(`node = ? AND item = ?`, node, i.ID)
 	if err != nil {
 		return err
 	}
@@ -284,56 +327,52 @@ func publishItem(t *tx, node int64, op store.PublishItem) error {
 	if err != nil {
 		return err
 	}
-	if replaced > 0 {
-		return nil
-	}
-	var items int
-	_, err = t.returning(`UPDATE pubsub_node SET items = items + 1 WHERE id = ? RETURNING items`, []any{node}, &items)
-	if err != nil {
-		return err
-	}
-	return keepItems(t, node, items, op.Keep)
-}
-
-// keepItems removes the oldest of a node's items where they are more than keep.
-func keepItems(t *tx, node int64, items, keep int) error {
-	if items <= keep {
-		return nil
-	}
-	_, err := t.exec(`DELETE FROM pubsub_item WHERE node = ?1 AND seq IN
-		(SELECT seq FROM pubsub_item WHERE node = ?1 ORDER BY seq LIMIT ?2)`, node, items-keep)
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(`UPDATE pubsub_node SET items = ? WHERE id = ?`, keep, node)
-	return err
-}
-
-func retractItems(t *tx, node int64, ids []string) error {
-	removed := int64(0)
-	for _, id := range ids {
-		n, err := t.exec(`DELETE FROM pubsub_item WHERE node = ? AND item = ?`, node, id)
+	if over := items - removed + 1 - op.Keep; removed == 0 && over > 0 {
+		gone, bytes, err := removeOldest(t, node, over)
 		if err != nil {
 			return err
 		}
-		removed += n
+		removed, freed = removed+gone, freed+bytes
 	}
-	if removed == 0 {
-		return nil
-	}
-	_, err := t.exec(`UPDATE pubsub_node SET items = items - ? WHERE id = ?`, removed, node)
-	return err
+	return t.change(node, 1-removed, i.Bytes()-freed)
 }
 
-// recount is the number of a node's items, counted.
-const recount = `(SELECT count(*) FROM pubsub_item WHERE node = pubsub_node.id)`
+// removeOldest removes so many of a node's items.
+func removeOldest(t *tx, node int64, n int) (items int, bytes int64, err error) {
+	return t.remove(`node = ?1 AND seq IN (SELECT seq FROM pubsub_item WHERE node = ?1 ORDER BY seq LIMIT ?2)`, node, n)
+}
+
+func retractItems(t *tx, node int64, ids []string) error {
+	removed, freed := 0, int64(0)
+	for _, id := range ids {
+		n, bytes, err := t.remove(`node = ? AND item = ?`, node, id)
+		if err != nil {
+			return err
+		}
+		removed, freed = removed+n, freed+bytes
+	}
+	return t.change(node, -removed, -freed)
+}
 
 func purgePublisher(t *tx, publisher jid.JID) error {
-	n, err := t.exec(`DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE purge > 0) AND publisher = ?`, publisher.String())
-	if err != nil || n == 0 {
-		return err
+	var nodes []int64
+	err := t.each(`SELECT DISTINCT node FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE purge > 0) AND publisher = ?`,
+		[]any{publisher.String()}, func(scan func(...any) error) (bool, error) {
+			var node int64
+			err := scan(&node)
+			nodes = append(nodes, node)
+			return true, err
+		})
+	for _, node := range nodes {
+		if err != nil {
+			return err
+		}
+		var removed int
+		var freed int64
+		if removed, freed, err = t.remove(`node = ? AND publisher = ?`, node, publisher.String()); err == nil {
+			err = t.change(node, -removed, -freed)
+		}
 	}
-	_, err = t.exec(`UPDATE pubsub_node SET items = ` + recount + ` WHERE purge > 0`)
 	return err
 }
 
@@ -352,12 +391,12 @@ func expireItems(t *tx, op store.ExpireItems) error {
 		return err
 	}
 	for _, x := range list {
-		n, err := t.exec(`DELETE FROM pubsub_item WHERE node = ?1 AND seq IN
+		n, bytes, err := t.remove(`node = ?1 AND seq IN
 			(SELECT seq FROM pubsub_item WHERE node = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)`, x.node, x.before, op.Limit)
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE pubsub_node SET items = items - ? WHERE id = ?`, n, x.node); err != nil {
+		if err := t.change(x.node, -n, -bytes); err != nil {
 			return err
 		}
 	}
@@ -389,6 +428,10 @@ func forgetPubsub(t *tx, account int64) error {
 	}
 	if user, err = jid.Parse(text); err != nil {
 		return errors.Join(store.ErrInvalid, err)
+	}
+	if _, err := t.exec(`UPDATE pubsub_node SET orphan = 1 + (SELECT max(orphan) FROM pubsub_node WHERE creator = ?1)
+		WHERE creator = ?1 AND orphan = 0`, user.String()); err != nil {
+		return err
 	}
 	if err := t.leave(user, `DELETE FROM pubsub_affiliation WHERE who = ?1`); err != nil {
 		return err

@@ -18,13 +18,13 @@ import (
 // addressID is the id of an address in a read.
 const addressID = `(SELECT id FROM address WHERE jid = ?)`
 
-const nodeColumns = `id, name, created, creator, config, expire, purge, moved, items`
+const nodeColumns = `id, name, created, creator, config, expire, purge, moved, items, orphan`
 
 // scanNode reads nodeColumns.
 func scanNode(scan func(...any) error, at jid.JID) (n store.Node, id int64, items int, err error) {
 	var created, expire int64
 	var creator string
-	err = scan(&id, &n.Name.Node, &created, &creator, &n.Config, &expire, &n.PurgeOffline, &n.Moved, &items)
+	err = scan(&id, &n.Name.Node, &created, &creator, &n.Config, &expire, &n.PurgeOffline, &n.Moved, &items, &n.Orphan)
 	if err != nil {
 		return n, 0, 0, err
 	}
@@ -75,7 +75,7 @@ func (c *conn) nodeState(id int64, n *store.NodeState) error {
 	if err != nil {
 		return err
 	}
-	err = c.each(`SELECT a.jid, x.resource, x.pending, x.options FROM pubsub_subscription x JOIN address a ON a.id = x.who WHERE x.node = ?`,
+	err = c.each(`SELECT `+subscriptionColumns+` FROM pubsub_subscription x JOIN address a ON a.id = x.who WHERE x.node = ?`,
 		[]any{id}, func(scan func(...any) error) (bool, error) {
 			sub, err := scanSubscription(scan)
 			n.Subscriptions = append(n.Subscriptions, sub)
@@ -91,9 +91,12 @@ func (c *conn) nodeState(id int64, n *store.NodeState) error {
 	})
 }
 
+const subscriptionColumns = `a.jid, x.resource, x.pending, x.options, x.temporary`
+
+// scanSubscription reads subscriptionColumns.
 func scanSubscription(scan func(...any) error, before ...any) (sub store.NodeSubscription, err error) {
 	var who, resource string
-	if err = scan(append(before, &who, &resource, &sub.Pending, &sub.Options)...); err != nil {
+	if err = scan(append(before, &who, &resource, &sub.Pending, &sub.Options, &sub.Temporary)...); err != nil {
 		return sub, err
 	}
 	if sub.JID, err = jid.Parse(who); err == nil && resource != "" {
@@ -196,11 +199,41 @@ func (s *Store) PurgesOffline(ctx context.Context) (found bool, err error) {
 func (s *Store) NodesOwned(ctx context.Context, at, who jid.JID) (n int, err error) {
 	err = s.read(ctx, "number of nodes that "+who.String()+" owns", func(c *conn) error {
 		_, err := c.row(`SELECT count(*) FROM pubsub_affiliation x JOIN pubsub_node n ON n.id = x.node
-			WHERE x.who = `+addressID+` AND x.affiliation = ? AND n.owner = `+addressID,
-			[]any{who.String(), int(store.AffiliationOwner), at.String()}, &n)
+			WHERE x.who = `+addressID+` AND x.affiliation = ? AND n.owner = `+addressID+` AND n.creator = ? AND n.orphan = 0`,
+			[]any{who.String(), int(store.AffiliationOwner), at.String(), who.String()}, &n)
 		return err
 	})
 	return n, err
+}
+
+// NodeBytes implements [store.Pubsub].
+func (s *Store) NodeBytes(ctx context.Context, of store.NodeMaker) (n int64, err error) {
+	err = s.read(ctx, "bytes of the nodes of "+of.Creator.String(), func(c *conn) error {
+		_, err := c.row(`SELECT coalesce(sum(bytes), 0) FROM pubsub_node WHERE creator = ? AND owner = `+addressID+` AND orphan = ?`,
+			[]any{of.Creator.String(), of.At.String(), of.Orphan}, &n)
+		return err
+	})
+	return n, err
+}
+
+// TemporaryNodes implements [store.Pubsub].
+func (s *Store) TemporaryNodes(ctx context.Context, after store.NodeName, limit int) (list []store.NodeName, err error) {
+	err = s.read(ctx, "nodes with temporary subscriptions", func(c *conn) error {
+		const page = `SELECT a.jid, n.name FROM pubsub_node n JOIN address a ON a.id = n.owner
+			WHERE n.id IN (SELECT node FROM pubsub_subscription WHERE temporary > 0) AND (a.jid, n.name) > (?, ?)
+			ORDER BY a.jid, n.name LIMIT ?`
+		return c.each(page, []any{after.JID.String(), after.Node, store.PageLimit(limit)}, func(scan func(...any) error) (bool, error) {
+			var owner string
+			var n store.NodeName
+			err := scan(&owner, &n.Node)
+			if err == nil {
+				n.JID, err = jid.Parse(owner)
+			}
+			list = append(list, n)
+			return true, err
+		})
+	})
+	return list, err
 }
 
 // Memberships implements [store.Pubsub].
@@ -232,7 +265,7 @@ func (c *conn) memberships(at, who jid.JID, after string, limit int) (list []sto
 		if err != nil {
 			break
 		}
-		err = c.each(`SELECT a.jid, x.resource, x.pending, x.options FROM pubsub_subscription x JOIN address a ON a.id = x.who
+		err = c.each(`SELECT `+subscriptionColumns+` FROM pubsub_subscription x JOIN address a ON a.id = x.who
 			WHERE x.node = ? AND a.jid = ?`, []any{id, who.String()}, func(scan func(...any) error) (bool, error) {
 			sub, err := scanSubscription(scan)
 			list[i].Subscriptions = append(list[i].Subscriptions, sub)
@@ -349,6 +382,57 @@ func (s *Store) ItemCount(ctx context.Context, name store.NodeName) (n int, err 
 		return err
 	})
 	return n, err
+}
+
+// ItemsOver implements [store.Pubsub].
+func (s *Store) ItemsOver(ctx context.Context, name store.NodeName, ids []string, keep int) (held int, over []string, err error) {
+	held, over, _, err = s.over(ctx, name, ids, keep)
+	return held, over, err
+}
+
+// BytesOver implements [store.Pubsub].
+func (s *Store) BytesOver(ctx context.Context, name store.NodeName, ids []string, keep int) (int64, error) {
+	_, _, bytes, err := s.over(ctx, name, ids, keep)
+	return bytes, err
+}
+
+// over is both.
+func (s *Store) over(ctx context.Context, name store.NodeName, ids []string, keep int) (held int, over []string, bytes int64, err error) {
+	fresh := make(map[string]struct{}, len(ids))
+	for _, id := range ids {
+		fresh[id] = struct{}{}
+	}
+	err = s.read(ctx, "items of node "+name.String()+" that go", func(c *conn) error {
+		return c.snapshot(func() error {
+			var node int64
+			_, err := c.row(`SELECT id, items FROM pubsub_node WHERE owner = `+addressID+` AND name = ?`, []any{name.JID.String(), name.Node}, &node, &held)
+			for id := range fresh {
+				var there bool
+				var n int64
+				if err == nil {
+					there, err = c.row(`SELECT `+itemBytes+` FROM pubsub_item WHERE node = ? AND item = ?`, []any{node, id}, &n)
+				}
+				if there {
+					held, bytes = held-1, bytes+n
+				}
+			}
+			most := min(held+len(fresh)-keep, store.MaxPage)
+			if err != nil || most <= 0 {
+				return err
+			}
+			const oldest = `SELECT item, ` + itemBytes + ` FROM pubsub_item WHERE node = ? ORDER BY seq LIMIT ?`
+			return c.each(oldest, []any{node, most + len(fresh)}, func(scan func(...any) error) (bool, error) {
+				var id string
+				var n int64
+				err := scan(&id, &n)
+				if _, stays := fresh[id]; !stays && len(over) < most {
+					over, bytes = append(over, id), bytes+n
+				}
+				return true, err
+			})
+		})
+	})
+	return held, over, bytes, err
 }
 
 // ItemPlace implements [store.Pubsub].

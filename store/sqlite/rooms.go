@@ -154,12 +154,8 @@ func deleteRoom(t *tx, j jid.JID) error {
 
 // forgetRooms removes what an account is in rooms: another account of that name is nobody there.
 func forgetRooms(t *tx, account int64) error {
-	var domain, local string
-	if found, err := t.row(`SELECT domain, local FROM account WHERE id = ?`, []any{account}, &domain, &local); err != nil || !found {
-		return err
-	}
-	j, err := jid.New(local, domain, "")
-	if err != nil {
+	j, found, err := t.accountJID(account)
+	if err != nil || !found {
 		return err
 	}
 	user, err := t.knownAddress(j)

@@ -47,6 +47,7 @@ const (
 	rosterAsk = 1 << iota
 	rosterApproved
 	rosterHidden
+	rosterRelated
 )
 
 func rosterFlags(item store.RosterItem) int {
@@ -59,6 +60,9 @@ func rosterFlags(item store.RosterItem) int {
 	}
 	if item.Hidden {
 		flags |= rosterHidden
+	}
+	if item.Related {
+		flags |= rosterRelated
 	}
 	return flags
 }
@@ -170,7 +174,8 @@ func forgetRoster(t *tx, account int64) error {
 	return nil
 }
 
-// endSubscriptions ends those of others with an account. Their rosters get a new version, since they look different.
+// endSubscriptions ends those of others with an account, what they have approved before it asked, and takes it out of their groups, by which
+// it may have been allowed something. Their rosters get a new version, since they look different.
 func endSubscriptions(t *tx, account int64) error {
 	var contact int64
 	const find = `SELECT id FROM address WHERE jid = (SELECT local || '@' || domain FROM account WHERE id = ?)`
@@ -178,15 +183,16 @@ func endSubscriptions(t *tx, account int64) error {
 	if err != nil || !found {
 		return err
 	}
-	const alive = `contact = ?1 AND (subscription <> 0 OR pending_in IS NOT NULL OR flags & ?2 <> 0)`
+	const alive = `contact = ?1 AND (subscription <> 0 OR pending_in IS NOT NULL OR flags & ?2 <> 0 OR groups <> '')`
 	for _, change := range []struct {
 		query string
 		flag  int
 	}{
 		{`DELETE FROM roster_item WHERE contact = ?1 AND flags & ?2 <> 0`, rosterHidden},
-		{`UPDATE roster SET version = version + 1 WHERE account IN (SELECT account FROM roster_item WHERE ` + alive + `)`, rosterAsk},
-		{`UPDATE roster_item SET subscription = 0, pending_in = NULL, flags = flags & ~?2,
-			version = (SELECT r.version FROM roster r WHERE r.account = roster_item.account) WHERE ` + alive, rosterAsk},
+		{`UPDATE roster SET version = version + 1 WHERE account IN (SELECT account FROM roster_item WHERE ` + alive + `)`, rosterAsk | rosterApproved},
+		{`UPDATE roster_item SET subscription = 0, pending_in = NULL, groups = '', flags = flags & ~?2,
+			version = (SELECT r.version FROM roster r WHERE r.account = roster_item.account) WHERE ` + alive, rosterAsk | rosterApproved},
+		{`UPDATE roster_item SET flags = flags & ~?2 WHERE contact = ?1`, rosterRelated},
 	} {
 		if _, err := t.exec(change.query, contact, change.flag); err != nil {
 			return err
@@ -212,6 +218,7 @@ func scanRosterItem(scan func(...any) error) (store.RosterItem, error) {
 	item.Ask = flags&rosterAsk != 0
 	item.Approved = flags&rosterApproved != 0
 	item.Hidden = flags&rosterHidden != 0
+	item.Related = flags&rosterRelated != 0
 	item.Contact, err = jid.Parse(contact)
 	return item, err
 }

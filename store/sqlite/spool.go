@@ -71,24 +71,29 @@ func (s *Store) Spool(ctx context.Context, user jid.JID, after int64, limit int)
 		return nil, err
 	}
 	var page []store.SpoolEntry
-	bytes := 0
 	err := s.read(ctx, "spool of "+user.String(), func(c *conn) error {
 		const list = `SELECT id, at, stanza FROM spool WHERE account = ` + accountID + ` AND id > ? ORDER BY id LIMIT ?`
 		args := []any{user.Domain(), user.Local(), after, store.PageLimit(limit)}
-		return c.each(list, args, func(scan func(...any) error) (bool, error) {
-			var e store.SpoolEntry
-			var at int64
-			err := scan(&e.ID, &at, &e.Stanza)
-			e.At = time.UnixMicro(at).UTC()
-			page = append(page, e)
-			bytes += len(e.Stanza)
-			return bytes < store.MaxPageBytes, err
-		})
+		return c.each(list, args, entriesTo(&page))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return page, nil
+}
+
+// entriesTo appends to a page what rows of id, at and stanza have, until it has enough.
+func entriesTo(page *[]store.SpoolEntry) func(scan func(...any) error) (bool, error) {
+	bytes := 0
+	return func(scan func(...any) error) (bool, error) {
+		var e store.SpoolEntry
+		var at int64
+		err := scan(&e.ID, &at, &e.Stanza)
+		e.At = time.UnixMicro(at).UTC()
+		*page = append(*page, e)
+		bytes += len(e.Stanza)
+		return bytes < store.MaxPageBytes, err
+	}
 }
 
 // SpoolSize implements [store.Spools].

@@ -28,7 +28,7 @@ import (
 type Options struct {
 	// Folder is the data folder. It is made when it is missing, readable by its owner alone.
 	Folder string
-	// CacheBytes is the memory for pages of the file, by default 32 MiB. It is taken as it is needed.
+	// CacheBytes is the memory for pages of the file, by default 64 MiB. It is taken as it is needed.
 	CacheBytes int
 	// MaxBacklogOps and MaxBacklogBytes bound what Commit queues; beyond them it refuses with store.ErrOverloaded.
 	// By default 200,000 and 256 MiB: callers are meant to slow down long before, by Backlog.
@@ -38,6 +38,8 @@ type Options struct {
 	// BeforeCommit is for tests: it is called on the writer's goroutine before each COMMIT, so that a test can play
 	// a slow disk, or stop the clock to look at what is on the disk in that moment.
 	BeforeCommit func()
+	// BeforeRead is for tests: it is called by each read that has a connection, so that a test can play a disk that stalls.
+	BeforeRead func()
 }
 
 const (
@@ -52,6 +54,8 @@ type Store struct {
 	writer *writer
 	pool   *pool
 	close  func() error // once
+
+	beforeRead func() // nil: nothing
 }
 
 var _ store.Store = (*Store)(nil)
@@ -61,7 +65,7 @@ var _ store.Store = (*Store)(nil)
 // store.ErrNewer when a newer version wrote it; the text says what can be done.
 func Open(o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
-		o.CacheBytes = 32 << 20
+		o.CacheBytes = 64 << 20
 	}
 	if o.MaxBacklogOps == 0 {
 		o.MaxBacklogOps = 200_000
@@ -99,7 +103,7 @@ func open(f *folder, o Options) (*Store, error) {
 	if err != nil {
 		return nil, explain(path, err)
 	}
-	s := &Store{folder: f}
+	s := &Store{folder: f, beforeRead: o.BeforeRead}
 	if err := s.start(w, o); err != nil {
 		w.close()
 		return nil, explain(path, err)
@@ -121,7 +125,8 @@ func (s *Store) start(w *conn, o Options) error {
 	if err := s.folder.sync(); err != nil { // the file and its log have names that outlast a power loss
 		return err
 	}
-	if s.pool, err = openPool(w.path, readers, o.CacheBytes/8); err != nil {
+	// The system has the pages that they read in memory, too: what they keep of their own spares little.
+	if s.pool, err = openPool(w.path, readers, o.CacheBytes/64); err != nil {
 		return err
 	}
 	s.writer = newWriter(w, s.pool, release, o)

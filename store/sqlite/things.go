@@ -197,6 +197,15 @@ func claimThing(t *tx, op store.ClaimThing) error {
 	if n == 0 {
 		return fmt.Errorf("claim of thing %s: %w", op.Name.JID, store.ErrNotFound)
 	}
+	if op.Most > 0 {
+		var has int
+		if _, err := t.row(`SELECT count(*) FROM (SELECT 1 FROM thing WHERE owner = ? LIMIT ?)`, []any{owner, op.Most + 1}, &has); err != nil {
+			return err
+		}
+		if has > op.Most {
+			return fmt.Errorf("claim of thing %s by %s: %w", op.Name.JID, op.Owner, store.ErrOwnsMost)
+		}
+	}
 	if x.owner == 0 {
 		return nil
 	}
@@ -308,12 +317,8 @@ func forgetThings(t *tx, account int64) error {
 			return err
 		}
 	}
-	var domain, local string
-	if found, err := t.row(`SELECT domain, local FROM account WHERE id = ?`, []any{account}, &domain, &local); err != nil || !found {
-		return err
-	}
-	j, err := jid.New(local, domain, "")
-	if err != nil {
+	j, found, err := t.accountJID(account)
+	if err != nil || !found {
 		return err
 	}
 	address, err := t.knownAddress(j)

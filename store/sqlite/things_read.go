@@ -174,8 +174,12 @@ func (s *Store) ListThings(ctx context.Context, f store.ThingFilter) (page []sto
 func (s *Store) CountThings(ctx context.Context, f store.ThingFilter) (n int, err error) {
 	f.After = 0
 	query, args := where(f)
+	from := `SELECT count(*) FROM thing t `
+	if f.Domain != "" { // else the index alone is read, which matters to who claims the last of thousands
+		from += `JOIN account a ON a.id = t.account `
+	}
 	err = s.read(ctx, "number of things", func(c *conn) error {
-		_, err := c.row(`SELECT count(*) FROM thing t JOIN account a ON a.id = t.account `+query, args, &n)
+		_, err := c.row(from+query, args, &n)
 		return err
 	})
 	return n, err

@@ -44,6 +44,7 @@ var topics = []topic{
 	seen,
 	things,
 	consent,
+	keyTokens,
 }
 
 // The versions are kept per topic, so that a topic is added and removed alone. A migration tool would number them in

@@ -94,6 +94,12 @@ func testConsent(t *testing.T, e Engine) {
 		if now := want(s, user("meter"), a, b); now != 0 {
 			t.Errorf("stale %d when all was forgotten", now)
 		}
+		commit(t, s, store.Outdate{Thing: user("meter")})
+		third := want(s, user("meter"), a, b)
+		if third <= second {
+			t.Errorf("stale %d after something else has changed, %d before", third, second)
+		}
+		second = third
 		page := must[[]store.Rule](t)(s.OwnerRules(t.Context(), owner, 1, 9))
 		if len(page) != 1 || page[0].Number != 2 {
 			t.Errorf("page of rules: %+v", page)
@@ -264,6 +270,7 @@ func testConsent(t *testing.T, e Engine) {
 			{refuse(func(*store.AddRefusal) {}), store.ErrNotFound},
 			{store.ForgetConsent{Thing: meter, Owner: owner}, nil},
 			{store.ClearStale{Thing: user("meter")}, store.ErrNotFound},
+			{store.Outdate{Thing: user("meter")}, store.ErrNotFound},
 			{store.DropQuestion{Owner: owner, Number: 1}, store.ErrNotFound},
 			{set(func(r *store.Rule) { r.Right = store.AnyRight }), store.ErrInvalid},
 			{set(func(r *store.Rule) { r.Right = 9 }), store.ErrInvalid},
@@ -289,6 +296,7 @@ func testConsent(t *testing.T, e Engine) {
 			{store.ForgetConsent{Thing: meter}, store.ErrInvalid},
 			{store.ForgetConsent{Owner: owner}, store.ErrInvalid},
 			{store.ClearStale{}, store.ErrInvalid},
+			{store.Outdate{}, store.ErrInvalid},
 			{store.ExpireConsent{}, store.ErrInvalid},
 		} {
 			if err := outcome(t, s.Commit(test.op)); !errors.Is(err, test.want) {

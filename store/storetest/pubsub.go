@@ -43,7 +43,12 @@ func testPubsub(t *testing.T, e Engine) {
 	t.Run("nodes", func(t *testing.T) { testNodes(t, e) })
 	t.Run("names", func(t *testing.T) { testNodeNames(t, e) })
 	t.Run("members", func(t *testing.T) { testMembers(t, e) })
+	t.Run("temporary", func(t *testing.T) { testTemporary(t, e) })
 	t.Run("items", func(t *testing.T) { testItems(t, e) })
+	t.Run("over", func(t *testing.T) { testItemsOver(t, e) })
+	t.Run("bytes", func(t *testing.T) { testNodeBytes(t, e) })
+	t.Run("bytes over", func(t *testing.T) { testBytesOver(t, e) })
+	t.Run("orphans", func(t *testing.T) { testOrphans(t, e) })
 	t.Run("expiry", func(t *testing.T) { testExpiry(t, e) })
 	t.Run("forgotten", func(t *testing.T) { testForgotten(t, e) })
 	t.Run("errors", func(t *testing.T) { testNodeErrors(t, e) })
@@ -290,6 +295,66 @@ func testItems(t *testing.T, e Engine) {
 	commit(t, s, store.PurgeNode{Name: nodeName("a")})
 	if got := must[store.NodeState](t)(s.Node(t.Context(), nodeName("a"))); got.Items != 0 || got.Last != nil {
 		t.Errorf("a purged node: %+v", got)
+	}
+}
+
+func testItemsOver(t *testing.T, e Engine) {
+	s := e.open(t, "juliet")
+	commit(t, s, createNode("a"), createNode("empty"))
+	for i := 1; i <= 5; i++ {
+		commit(t, s, publish("a", i, 5))
+	}
+	for _, test := range []struct {
+		node string
+		ids  string
+		keep int
+		held int
+		over string
+	}{
+		{"a", "", 5, 5, ""}, {"a", "new", 6, 5, ""}, {"a", "new", 5, 5, "i1"}, {"a", "new newer", 5, 5, "i1 i2"}, {"a", "new new", 5, 5, "i1"},
+		{"a", "i1", 5, 4, ""}, {"a", "i1 new", 5, 4, "i2"}, {"a", "i3", 3, 4, "i1 i2"}, {"a", "new", 1, 5, "i1 i2 i3 i4 i5"}, {"a", "", 2, 5, "i1 i2 i3"},
+		{"empty", "new", 1, 0, ""}, {"none", "new", 1, 0, ""},
+	} {
+		held, over, err := s.ItemsOver(t.Context(), nodeName(test.node), strings.Fields(test.ids), test.keep)
+		if got := strings.Join(over, " "); held != test.held || got != test.over || err != nil {
+			t.Errorf("%q at %s, which keeps %d: %d held, %q go (%v); want %d, %q", test.ids, test.node, test.keep, held, got, err, test.held, test.over)
+		}
+		if n := must[int](t)(s.ItemCount(t.Context(), nodeName("a"))); n != 5 {
+			t.Fatalf("%d items after it was asked", n)
+		}
+	}
+}
+
+func testTemporary(t *testing.T, e Engine) {
+	s := e.open(t, "juliet")
+	subscribe := func(name store.NodeName, who string, temporary bool) store.Op {
+		return store.SetSubscription{Name: name, NodeSubscription: store.NodeSubscription{JID: contact(who), Options: []byte("o"), Temporary: temporary}}
+	}
+	own := store.NodeName{JID: user("juliet"), Node: "tune"}
+	commit(t, s, store.CreateNode{Node: store.Node{Name: own, Creator: own.JID}, Account: true, Owner: own.JID},
+		createNode("a"), createNode("b"), createNode("c"), createNode("d"),
+		subscribe(nodeName("a"), "romeo", true), subscribe(nodeName("a"), "paris", true), subscribe(nodeName("b"), "romeo", false),
+		subscribe(nodeName("c"), "romeo", true), subscribe(nodeName("c"), "romeo", false), subscribe(nodeName("d"), "romeo", true), subscribe(own, "romeo", true))
+	s = e.reopen(t, s)
+	page := func(after store.NodeName, limit int) (names []string) {
+		for _, n := range must[[]store.NodeName](t)(s.TemporaryNodes(t.Context(), after, limit)) {
+			names = append(names, n.String())
+		}
+		return names
+	}
+	want := []string{own.String(), nodeName("a").String(), nodeName("d").String()}
+	if got := page(store.NodeName{}, 0); !slices.Equal(got, want) {
+		t.Errorf("nodes with temporary subscriptions: %q, want %q", got, want)
+	}
+	if got := page(own, 1); !slices.Equal(got, want[1:2]) {
+		t.Errorf("a page of one: %q, want %q", got, want[1:2])
+	}
+	if got := must[store.NodeState](t)(s.Node(t.Context(), own)).Subscriptions; len(got) != 1 || !got[0].Temporary {
+		t.Errorf("the subscription is %+v", got)
+	}
+	commit(t, s, store.DeleteSubscription{Name: nodeName("d"), JID: contact("romeo")}, store.DeleteAccount{User: user("juliet")})
+	if got := page(store.NodeName{}, 0); !slices.Equal(got, want[1:2]) {
+		t.Errorf("some have ended: %q, want %q", got, want[1:2])
 	}
 }
 

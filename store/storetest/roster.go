@@ -41,7 +41,7 @@ func testRoster(t *testing.T, e Engine) {
 		{Contact: contact("romeo"), Name: "Romeo & co", Groups: []string{"Friends", "a\nb", "ж", "Friends"},
 			Subscription: store.SubscriptionBoth, Version: 1},
 		{Contact: contact("mercutio"), Subscription: store.SubscriptionTo, Ask: true, Version: 2},
-		{Contact: contact("tybalt"), Subscription: store.SubscriptionFrom, Approved: true, Version: 3},
+		{Contact: contact("tybalt"), Subscription: store.SubscriptionFrom, Approved: true, Related: true, Version: 3},
 		{Contact: contact("paris"), Hidden: true, In: []byte("<presence type='subscribe'/>"), Version: 4},
 		{Contact: jid.MustParse("montague.example"), Name: "a domain", Version: 5},
 		{Contact: jid.MustParse("romeo@montague.example/orchard"), Name: "a resource", Version: 6},
@@ -171,10 +171,10 @@ func testRoster(t *testing.T, e Engine) {
 		commit(t, s, store.DeleteAccount{User: juliet}, create("juliet"))
 		s = e.reopen(t, s)
 		wantRoster(t, s, "nurse", 3,
-			store.RosterItem{Contact: juliet, Name: "My lady", Groups: []string{"Family"}, Version: 3},
+			store.RosterItem{Contact: juliet, Name: "My lady", Version: 3},
 			store.RosterItem{Contact: contact("romeo"), Subscription: store.SubscriptionBoth, Version: 2})
 		wantRoster(t, s, "peter", 3)
-		wantRoster(t, s, "gregory", 4, store.RosterItem{Contact: juliet, Approved: true, Version: 4})
+		wantRoster(t, s, "gregory", 5, store.RosterItem{Contact: juliet, Version: 5})
 		wantRoster(t, s, "juliet", 0)
 	})
 	t.Run("contacts in common", func(t *testing.T) { testCommonContacts(t, e) })

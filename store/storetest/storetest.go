@@ -55,6 +55,7 @@ var topics = []topic{
 	seen,
 	things,
 	consent,
+	keyTokens,
 }
 
 // Run runs the whole suite.

@@ -51,6 +51,7 @@ func num(name string, value float64) store.ThingTag {
 func testThings(t *testing.T, e Engine) {
 	t.Run("life", func(t *testing.T) { testThingLife(t, e) })
 	t.Run("claim", func(t *testing.T) { testThingClaim(t, e) })
+	t.Run("most", func(t *testing.T) { testThingMost(t, e) })
 	t.Run("offer", func(t *testing.T) { testThingOffer(t, e) })
 	t.Run("owner's account deleted", func(t *testing.T) { testThingOwnerDeleted(t, e) })
 	t.Run("lists", func(t *testing.T) { testThingLists(t, e) })

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/test/conformance"
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 var (
 	targetFlag = flag.String("target", "stonechat", "servers to judge, separated by commas: stonechat, prosody, running")
 	scriptFlag = flag.String("script", "scripts/*.txt", "scripts to play")
-	timeout    = flag.Duration("timeout-per-stanza", 10*time.Second, "how long an expected stanza may take")
+	timeout    = flag.Duration("timeout-per-stanza", 30*time.Second, "how long an expected stanza may take")
 	domainFlag = flag.String("domain", "localhost", "of -target=running, which must allow registration or have -adduser")
 	secondFlag = flag.String("domain2", "", "another domain of -target=running; without it scripts that need one are left out")
 	tcpFlag    = flag.String("tcp", "127.0.0.1:5222", "address of -target=running")
@@ -27,16 +28,9 @@ var (
 	addUser    = flag.String("adduser", "", "for -target=running: a command that makes an account, to be followed by user, domain, password")
 )
 
-// TestMain lets more scripts run at once than there are processors: they wait more than they compute.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		_ = flag.Set("test.parallel", "8")
-	}
-	os.Exit(m.Run())
-}
+var stonechat program.Binary
+
+func TestMain(m *testing.M) { os.Exit(program.Run(m, 16, &stonechat)) }
 
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob(*scriptFlag)
@@ -89,7 +83,7 @@ func judge(t *testing.T, name string, scripts []*conformance.Script, allowed map
 					until, unfinished := beingBuilt(allowed, name+" "+s.Name)
 					if expected || unfinished { // it need not wait long for what does not come
 						impatient := *server
-						impatient.Timeout = min(impatient.Timeout, 2*time.Second)
+						impatient.Timeout = min(impatient.Timeout, time.Second/2)
 						server = &impatient
 					}
 					dialogue, err := s.Play(server, transport)

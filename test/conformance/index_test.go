@@ -74,6 +74,7 @@ var roomUseCases = []useCase{
 	{"9.6", "Granting moderator status"},
 	{"9.7", "Revoking moderator status"},
 	{"9.8", "Moderator list"},
+	{"9.9", "Approving registrations"},
 	{"10.1.1", "Creating a room"},
 	{"10.1.2", "Instant room"},
 	{"10.1.3", "Reserved room"},
@@ -94,8 +95,8 @@ var roomUseCases = []useCase{
 	{"18.1.2", "Ghosts"},
 }
 
-// TestRooms keeps scripts/ROOMS.md, from which one sees that no use case of XEP-0045 is without a script. §9.9, approval of
-// registrations by an admin, is optional and not built; §11.2, shutdown, needs a server that ends, which scripts cannot.
+// TestRooms keeps scripts/ROOMS.md, from which one sees that no use case of XEP-0045 is without a script. §11.2, shutdown,
+// needs a server that ends, which scripts cannot.
 func TestRooms(t *testing.T) { keepIndex(t, "ROOMS.md", "XEP-0045", "1.35.5", roomUseCases) }
 
 // TestNodes keeps scripts/NODES.md for XEP-0060. §6.1.5, a subscription that must be configured first, and §6.1.6, several
@@ -104,6 +105,12 @@ func TestNodes(t *testing.T) { keepIndex(t, "NODES.md", "XEP-0060", "1.30.0", no
 
 // TestArchives keeps scripts/ARCHIVES.md for XEP-0313.
 func TestArchives(t *testing.T) { keepIndex(t, "ARCHIVES.md", "XEP-0313", "1.1.3", archiveUseCases) }
+
+// TestEvents keeps scripts/EVENTS.md for XEP-0163.
+func TestEvents(t *testing.T) { keepIndex(t, "EVENTS.md", "XEP-0163", "1.2.2", eventUseCases) }
+
+// TestCopies keeps scripts/COPIES.md for XEP-0280. §10.4 and §10.5 are for clients.
+func TestCopies(t *testing.T) { keepIndex(t, "COPIES.md", "XEP-0280", "1.0.1", copyUseCases) }
 
 // keepIndex compares or, with -update, writes a list of scripts by section.
 func keepIndex(t *testing.T, file, spec, version string, cases []useCase) {

@@ -213,6 +213,8 @@ func (r *run) variable(name string) (value string, ok bool) {
 		value, ok = "pubsub."+r.server.Second, true
 	} else if name == "things" {
 		value, ok = "things."+r.server.Domain, true
+	} else if name == "registry" {
+		value, ok = "registry@things."+r.server.Domain, true
 	} else if name == "far room" {
 		value, ok = "room-"+r.suffix+"@conference."+r.server.Second, true
 	} else if name == "rooms" {

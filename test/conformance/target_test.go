@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/test/conformance"
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 const domain, second = "conformance.test", "second.test"
@@ -42,12 +43,7 @@ var targets = map[string]target{
 	}},
 	"stonechat": {"stonechat.yaml", func(t *testing.T, config string) *exec.Cmd {
 		lookAtSources(t)
-		binary := filepath.Join(filepath.Dir(config), "stonechat")
-		build := exec.Command("go", "build", "-o", binary, "github.com/stonechat-im/stonechat/cmd/stonechat")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("cannot build stonechat: %v\n%s", err, out)
-		}
-		return exec.Command(binary, "serve", "-c", config)
+		return exec.Command(stonechat.MustPath(t), "serve", "-c", config)
 	}},
 }
 
@@ -57,7 +53,8 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	dir := whole.TempDir()
 	roots := certificate(t, dir)
 	host := loopback()
-	tcp, tls, ws := freePort(t, host), freePort(t, host), freePort(t, host)
+	free := freePorts(t, host, 3)
+	tcp, tls, ws := free[0], free[1], free[2]
 	config := filepath.Join(dir, tg.config)
 	f, err := os.Create(config)
 	if err != nil {
@@ -80,6 +77,7 @@ func (tg target) start(t, whole *testing.T, variant string) *conformance.Server 
 	}
 	cmd := tg.command(t, config)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, output, output
+	program.Bind(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +111,7 @@ func lookAtSources(t *testing.T) {
 }
 
 func awaitListener(address string, ended <-chan struct{}) error {
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
@@ -142,13 +140,17 @@ func loopback() string {
 	return host
 }
 
-func freePort(t *testing.T, host string) string {
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
+// freePorts are some that nobody has, each another one.
+func freePorts(t *testing.T, host string, n int) (ports []string) {
+	for range n {
+		l, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return ports
 }
 
 // certificate writes cert.pem and key.pem for the domains into dir.

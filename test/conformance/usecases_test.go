@@ -2,7 +2,7 @@
 
 package conformance_test
 
-// The use cases of XEP-0060 and XEP-0313, by section, as index_test.go wants them.
+// The use cases of XEP-0060, 0313, 0163 and 0280, by section, as index_test.go wants them.
 var (
 	nodeUseCases = []useCase{
 		{"5.1", "What the service can"},
@@ -97,5 +97,35 @@ var (
 		{"6.1", "What is kept"},
 		{"7", "Announcing it"},
 		{"8.1", "Privacy"},
+	}
+	eventUseCases = []useCase{
+		{"3", "Publishing"},
+		{"4", "Being told"},
+		{"4.1", "Subscribed by presence"},
+		{"4.2", "Who wants what"},
+		{"4.3.1", "Addresses"},
+		{"4.3.2", "How many"},
+		{"4.3.3", "When"},
+		{"4.3.4", "The last item"},
+		{"5", "Nodes as they are at first"},
+		{"6.1", "Announcing it to the owner"},
+		{"6.2", "Announcing it to contacts"},
+		{"7.1", "Subscriptions that end"},
+	}
+	copyUseCases = []useCase{
+		{"3", "Announcing it"},
+		{"4", "Turning copies on"},
+		{"4.1", "Turning on refused"},
+		{"5", "Turning copies off"},
+		{"5.1", "Turning off refused"},
+		{"6.1", "Which messages"},
+		{"6.2", "Announcing which"},
+		{"7", "Received"},
+		{"8", "Sent"},
+		{"9", "Private"},
+		{"10.1", "On and off, again and again"},
+		{"10.2", "Chat states"},
+		{"10.3", "Copies that come back"},
+		{"12", "Whose copies"},
 	}
 )

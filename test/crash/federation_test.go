@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // How to read this file: people of one server (near) write to people of another (far) while now the one, now the other,
@@ -94,23 +96,15 @@ func (b *mail) missing() (list []message) {
 	return list
 }
 
-// freePort is an address where somebody may listen, again and again.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// ownAddress is where a server may listen, again and again: nobody else has ports there, however long it is away.
+func ownAddress() string { return net.JoinHostPort(program.Loopback(), "5269") }
 
 // pairOfServers are the options of two that find each other without DNS. They have certificates of their own making, so that
 // they prove who they are by dialback.
 func pairOfServers(t *testing.T) (near, far options) {
 	t.Helper()
-	bin := program(t, "-tags=invariants")
-	a, b := freePort(t), freePort(t)
+	bin := checked.MustPath(t)
+	a, b := ownAddress(), ownAddress()
 	knows := func(domain, at string) string {
 		return "federation:\n  certificates: preferred\n  domains:\n    " + domain + ": {connect: \"" + at + "\"}\n"
 	}
@@ -145,18 +139,18 @@ func TestKillFederation(t *testing.T) {
 		pause(time.Duration(200+r.IntN(1500))*time.Millisecond, nil)
 		which := r.IntN(3)
 		if which != 0 {
-			far.kill()
+			far.Kill()
 		}
 		if which != 1 {
 			pause(time.Duration(r.IntN(300))*time.Millisecond, nil)
-			near.kill()
+			near.Kill()
 		} else {
 			// Near goes on writing to whom it cannot reach.
 			pause(time.Duration(r.IntN(500))*time.Millisecond, nil)
 			far = mustStart(t, farOptions)
 			receivers = append(receivers, farReceivers(t, far, b)...)
 			pause(time.Duration(r.IntN(500))*time.Millisecond, nil)
-			near.kill()
+			near.Kill()
 		}
 		all.Wait()
 		for _, s := range receivers {
@@ -241,7 +235,7 @@ func farSend(near *server, b *mail, name string, r *rand.Rand) {
 				err = s.await("acks", func() bool { return len(s.out) <= farAhead/2 })
 			}
 		}
-		pause(time.Duration(r.IntN(3000))*time.Microsecond, near.ended)
+		pause(time.Duration(r.IntN(3000))*time.Microsecond, near.Ended)
 	}
 	s.drop()
 }

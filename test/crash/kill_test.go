@@ -34,10 +34,10 @@ func TestKill(t *testing.T) {
 	if rounds == 0 {
 		rounds = killRounds
 	}
-	o := options{program: program(t, "-tags=invariants"), folder: t.TempDir()}
+	o := options{program: checked.MustPath(t), folder: t.TempDir()}
 	s := mustStart(t, o)
 	w.registerAll(s)
-	s.kill()
+	s.Kill()
 	for round := range rounds {
 		if w.round(o, round); t.Failed() {
 			break
@@ -117,12 +117,12 @@ func (w *world) round(o options, round int) {
 	w.server = mustStart(w.t, o)
 	var kill *time.Timer
 	early := round > 0 && r.IntN(4) == 0
-	gone := w.server.ended
+	gone := w.server.Ended
 	after := func(d time.Duration) {
 		s := w.server
 		kill = time.AfterFunc(d, func() {
 			w.dying.Store(true)
-			s.kill()
+			s.Kill()
 		})
 	}
 	if early {
@@ -187,7 +187,7 @@ func (w *world) send(round, i int) {
 			err = s.ping()
 		}
 		if r.IntN(10) == 0 {
-			pause(time.Duration(r.IntN(3000))*time.Microsecond, w.server.ended)
+			pause(time.Duration(r.IntN(3000))*time.Microsecond, w.server.Ended)
 		}
 	}
 	w.trouble(s.user, err)
@@ -383,10 +383,10 @@ func (v *receiver) stay(r *rand.Rand, which int, resource string, h habits, drop
 	v.settled.Store(v.name != "two")
 	defer v.settled.Store(false)
 	for {
-		pause(time.Duration(5+r.IntN(60))*time.Millisecond, v.world.server.ended)
+		pause(time.Duration(5+r.IntN(60))*time.Millisecond, v.world.server.Ended)
 		if drops && r.IntN(4) == 0 {
 			s.drop()
-			pause(time.Duration(r.IntN(60))*time.Millisecond, v.world.server.ended)
+			pause(time.Duration(r.IntN(60))*time.Millisecond, v.world.server.Ended)
 			was := v.stays[which]
 			if s, err = v.connect(which, resource, h); err != nil {
 				return err
@@ -419,7 +419,7 @@ func (v *receiver) prove(which int, s *session) error {
 		return s.ping()
 	}
 	if !s.managed {
-		pause(certain, v.world.server.ended)
+		pause(certain, v.world.server.Ended)
 		if err := s.ping(); err != nil {
 			return err
 		}
@@ -441,12 +441,12 @@ func (v *receiver) flap(r *rand.Rand) error {
 		if err := s.available(); err != nil {
 			return err
 		}
-		pause(time.Duration(10+r.IntN(150))*time.Millisecond, v.world.server.ended)
+		pause(time.Duration(10+r.IntN(150))*time.Millisecond, v.world.server.Ended)
 		if err := s.close(); err != nil {
 			return err
 		}
 		v.stays[0].end(false)
-		pause(time.Duration(r.IntN(80))*time.Millisecond, v.world.server.ended)
+		pause(time.Duration(r.IntN(80))*time.Millisecond, v.world.server.Ended)
 	}
 }
 

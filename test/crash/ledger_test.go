@@ -84,6 +84,13 @@ func (l *ledger) value(key string) string {
 	return l.is[key]
 }
 
+// acknowledged is how many changes were.
+func (l *ledger) acknowledged() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done
+}
+
 func (l *ledger) clone() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()

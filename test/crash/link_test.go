@@ -36,8 +36,8 @@ const (
 	nsForm     = "jabber:x:data"
 )
 
-// patience is how long anything may take that should take milliseconds.
-const patience = 10 * time.Second
+// patience is how long anything may take that should take milliseconds, on a machine that does much else.
+const patience = 30 * time.Second
 
 // link is one connection with a stream on it. Reading is one goroutine's, writing whoever's holds the session.
 type link struct {

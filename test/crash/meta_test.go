@@ -28,9 +28,8 @@ const (
 )
 
 func TestMetamorphic(t *testing.T) {
-	flags := []string{"-tags=invariants", "-race"}
 	st := newStage(t, options{
-		program: program(t, flags...), folder: t.TempDir(),
+		program: raced.MustPath(t), folder: t.TempDir(),
 		modules: "  sm: {resume: " + expiry.String() + "}\n",
 	})
 	rounds := *roundsFlag

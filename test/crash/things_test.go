@@ -7,6 +7,7 @@ package crash
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -29,21 +30,11 @@ func claimer() *keeper {
 	for n := range lamps {
 		a.others = append(a.others, lamp(n))
 	}
-	sides := map[string]*life{} // of one life of the server
+	others := sides{}
 	as := func(v *life, name string) (*life, error) {
-		if name == a.name {
-			return v, nil
-		}
-		if old := sides[name]; old != nil && old.server == v.server {
-			return old, nil
-		}
-		side, err := a.openAs(name, v.server, v.ledger, v.round)
-		if err != nil {
-			return nil, err
-		}
-		sides[name] = side
-		if name == "heir" {
-			err = side.available() // it gets messages
+		side, err := others.as(v, name)
+		if err == nil && name == "heir" {
+			err = side.here()
 		}
 		return side, err
 	}
@@ -62,6 +53,10 @@ func claimer() *keeper {
 				return err
 			}
 			return v.ledger.change(key, a.name, func() error { return v.claim(tags) })
+		}
+		if owner == a.name && r.IntN(2) == 0 { // what he decides goes when the thing goes
+			_, err := v.decide("allow", "thing", name+"@"+domain, "subject", fmt.Sprintf("c%d@example.org", r.IntN(4)), "may", "allow", "right", "read")
+			return err
 		}
 		side, err := as(v, owner)
 		if err != nil {
@@ -102,6 +97,9 @@ func claimer() *keeper {
 			if err := side.friends(owned); err != nil {
 				return nil, err
 			}
+			if err := side.decides(owned); err != nil {
+				return nil, err
+			}
 		}
 		for n := range lamps {
 			thing, err := as(v, lamp(n))
@@ -119,6 +117,18 @@ func claimer() *keeper {
 		return got, nil
 	}
 	return a
+}
+
+// decides says whether all that the account has decided is about these.
+func (v *life) decides(owned []string) error {
+	rules, err := v.items("rules")
+	for _, item := range rules {
+		what := field(item, "what")
+		if !slices.ContainsFunc(owned, func(name string) bool { return strings.Contains(what, name+"@") }) {
+			return fmt.Errorf("half made: %s owns %v, and says still that %s", v.session.user, owned, what)
+		}
+	}
+	return err
 }
 
 func (v *life) claim(tags string) error {
@@ -154,10 +164,11 @@ func (v *life) command(node, session, form string) (*element, error) {
 
 // gets takes a message of the registry. The session's mutex is held.
 func (v *life) gets(e *element) bool {
-	if e.attr("from") != registry {
+	if from := e.attr("from"); from != registry && from != "registry@"+registry {
 		return false
 	}
 	if body := e.child(nsClient, "body"); body != nil {
+		v.words = append(v.words, body.text)
 		if _, key, ok := strings.Cut(body.text, codePrefix); ok {
 			v.given = key
 		}
@@ -183,7 +194,8 @@ func (v *life) owned() (names []string, err error) {
 	return names, nil
 }
 
-// friends says whether the account's roster has these, subscribed both ways, and nobody else.
+// friends says whether the account's roster has these, subscribed both ways, and nobody else but the registry, which whoever has owned
+// something sees.
 func (v *life) friends(want []string) error {
 	answer, err := v.session.ask("", "get", "<query xmlns='"+nsRoster+"'/>")
 	if err != nil {
@@ -198,6 +210,9 @@ func (v *life) friends(want []string) error {
 			return fmt.Errorf("half made: %s and %s belong together, and in the roster that is %q", v.session.user, name, got[name])
 		}
 		delete(got, name)
+	}
+	if got["registry@"+registry] == "to" {
+		delete(got, "registry@"+registry)
 	}
 	if len(got) > 0 {
 		return fmt.Errorf("half made: in the roster of %s are still %v", v.session.user, got)

@@ -44,7 +44,7 @@ func record(t *testing.T, load func(*server)) (calls []*call, folder string) {
 	if err != nil {
 		t.Skipf("strace is not installed: %v", err)
 	}
-	o := options{program: program(t, "-tags=invariants"), folder: t.TempDir()}
+	o := options{program: checked.MustPath(t), folder: t.TempDir()}
 	out := filepath.Join(o.folder, "trace")
 	o.under = []string{strace, "-f", "--seccomp-bpf", "-y", "-ttt", "-xx", "-s", "100000000", "-o", out, "-e", "trace=" + tracedCalls}
 	s, err := start(o)
@@ -54,7 +54,7 @@ func record(t *testing.T, load func(*server)) (calls []*call, folder string) {
 		}
 		t.Fatal(err)
 	}
-	t.Cleanup(s.kill)
+	t.Cleanup(s.Kill)
 	load(s)
 	if err := s.terminate(); err != nil {
 		t.Error(err)

@@ -6,22 +6,20 @@ package federation
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"flag"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stonechat-im/stonechat/test/conformance"
+	"github.com/stonechat-im/stonechat/test/program"
 	"github.com/stonechat-im/stonechat/test/space"
 )
 
@@ -76,7 +74,7 @@ type bed struct {
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	return &bed{t: t, names: newNames(t, loopback()), known: newAuthority(t, "Known"), unknown: newAuthority(t, "Unknown")}
+	return &bed{t: t, names: newNames(t, program.Loopback()), known: newAuthority(t, "Known"), unknown: newAuthority(t, "Unknown")}
 }
 
 // add prepares a server for a domain; start runs all.
@@ -88,7 +86,7 @@ func (b *bed) add(kind software, domain string, s setting) *server {
 	if s.certificate == "" {
 		s.certificate = forBoth
 	}
-	srv := &server{software: kind, setting: s, bed: b, domain: domain, host: loopback(), folder: b.t.TempDir()}
+	srv := &server{software: kind, setting: s, bed: b, domain: domain, host: program.Loopback(), folder: b.t.TempDir()}
 	issuer := b.known
 	if s.certificate == untrusted {
 		issuer = b.unknown
@@ -120,7 +118,7 @@ func (b *bed) start() {
 func (s *server) start() {
 	s.bed.t.Helper()
 	s.process = run(s.bed.t, s.name, s.folder, s.within.Enter(s.command(s.bed.t, s)), func() error {
-		for _, port := range []int{clientPort, serverPort} {
+		for _, port := range []int{clientPort, clientTLSPort, serverPort, serverTLSPort} {
 			conn, err := s.within.Dial(context.Background(), s.at(port))
 			if err != nil {
 				return err
@@ -178,52 +176,6 @@ func pair(a, b *server) *conformance.Server {
 	return server
 }
 
-// loopback is an address that no other server uses.
-func loopback() string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
-}
+var stonechatBinary program.Binary
 
-// tools are made once, by the first test that needs them.
-var tools struct {
-	folder string
-	build  func() (string, error)
-}
-
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-// runTests lets more tests run at once than there are processors: they wait more than they compute.
-func runTests(m *testing.M) int {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		_ = flag.Set("test.parallel", "16") // it is a number
-	}
-	folder, err := os.MkdirTemp("", "federation")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(folder)
-	tools.folder = folder
-	tools.build = sync.OnceValues(func() (string, error) {
-		binary := filepath.Join(folder, "stonechat")
-		_, err := output("go", "build", "-o", binary, "../../cmd/stonechat")
-		return binary, err
-	})
-	return m.Run()
-}
-
-// output runs a command; its error has what the command wrote.
-func output(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	c := exec.CommandContext(ctx, name, args...)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%s: %w\n%.2000s", c, err, out)
-	}
-	return strings.TrimSpace(string(out)), err
-}
+func TestMain(m *testing.M) { os.Exit(program.Run(m, 16, &stonechatBinary)) }

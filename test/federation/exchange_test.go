@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/stonechat-im/stonechat/test/conformance"
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // How to read this file: pairs is the table of who talks to whom, and by which proof; every script is played for each,
@@ -24,10 +25,12 @@ type proof struct {
 	name    string
 	a, b    setting
 	in, out string // what the judged server says of it, of those who come and of those whom it calls
+	direct  bool   // TLS from the first byte is the only way to each of them
 }
 
 var (
 	external    = proof{name: "EXTERNAL", in: "EXTERNAL", out: "EXTERNAL"}
+	directTLS   = proof{name: "direct TLS", in: "EXTERNAL", out: "EXTERNAL", direct: true}
 	dialback    = proof{name: "dialback", a: setting{certificate: untrusted, lenient: true}, b: setting{certificate: untrusted, lenient: true}, in: "dialback", out: "dialback"}
 	publicCerts = proof{name: "serverAuth-only", a: setting{certificate: forServer, lenient: true}, b: setting{certificate: forServer, lenient: true}, in: "EXTERNAL", out: "EXTERNAL"}
 	// ejabberd takes no certificate from a caller that is not for clients: there our calls fall back.
@@ -54,6 +57,9 @@ func exchanges() (all []exchange) {
 	for _, p := range []proof{external, dialback} {
 		all = append(all, exchange{stonechat(), stonechat(), p, ""})
 	}
+	for _, peer := range []software{prosody(), ejabberd()} {
+		all = append(all, exchange{stonechat(), peer, directTLS, "messages"})
+	}
 	return all
 }
 
@@ -65,9 +71,10 @@ func TestExchanges(t *testing.T) {
 		t.Run(x.a.name+"-"+x.b.name+"-"+x.proof.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t)
+			b.names.direct = x.proof.direct
 			one := b.add(x.a, "verona.example", x.proof.a)
 			two := b.add(x.b, "mantua.example", x.proof.b)
-			b.names.server("dead.example", loopback()) // nobody listens there
+			b.names.server("dead.example", program.Loopback()) // nobody listens there
 			b.start()
 			t.Cleanup(func() { // when all scripts have been played
 				for _, s := range b.servers {

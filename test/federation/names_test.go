@@ -26,6 +26,7 @@ type names struct {
 	folder  string
 	records map[string][]string // by domain: lines of dnsmasq's configuration
 	hosts   map[string]string   // name to address; read again when it changes
+	direct  bool                // servers are found by ports of direct TLS alone (XEP-0368)
 	within  *space.Space        // nil is the test's own
 	process *process
 }
@@ -40,9 +41,10 @@ func newNames(t *testing.T, host string) *names {
 func (n *names) server(domain, address string) {
 	n.hosts["xmpp."+domain] = address
 	for _, name := range []string{domain, "conference." + domain, "pubsub." + domain} {
-		n.records[domain] = append(n.records[domain],
-			fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,%d,1,1", name, domain, serverPort),
-			fmt.Sprintf("srv-host=_xmpps-server._tcp.%s,xmpp.%s,%d,2,1", name, domain, serverTLSPort))
+		n.records[domain] = append(n.records[domain], fmt.Sprintf("srv-host=_xmpps-server._tcp.%s,xmpp.%s,%d,2,1", name, domain, serverTLSPort))
+		if !n.direct {
+			n.records[domain] = append(n.records[domain], fmt.Sprintf("srv-host=_xmpp-server._tcp.%s,xmpp.%s,%d,1,1", name, domain, serverPort))
+		}
 	}
 }
 

@@ -16,11 +16,7 @@ import (
 func stonechat() software {
 	return software{name: "stonechat", program: "go", configure: configureStonechat,
 		command: func(t *testing.T, s *server) *exec.Cmd {
-			binary, err := tools.build()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(binary, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
+			cmd := exec.Command(stonechatBinary.MustPath(t), "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
 			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(s.folder, "roots.pem"), "SSL_CERT_DIR=/nonexistent")
 			return cmd
 		},

@@ -72,8 +72,8 @@ func (a *attack) run(t *testing.T, s *server, by *bystanders) {
 			t.Logf("counted: %v", got)
 		}
 		select {
-		case <-s.ended:
-			t.Fatalf("the server has ended: %v", s.err)
+		case <-s.Ended:
+			t.Fatalf("the server has ended: %v", s.Err)
 		default:
 		}
 	})

@@ -6,19 +6,17 @@ package hostile
 
 import (
 	"bufio"
-	"bytes"
-	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // patience is how long anything may take that should take milliseconds.
@@ -29,46 +27,23 @@ const (
 	password = "pencil"
 )
 
-// program builds stonechat once, such that it overwrites buffers which must not be kept.
-var program = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "stonechat-hostile")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, "stonechat")
-	out, err := exec.Command("go", "build", "-tags=invariants", "-o", path, "../../cmd/stonechat").CombinedOutput()
-	if err != nil {
-		return path, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// stonechat overwrites buffers which must not be kept.
+var stonechat = program.Binary{Flags: []string{"-tags=invariants"}}
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, _ := program(); path != "" {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(program.Run(m, 0, &stonechat)) }
 
 // server is the running program.
 type server struct {
+	*program.Process
 	folder             string
-	cmd                *exec.Cmd
 	plain, tls, metric string // addresses of its listeners
 	component          string
 	server, serverTLS  string
-	ended              chan struct{}
-	err                error // how it ended
 }
 
 // command is the program on a folder, whose configuration is the usual one and those lines.
 func command(t *testing.T, folder, lines string) *exec.Cmd {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	conf := filepath.Join(folder, "stonechat.yaml")
 	text := "domains: [" + domain + "]\ndata: " + filepath.Join(folder, "data") + `
 registration: open
@@ -83,7 +58,7 @@ listen:
 	roots := filepath.Join(folder, "roots.pem")
 	write(t, conf, []byte(text))
 	write(t, roots, authorities())
-	c := exec.Command(path, "serve", "-c", conf)
+	c := exec.Command(stonechat.MustPath(t), "serve", "-c", conf)
 	c.Env = append(os.Environ(), "SSL_CERT_FILE="+roots, "SSL_CERT_DIR="+folder)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
@@ -92,86 +67,30 @@ listen:
 // start runs the program until the test ends, and then looks at its log.
 func start(t *testing.T, lines string) *server {
 	t.Helper()
-	s := &server{folder: t.TempDir(), ended: make(chan struct{})}
-	s.cmd = command(t, s.folder, lines)
-	log, err := os.Create(s.logName())
+	folder := t.TempDir()
+	p, err := program.Start(command(t, folder, lines), filepath.Join(folder, "server.log"), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	s.cmd.Stderr = log
-	out, err := s.cmd.StdoutPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := &server{Process: p, folder: folder, plain: p.Address["client"], tls: p.Address["client_tls"], metric: p.Address["metrics"],
+		component: p.Address["component"], server: p.Address["server"], serverTLS: p.Address["server_tls"]}
 	t.Cleanup(func() { s.stop(t) })
-	ready := make(chan struct{})
-	go s.follow(out, ready)
-	select {
-	case <-ready:
-	case <-s.ended:
-		t.Fatalf("the server did not start: %v\n%s", s.err, s.log())
-	case <-time.After(patience):
-		t.Fatalf("the server is not ready\n%s", s.log())
-	}
 	return s
 }
 
-// follow reads what the program says of itself, until it ends.
-func (s *server) follow(out io.Reader, ready chan struct{}) {
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		switch f := strings.Fields(lines.Text()); {
-		case len(f) == 3 && f[0] == "listening" && f[1] == "client":
-			s.plain = f[2]
-		case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
-			s.tls = f[2]
-		case len(f) == 3 && f[0] == "listening" && f[1] == "component":
-			s.component = f[2]
-		case len(f) == 3 && f[0] == "listening" && f[1] == "server":
-			s.server = f[2]
-		case len(f) == 3 && f[0] == "listening" && f[1] == "server_tls":
-			s.serverTLS = f[2]
-		case len(f) == 3 && f[0] == "listening" && f[1] == "metrics":
-			s.metric = f[2]
-		case len(f) > 0 && f[0] == "ready":
-			close(ready)
-		}
-	}
-	s.err = s.cmd.Wait()
-	close(s.ended)
-}
-
-func (s *server) logName() string { return filepath.Join(s.folder, "server.log") }
-
 func (s *server) log() []byte {
-	b, _ := os.ReadFile(s.logName())
+	b, _ := os.ReadFile(filepath.Join(s.folder, "server.log"))
 	return b
 }
 
 // stop asks the program to end, and sees that it does, in order.
 func (s *server) stop(t *testing.T) {
 	t.Helper()
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-		if s.err != nil {
-			t.Errorf("the server ended with %v", s.err)
-		}
-	case <-time.After(2 * patience):
-		_ = s.cmd.Process.Kill()
-		<-s.ended
-		t.Error("the server did not stop")
+	if err := s.Terminate(2 * patience); err != nil {
+		t.Error(err)
 	}
-	for line := range bytes.Lines(s.log()) {
-		for _, word := range []string{"panic", "goroutine ", "level=ERROR", "DATA RACE"} {
-			if bytes.Contains(line, []byte(word)) {
-				t.Errorf("the server's log: %s", line)
-				return
-			}
-		}
+	if line := program.Trouble(s.log(), "level=ERROR"); line != "" {
+		t.Errorf("the server's log: %s", line)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/component"
 	"github.com/stonechat-im/stonechat/internal/componenttest"
+	"github.com/stonechat-im/stonechat/test/program"
 	"github.com/stonechat-im/stonechat/xmpp/disco"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
@@ -47,7 +48,7 @@ data: %s
 listen: {client: [], client_tls: [], server: [], server_tls: [], http: [], https: [], metrics: [], component: ["%s:%d"]}
 components: {%s: {secret: %q}, %s: {secret: %[6]q}}
 `, domain, filepath.Join(folder, "data"), host, port, gateway, secret, guest))
-			return exec.Command(program(t), "serve", "-c", conf)
+			return exec.Command(stonechat.MustPath(t), "serve", "-c", conf)
 		}},
 		{"prosody", []string{"prosody"}, func(t *testing.T, folder, host string, port int) *exec.Cmd {
 			conf := filepath.Join(folder, "prosody.cfg.lua")
@@ -99,7 +100,7 @@ func onEach(t *testing.T, test func(*testing.T, *host)) {
 					t.Skipf("%s is not installed: %v", a.name, err)
 				}
 			}
-			l, err := net.Listen("tcp", loopback()+":0")
+			l, err := net.Listen("tcp", program.Loopback()+":0")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // How to read this file: gateways that others wrote, as their users meet them. biboumi is in front of ngircd, with
@@ -165,7 +167,7 @@ func TestBiboumi(t *testing.T) {
 	t.Parallel()
 	need(t, slixmpp, debians("biboumi", "ngircd"))
 	s := start(t)
-	folder, host, irc := t.TempDir(), loopback(), "irc."+domain
+	folder, host, irc := t.TempDir(), program.Loopback(), "irc."+domain
 	conf := filepath.Join(folder, "ngircd.conf")
 	write(t, conf, fmt.Sprintf("[Global]\nName = irc.example.org\nInfo = test\nListen = %s\nPorts = 6667\n[Limits]\nMaxConnectionsIP = 0\nMaxJoins = 0\n[Options]\nDNS = no\nIdent = no\nPAM = no\nSyslogFacility = local1\n", host))
 	background(t, "ngircd", nil, "ngircd", "-n", "-f", conf)

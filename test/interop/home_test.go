@@ -26,7 +26,7 @@ func newLamp(s *server) (lamp string, thing *agent, code string) {
 	lamp = s.name("lamp") + "@" + domain
 	thing = startAgent(s.t, "lamp", lamp, []string{"STONECHAT_JID=" + lamp + "/lamp", "STONECHAT_PASSWORD=" + password,
 		"STONECHAT_ADDRESS=" + s.client.String(), "STONECHAT_CA=" + s.authority.file},
-		program(s.t), "thing", "run", "--name", "Lamp", "--serial", "1", "--stdin", "--set", "lamp=boolean")
+		stonechat.MustPath(s.t), "thing", "run", "--name", "Lamp", "--serial", "1", "--stdin", "--set", "lamp=boolean")
 	thing.await("no code", func() bool {
 		for _, l := range thing.lines {
 			if strings.HasPrefix(l.text, "IoTDisco;") {
@@ -45,7 +45,7 @@ func TestHome(t *testing.T) {
 	need(t, profanity)
 	s := start(t)
 	lamp, thing, code := newLamp(s)
-	service := "things." + domain
+	service := "registry@things." + domain
 
 	owner := newProfanity(s, s.name("owner"), s.authority).(*profane)
 	neighbour := newProfanity(s, s.name("neighbour"), s.authority).(*profane)
@@ -55,12 +55,15 @@ func TestHome(t *testing.T) {
 	owner.says(service, code, "lamp ("+lamp+") is yours.")
 	owner.console()
 	owner.until("the lamp among the contacts", contains("lamp (lamp) is online"))
+	owner.until("the registry among the contacts", contains("Things (stonechat) is online"))
 	owner.says(lamp, "set lamp on", "done: lamp on")
 	thing.expect("lamp on")
 	owner.says(lamp, "read", ": lamp on")
 
 	// By commands.
 	owner.console()
+	owner.enter("/cmd list " + service + "/stonechat")
+	owner.until("commands of the registry", contains("stonechat:claim"))
 	owner.enter("/cmd list " + lamp + "/lamp")
 	owner.until("commands", contains("set/lamp"))
 	owner.enter("/cmd exec set/lamp " + lamp + "/lamp")
@@ -84,27 +87,46 @@ func TestHome(t *testing.T) {
 	owner.says(lamp, "read lamp", ": lamp off")
 }
 
-// TestConverseHome lets somebody with a browser switch and read a lamp of hers.
+// TestConverseHome lets somebody with a browser claim a lamp, switch and read it, and answer for a neighbour: the registry is a contact
+// to whom she writes.
 func TestConverseHome(t *testing.T) {
 	t.Parallel()
 	need(t, converse)
 	s := start(t)
 	lamp, thing, code := newLamp(s)
-	juliet := s.name("juliet")
-	ours(s, juliet, "send", "things."+domain, code)
+	juliet, romeo, service := s.name("juliet"), s.name("romeo"), "registry@things."+domain
 	web := newConverse(s, juliet, s.authority)
 	web.do("connect")
 	web.expect("online juliet@" + domain)
+	says := func(to string, said ...string) {
+		t.Helper()
+		web.do("open %s", to)
+		web.expect("open " + to)
+		for i := 0; i < len(said); i += 2 {
+			if said[i] != "" {
+				web.do("say %s", said[i])
+			}
+			web.do("shows %s", said[i+1])
+			web.expect("shown " + said[i+1])
+		}
+	}
+	web.do("add %s", service)
+	web.expect("added " + service)
+	web.do("sees %s online", service)
+	web.expect("seen " + service)
+	says(service, "help", "makes a thing yours", code, "lamp ("+lamp+") is yours.")
 	web.do("sees %s online", lamp)
 	web.expect("seen " + lamp)
-	web.do("open %s", lamp)
-	web.expect("open " + lamp)
-	for _, said := range [][2]string{{"help", "set lamp on|off"}, {"set lamp on", "done: lamp on"}, {"read", "lamp on"}} {
-		web.do("say %s", said[0])
-		web.do("shows %s", said[1])
-		web.expect("shown " + said[1])
-	}
+	says(lamp, "help", "set lamp on|off", "set lamp on", "done: lamp on", "read", "lamp on")
 	thing.expect("lamp on")
+	ours(s, romeo, "send", lamp, "set lamp off")
+	says(service, "", "romeo@"+domain+" wants to control lamp of lamp ("+lamp+").", "yes 1", "\"revoke 1\" takes that back.")
+	registry := filepath.Join(t.ArtifactDir(), "converse-registry.png")
+	web.do("picture %s", registry)
+	web.expect("picture")
+	ours(s, romeo, "send", lamp, "set lamp off")
+	thing.expect("lamp off")
+	says(lamp, "read", "lamp off")
 	picture := filepath.Join(t.ArtifactDir(), "converse-home.png")
 	web.do("picture %s", picture)
 	web.expect("picture")

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // proxy is a reverse proxy. The operator's guide has its configuration, which the test only moves to
@@ -91,7 +93,7 @@ func (s *server) guided(name string) string {
 func (s *server) behind(name string) *server {
 	s.t.Helper()
 	folder := s.t.TempDir()
-	at := &net.TCPAddr{IP: net.ParseIP(loopback()), Port: 8443}
+	at := &net.TCPAddr{IP: net.ParseIP(program.Loopback()), Port: 8443}
 	file := filepath.Join(folder, name+".conf")
 	write(s.t, file, proxies[name].around(s.guided(name), folder, at.String()))
 	command := proxies[name].command(file, folder)

@@ -5,11 +5,8 @@
 package interop
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/tls"
 	"encoding/xml"
 	"fmt"
@@ -18,23 +15,23 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 const (
 	domain   = "interop.test" // resolved by nobody: clients are told where to connect
 	password = "pâss wörd & <more>"
-	patience = 20 * time.Second // for anything that should come at once
+	patience = time.Minute // for anything that should come at once; browsers begin slowly
 )
 
-// tools are made once for all tests, by the first that needs them.
-var tools struct {
-	folder string
-	build  func() (string, error)
-}
+// tools are where what tests need is made, once for all, by the first that needs it.
+var tools struct{ folder string }
+
+var stonechat program.Binary
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -48,11 +45,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(folder)
 	tools.folder = folder
-	tools.build = sync.OnceValues(func() (string, error) {
-		binary := filepath.Join(folder, "stonechat")
-		return binary, output("", "go", "build", "-o", binary, "../../cmd/stonechat")
-	})
-	return m.Run()
+	return program.Run(m, 0, &stonechat)
 }
 
 // output runs a command in a folder; its error has what the command wrote.
@@ -65,16 +58,6 @@ func output(folder, name string, args ...string) error {
 		return fmt.Errorf("%s: %w\n%.2000s", c, err, out)
 	}
 	return nil
-}
-
-// program is stonechat itself.
-func program(t *testing.T) string {
-	t.Helper()
-	binary, err := tools.build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
 }
 
 // server is a running stonechat of one test.
@@ -127,65 +110,28 @@ registration: open
 limits:
   registrations_per_hour: none
 log: {level: debug}
-`, domain, filepath.Join(folder, "data"), s.cert, s.key, loopback(), gateway, secret))
+`, domain, filepath.Join(folder, "data"), s.cert, s.key, program.Loopback(), gateway, secret))
 
-	c := exec.Command(program(t), "serve", "-c", conf)
+	c := exec.Command(stonechat.MustPath(t), "serve", "-c", conf)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	log, err := os.Create(s.log)
+	p, err := program.Start(c, s.log, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	c.Stderr = log
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready, ended := make(chan bool, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			switch f := strings.Fields(lines.Text()); {
-			case len(f) == 3 && f[0] == "listening" && f[1] == "client":
-				s.client, _ = net.ResolveTCPAddr("tcp", f[2])
-			case len(f) == 3 && f[0] == "listening" && f[1] == "client_tls":
-				s.clientTLS, _ = net.ResolveTCPAddr("tcp", f[2])
-			case len(f) == 3 && f[0] == "listening" && f[1] == "component":
-				s.component, _ = net.ResolveTCPAddr("tcp", f[2])
-			case len(f) == 3 && f[0] == "listening" && f[1] == "http":
-				s.http, _ = net.ResolveTCPAddr("tcp", f[2])
-			case len(f) == 3 && f[0] == "listening" && f[1] == "https":
-				s.https, _ = net.ResolveTCPAddr("tcp", f[2])
-			case len(f) > 0 && f[0] == "ready":
-				ready <- true
-			}
+	at := func(key string) *net.TCPAddr {
+		a, err := net.ResolveTCPAddr("tcp", p.Address[key])
+		if err != nil {
+			t.Error(err)
 		}
-		err = c.Wait()
-	}()
+		return a
+	}
+	s.client, s.clientTLS, s.component, s.http, s.https = at("client"), at("client_tls"), at("component"), at("http"), at("https")
 	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-			if err != nil {
-				t.Errorf("the server stopped: %v", err)
-			}
-		case <-time.After(patience):
-			_ = c.Process.Kill()
-			<-ended
-			t.Error("the server did not stop")
+		if err := p.Terminate(patience); err != nil {
+			t.Error(err)
 		}
 		s.readLog()
 	})
-	select {
-	case <-ready:
-	case <-ended:
-		t.Fatal("the server did not start")
-	case <-time.After(patience):
-		t.Fatal("the server is not ready")
-	}
 	return s
 }
 
@@ -202,10 +148,8 @@ func (s *server) readLog() {
 	if err != nil {
 		s.t.Error(err)
 	}
-	for _, word := range []string{"panic", "level=ERROR", "goroutine "} {
-		if bytes.Contains(b, []byte(word)) {
-			s.t.Errorf("the server's log has %q", word)
-		}
+	if line := program.Trouble(b, "level=ERROR"); line != "" {
+		s.t.Errorf("the server's log: %s", line)
 	}
 	if s.t.Failed() {
 		keep(s.t, "server.log", b)
@@ -223,13 +167,6 @@ func write(t *testing.T, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// loopback is an address that no other test uses.
-func loopback() string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
 }
 
 // name makes an account (XEP-0077) over direct TLS, and returns its name.

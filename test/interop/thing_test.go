@@ -14,8 +14,12 @@ import (
 func ours(s *server, name string, args ...string) *agent {
 	s.t.Helper()
 	own := name + "@" + domain
-	return startAgent(s.t, "stonechat-"+strings.Join(args[:1], "-")+"-"+name, own, []string{"STONECHAT_JID=" + own, "STONECHAT_PASSWORD=" + password,
-		"STONECHAT_ADDRESS=" + s.client.String(), "STONECHAT_CA=" + s.authority.file}, append([]string{program(s.t)}, args...)...)
+	return startAgent(s.t, "stonechat-"+strings.Join(args[:1], "-")+"-"+name, own, s.as(own), append([]string{stonechat.MustPath(s.t)}, args...)...)
+}
+
+// as is what our commands are told of who they are.
+func (s *server) as(own string) []string {
+	return []string{"STONECHAT_JID=" + own, "STONECHAT_PASSWORD=" + password, "STONECHAT_ADDRESS=" + s.client.String(), "STONECHAT_CA=" + s.authority.file}
 }
 
 // TestThing lets a thing of our SDK tell slixmpp its readings, and obey it.

@@ -23,11 +23,13 @@ import (
 )
 
 const (
-	domain    = ".bench.example" // behind the software's name; Prosody's resolver believes in nothing below test
-	farDomain = ".far.example"
-	password  = "bench-secret"
-	startTime = time.Minute // a server has to answer after its start
-	stopTime  = 20 * time.Second
+	// The domains of all servers are as long as bench.example: they are in each message, and so in the bytes on the wire.
+	// Prosody's resolver believes in nothing below test.
+	nearDomain = "n%d.at.example"
+	farDomain  = "f%d.at.example"
+	password   = "bench-secret"
+	startTime  = time.Minute // a server has to answer after its start
+	stopTime   = 20 * time.Second
 )
 
 // server is one software in the bed, running or not.
@@ -67,10 +69,10 @@ func newBed(ctx context.Context, dir string, names []string, chosen []row) (*bed
 		if i < 0 {
 			return nil, fmt.Errorf("no server is called %q", name)
 		}
-		s := &server{software: known()[i], dir: filepath.Join(dir, name), domain: name + domain, ports: make(map[string]int)}
+		s := &server{software: known()[i], dir: filepath.Join(dir, name), domain: fmt.Sprintf(nearDomain, i), ports: make(map[string]int)}
 		err := b.prepare(ctx, s)
 		if err == nil && twins && s.federates() {
-			s.twin = &server{software: s.software, dir: s.dir + "-far", domain: name + farDomain, ports: make(map[string]int)}
+			s.twin = &server{software: s.software, dir: s.dir + "-far", domain: fmt.Sprintf(farDomain, i), ports: make(map[string]int)}
 			err = b.prepare(ctx, s.twin)
 		}
 		if err != nil {
@@ -208,7 +210,7 @@ func (s *server) stop() error {
 	return nil
 }
 
-// fresh starts every server anew, as a row wants it. One that does not start is
+// fresh starts every server anew that takes part in a row, as that wants it. One that does not start is
 // left out.
 func (b *bed) fresh(ctx context.Context, r row) error {
 	if err := b.stop(); err != nil {
@@ -216,6 +218,10 @@ func (b *bed) fresh(ctx context.Context, r row) error {
 	}
 	var running []*server
 	for _, s := range b.servers {
+		if !r.isFor(s) {
+			running = append(running, s)
+			continue
+		}
 		if err := b.startFor(ctx, s, r); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -295,7 +301,7 @@ func (b *bed) restart(ctx context.Context, t *bench.Target) error {
 // register makes the accounts bench0 … on every XMPP server: as many as the
 // greatest of the rows wants there.
 func (b *bed) register(ctx context.Context, chosen []row, o options) error {
-	if err := b.fresh(ctx, row{twins: true}); err != nil {
+	if err := b.fresh(ctx, row{twins: true, takes: func(bench.Target) bool { return true }}); err != nil {
 		return err
 	}
 	for _, s := range b.servers {
@@ -305,6 +311,9 @@ func (b *bed) register(ctx context.Context, chosen []row, o options) error {
 		}
 		count, far := 0, 0
 		for _, r := range chosen {
+			if !r.isFor(s) {
+				continue
+			}
 			n := r.accounts(o, r.shareOf(t, o))
 			count = max(count, n)
 			if r.twins {

@@ -242,6 +242,16 @@ one after the other, the next one those before. Bystanders are a pair that send 
 and the figure is that of the worst second. What would take the others hours is divided by ten or fifty for them: the tables say how
 many receivers, occupants, nodes and messages each had. The archive of Stonechat is committed (fsync) before the sender's ack.
 
+Things are those of the SDK (package thing), in worker processes of 2,500, each with a connection of its own over TLS, SCRAM and
+stream management; owners are clients of it. A thing registers, is claimed by its code, and tells a reading a minute, spread evenly
+over it; in the row of all that things do it publishes each reading too, the archive is on as in a server without configuration,
+and each thing is read (XEP-0323) and told to do something (XEP-0325) once. The latency of a reading is from when the thing took it
+to when its owner's program has it; that of a request until its answer is there. Readings are numbered: one that was told in the
+measured time and did not arrive, came twice, came late or was not acked is a FAULT, and so is whatever the SDK logs as a warning. "thing's CPU" and
+"thing's resident" are of the processes of the things. Beside a broker things only tell: its sessions publish the same JSON at QoS 1, each at a topic of
+its own, and owners subscribe to theirs. Robots are stopped by a word in their room; the last robot is the one that hears it last,
+by one clock. A guarded request goes to a thing whose owner has allowed it to that caller, an unguarded one to a contact.
+
 Any server can be measured like this. The number of its process gives the CPU and memory figures; the word raw adds the
 yardstick. Accounts are bench0, bench1, … with one password (--user, --password); --register makes them by in-band
 registration where the server allows that, otherwise they must be there:

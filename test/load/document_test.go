@@ -110,7 +110,7 @@ func TestGoalsOfWhatOthersLack(t *testing.T) {
 
 // What is divided for the others is not for us.
 func TestShare(t *testing.T) {
-	o := options{quick: true, idle: 5}
+	o := options{quick: true, idle: 5, things: 5}
 	for _, r := range rows() {
 		theirs := r.shareOf(bench.Target{Name: "prosody"}, o)
 		if mine := r.shareOf(bench.Target{Name: "stonechat"}, o); mine != 1 || theirs < 1 {
@@ -129,7 +129,7 @@ func TestChoose(t *testing.T) {
 	if _, err := choose("relay,two"); err == nil {
 		t.Error("a row that does not exist was taken")
 	}
-	if got, err := choose("sessions,places,federation"); err != nil || len(got) != len(rows()) {
+	if got, err := choose("sessions,places,federation,things"); err != nil || len(got) != len(rows()) {
 		t.Errorf("%d rows, %v", len(got), err)
 	}
 	if got, err := choose("none"); err != nil || len(got) != 0 {

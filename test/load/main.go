@@ -6,11 +6,12 @@
 // writes docs/benchmarks.md. It is for whoever changed something that might
 // cost speed or memory.
 //
-//	go run ./test/load                     the whole, about an hour
+//	go run ./test/load                     the whole, about an hour and a half
 //	go run ./test/load -quick -out ""      a look, some minutes: the same with fewer of everything
 //	go run ./test/load -rows relay,sm      some rows; what the document says of others stays
 //	go run ./test/load -rows places        the rows of rooms, nodes and archives, a quarter of an hour
 //	go run ./test/load -rows federation    the rows of servers that talk to each other: two of a kind, one with 1,000 domains, and one with a component
+//	go run ./test/load -rows things        the rows of things: 10,000 of them for ten minutes, half an hour in all
 //	go run ./test/load -rows none -peers "" -with all.json    the document, of rows measured before
 //
 // Debian's packages are installed if it runs as root, without starting the
@@ -46,6 +47,8 @@ type options struct {
 	idle     int
 	grow     int
 	rest     time.Duration
+	things   int
+	live     time.Duration
 	sink     *bench.Sink // the server of the domains in the rows about these
 }
 
@@ -70,7 +73,7 @@ func main() {
 func (o *options) flags() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of a row")
 	flag.IntVar(&o.memory, "memory-rounds", 2, "rounds of a row whose sessions log in anew in each, which takes minutes")
-	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma, or the groups sessions, places and federation: "+strings.Join(rowNames(), ","))
+	flag.StringVar(&o.rows, "rows", "", "only these rows, by comma, or the groups sessions, places, federation and things: "+strings.Join(rowNames(), ","))
 	flag.StringVar(&o.peers, "peers", "stonechat,prosody,ejabberd,mosquitto", "servers to measure beside the raw relay; stonechat-goroutine is ours on the portable driver")
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the document to write; what it says of rows that are not measured stays; empty: none")
 	flag.StringVar(&o.json, "json", "", "file for all rows as JSON")
@@ -80,9 +83,12 @@ func (o *options) flags() {
 	flag.IntVar(&o.idle, "idle", 4000, "sessions of the idle rows")
 	flag.IntVar(&o.grow, "grow", 18800, "silent sessions of the growth row")
 	flag.DurationVar(&o.rest, "rest", time.Minute, "rest before memory is measured")
+	flag.IntVar(&o.things, "count", 10_000, "things of the rows of things")
+	flag.DurationVar(&o.live, "things", 10*time.Minute, "measured time of the row meters, in which they tell a reading a minute; that beside a broker has three minutes at most")
 	flag.Parse()
 	if o.quick {
 		o.rounds, o.memory, o.duration, o.idle, o.grow, o.rest = 2, 1, time.Second, 300, 600, 2*time.Second
+		o.things, o.live = 200, 10*time.Second
 	}
 }
 
@@ -184,7 +190,7 @@ func choose(names string) ([]row, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("there is no row %q; rows are %s, and of groups sessions, places, federation", name, strings.Join(rowNames(), ", "))
+			return nil, fmt.Errorf("there is no row %q; rows are %s, and of groups sessions, places, federation, things", name, strings.Join(rowNames(), ", "))
 		}
 	}
 	return out, nil

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func TestRunsAllRows(t *testing.T) {
 	dir := t.TempDir()
 	o := options{rounds: 1, memory: 1, out: filepath.Join(dir, "benchmarks.md"), json: filepath.Join(dir, "all.json"), duration: 300 * time.Millisecond,
-		idle: 10, grow: 10, rest: time.Millisecond}
+		idle: 10, grow: 10, rest: time.Millisecond, things: 10, live: time.Minute}
 	if err := run(o); err != nil {
 		t.Fatal(err)
 	}

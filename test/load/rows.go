@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +18,10 @@ import (
 // row is one workload.
 type row struct {
 	name, title string
-	group       string                         // sessions, places or federation
+	group       string                         // sessions, places, federation or things
 	memory      bool                           // wants fresh servers
 	anew        bool                           // all sessions log in anew in each round
+	once        bool                           // one round is long
 	archive     bool                           // the servers keep what accounts send and receive
 	federated   bool                           // the servers talk to others
 	twins       bool                           // there are two of each
@@ -49,11 +51,17 @@ const (
 
 // rounds is how often a row is measured.
 func (r *row) rounds(o options) int {
-	if r.anew {
+	switch {
+	case r.once:
+		return 1
+	case r.anew:
 		return o.memory
 	}
 	return o.rounds
 }
+
+// isFor reports whether a server takes part.
+func (r *row) isFor(s *server) bool { return slices.ContainsFunc(s.targets(s), r.takes) }
 
 // shareOf is what the row is divided by for a target.
 func (r *row) shareOf(t bench.Target, o options) int {
@@ -78,7 +86,8 @@ func rowNames() []string {
 // rows is THE list of what is measured, in order.
 func rows() []row {
 	all := append(relayRows(), placeRows()...)
-	return append(append(all, restRows()...), federationRows()...)
+	all = append(append(all, restRows()...), federationRows()...)
+	return append(all, thingRows()...)
 }
 
 // relayRows are about sessions and what they send each other.

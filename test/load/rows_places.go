@@ -32,7 +32,7 @@ func (o *options) sizes() sizes {
 		return sizes{fans: 20, crowd: 100, occupants: 30, messages: 2000, nodes: 60, subscriptions: 800, subscribers: 40, resting: 60, share: 2, pages: 4}
 	}
 	return sizes{fans: 300, crowd: 10_000, occupants: 1000, messages: 1_000_000, nodes: 15_000, subscriptions: 200_000, subscribers: 1000,
-		resting: 2000, share: 10, pages: 50}
+		resting: 2000, share: 10, pages: 200}
 }
 
 func shareOfCrowd(o options) int { return o.sizes().share }

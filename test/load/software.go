@@ -150,7 +150,7 @@ limits:
 `, s.domain, s.dir, s.addr("client"), stonechatModules(s.archive), server, s.addr("metrics"), federation, s.addr(attaching), echoName+s.domain, password)
 }
 
-// stonechatModules has no limits of rooms, nodes and archives either.
+// stonechatModules has no limits of rooms, nodes, archives and words either.
 func stonechatModules(archive bool) string {
 	kept := "false"
 	if archive {
@@ -159,7 +159,8 @@ func stonechatModules(archive bool) string {
 	return `modules:
   mam: ` + kept + `
   muc: {max_rooms: 1000000, max_rooms_per_creator: 1000000}
-  pubsub: {nodes: 1000000, nodes_per_owner: 1000000, subscriptions: 10000000}
+  pubsub: {nodes: 1000000, nodes_per_owner: 1000000, bytes_per_owner: none, subscriptions: 10000000}
+  registry: {messages_per_minute: 1000000}
 `
 }
 

@@ -74,17 +74,6 @@ func unitTests(flags ...string) func(context.Context, *report) error {
 	}
 }
 
-// goList runs `go list` and returns the words it prints.
-func goList(ctx context.Context, format string, args ...string) ([]string, error) {
-	c := prepare(ctx, "go", append([]string{"list", "-f", format}, args...)...)
-	c.Stderr = os.Stderr
-	out, err := c.Output()
-	if err != nil {
-		return nil, fmt.Errorf("go list: %w", err)
-	}
-	return strings.Fields(string(out)), nil
-}
-
 // runGoTest prints a line for each package, the output of what failed, and the
 // reasons of what was skipped. Environment is set beside ours.
 func runGoTest(ctx context.Context, r *report, args []string, environment ...string) error {
@@ -94,6 +83,11 @@ func runGoTest(ctx context.Context, r *report, args []string, environment ...str
 	}
 	c := prepare(ctx, "go", append(full, args...)...)
 	c.Env = append(os.Environ(), environment...)
+	if slices.Contains(args, "-race") {
+		// A program with the race detector sleeps for a second before it exits, for races that come just then.
+		// Tests have waited for what matters to them before, and start hundreds of programs.
+		c.Env = append(c.Env, "GORACE=atexit_sleep_ms=10")
+	}
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	out, err := c.StdoutPipe()

@@ -73,7 +73,10 @@ type row struct {
 	err     error
 }
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run is main; it returns the exit status.
+func run() int {
 	list := flag.Bool("list", false, "list the stages and stop")
 	only := flag.String("only", "", "run these stages only (names, separated by commas)")
 	fuzzTime := flag.Duration("fuzztime", 0, "how long to fuzz each target instead of the stage's own time")
@@ -89,13 +92,23 @@ func main() {
 	chosen, err := choose(stages(), asked, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+		return 2
 	}
 	if *list {
 		for _, s := range chosen {
 			fmt.Printf("%-6s %s\n", s.in, s.name)
 		}
-		return
+		return 0
+	}
+	// Stages that run stonechat find here what stages before them have built (test/program).
+	built, err := os.MkdirTemp("", "stonechat-programs")
+	if err == nil {
+		defer os.RemoveAll(built)
+		err = os.Setenv("STONECHAT_PROGRAMS", built)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 
 	req := request{level: asked, ci: os.Getenv("CI") == "true", fuzzTime: *fuzzTime}
@@ -107,8 +120,9 @@ func main() {
 		}
 	}
 	if !summarize(os.Stdout, rows, req.ci) || ctx.Err() != nil {
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // choose returns the stages of the level asked for, or those named in only.

@@ -4,17 +4,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
-// removal proves what a module costs: in a copy of the tree it deletes the
-// folder of each module and its lines in wire.go, one module at a time, and
-// what is left, tests included, must still compile.
+// removal proves what a module costs: without the folder of each module and its
+// lines in wire.go, one module at a time, what is left, tests included, must
+// still compile. The compiler is shown such a tree; nothing is copied or changed.
 func removal(modules ...string) func(context.Context, *report) error {
 	return func(ctx context.Context, r *report) error {
 		for _, name := range modules {
@@ -34,37 +35,50 @@ func removal(modules ...string) func(context.Context, *report) error {
 }
 
 func removeModule(ctx context.Context, name string) error {
-	dir, err := os.MkdirTemp("", "stonechat-without-"+name)
+	root, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := copyTree(dir); err != nil {
+	folder := filepath.Join(root, "module", name)
+	files, err := os.ReadDir(folder)
+	if err != nil {
 		return err
 	}
-	folder := filepath.Join(dir, "module", name)
-	if _, err := os.Stat(folder); err != nil {
-		return err
+	shown := map[string]string{} // by the file's path: what stands in its place, "" for nothing
+	for _, f := range files {
+		if f.Type().IsRegular() {
+			shown[filepath.Join(folder, f.Name())] = ""
+		}
 	}
-	if err := os.RemoveAll(folder); err != nil {
-		return err
-	}
-	wire := filepath.Join(dir, "cmd", "stonechat", "wire.go")
+	wire := filepath.Join(root, "cmd", "stonechat", "wire.go")
 	text, err := os.ReadFile(wire)
 	if err != nil {
 		return err
 	}
 	left := withoutModule(string(text), name)
-	if left == string(text) {
-		return fmt.Errorf("wire.go does not name it")
+	if gone := strings.Count(string(text), "\n") - strings.Count(left, "\n"); gone != 2 {
+		return fmt.Errorf("%d lines of wire.go name it: a module is its import and one line", gone)
 	}
-	if err := os.WriteFile(wire, []byte(left), 0o600); err != nil {
+	box, err := os.MkdirTemp("", "stonechat-without-"+name)
+	if err != nil {
 		return err
 	}
-	c := prepare(ctx, "go", "vet", "./...")
-	c.Dir = dir
-	if out, err := c.CombinedOutput(); err != nil {
+	defer os.RemoveAll(box)
+	shown[wire] = filepath.Join(box, "wire.go")
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": shown})
+	if err != nil {
+		return err
+	}
+	list := filepath.Join(box, "overlay.json")
+	if err := errors.Join(os.WriteFile(shown[wire], []byte(left), 0o600), os.WriteFile(list, overlay, 0o600)); err != nil {
+		return err
+	}
+	if out, err := prepare(ctx, "go", "vet", "-overlay", list, "./...").CombinedOutput(); err != nil {
 		return fmt.Errorf("go vet: %w\n%s", err, out)
+	}
+	// That it is really away: who asks for it by name finds nothing.
+	if err := prepare(ctx, "go", "build", "-overlay", list, "./module/"+name).Run(); err == nil {
+		return errors.New("it was not taken away")
 	}
 	return nil
 }
@@ -80,27 +94,4 @@ func withoutModule(wire, name string) string {
 		}
 	}
 	return left.String()
-}
-
-// copyTree copies the Go module without what git ignores.
-func copyTree(dir string) error {
-	return filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if name == ".git" || name == "bin" || name == "data" || name == "demo-data" || name == ".cache" || d.Name() == "node_modules" {
-				return filepath.SkipDir
-			}
-			return os.MkdirAll(filepath.Join(dir, name), 0o700)
-		}
-		if !d.Type().IsRegular() {
-			return nil
-		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(dir, name), data, 0o600)
-	})
 }

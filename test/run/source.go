@@ -71,3 +71,14 @@ func buildElsewhere(platforms []string, parts ...string) func(context.Context, *
 		return nil
 	}
 }
+
+// goList runs `go list` and returns the words it prints.
+func goList(ctx context.Context, format string, args ...string) ([]string, error) {
+	c := prepare(ctx, "go", append([]string{"list", "-f", format}, args...)...)
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	return strings.Fields(string(out)), nil
+}

@@ -116,7 +116,7 @@ func TestFleetKilled(t *testing.T) {
 	s := start(t, options{})
 	admin, other := s.account("admin"), s.account("other")
 	file := s.write("fleet.csv", table(admin, other))
-	c := exec.Command(binary, "thing", "import", file, "-c", filepath.Join(s.folder, "stonechat.yaml"))
+	c := exec.Command(stonechat.MustPath(t), "thing", "import", file, "-c", filepath.Join(s.folder, "stonechat.yaml"))
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
 	if err := c.Start(); err != nil {

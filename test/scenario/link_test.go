@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/test/space"
+	"github.com/stonechat-im/stonechat/thing"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 // What the link is like: a day with outages of ten minutes, a hundred times as fast.
@@ -53,7 +55,10 @@ func TestBadLink(t *testing.T) {
 		fmt.Fprintln(rows, i)
 	}
 	own := s.account("sensor")
-	sensor := launch(t, own, s.environment(own), ends[1].Enter(exec.Command(binary, "thing", "run", "--owner", owner.own.String(),
+	if err := owner.client.SetContact(t.Context(), jid.MustParse(own), "sensor"); err != nil { // what contacts say is archived
+		t.Fatal(err)
+	}
+	sensor := launch(t, own, s.environment(own), ends[1].Enter(exec.Command(stonechat.MustPath(t), "thing", "run", "--owner", owner.own.String(),
 		"--csv", s.write("samples.csv", rows.String()), "--every", sampling.String(), "--state", filepath.Join(s.folder, "sensor"))))
 	for range 3 {
 		some := have() + 5
@@ -68,6 +73,19 @@ func TestBadLink(t *testing.T) {
 		t.Error("the sensor has not told everything")
 	}
 	awaitLong(t, "the last sample", func() bool { return have() >= samples })
+
+	// Who comes later finds all of it, the outages too.
+	kept := make(map[float64]bool)
+	for _, m := range s.person(owner.own.String()).finds("") {
+		fields, err := thing.FieldsOf(m)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range fields {
+			kept[f.Value.Number()] = true
+		}
+	}
+	count(t, "samples that who comes later finds", len(kept), samples)
 
 	owner.mu.Lock()
 	defer owner.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ func TestNobodyDecides(t *testing.T) {
 	s := start(t, options{more: "federation:\n  enabled: false\n"})
 	owner, friend := s.person(s.account("owner")), s.person(s.account("friend"))
 	own := s.account("meter")
-	p := program(t, "alone", append(s.environment(own), "STONECHAT_OWNER="+owner.own.String())...)
+	p := runProgram(t, "alone", append(s.environment(own), "STONECHAT_OWNER="+owner.own.String())...)
 	if err := owner.client.Subscribe(t.Context(), jid.MustParse(own)); err != nil {
 		t.Fatal(err)
 	}
@@ -118,18 +119,31 @@ func TestNeighbourhood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := program(t, "battery", append(a.environment(a.account("battery")), "STONECHAT_OWNER="+anna, "PRICE="+at.String())...)
+	store := runProgram(t, "battery", append(a.environment(a.account("battery")), "STONECHAT_OWNER="+anna, "PRICE="+at.String())...)
 	here := store.expect("^here (.*)")[1]
 	store.expect("^refused:")
-	question, _ := bert.hears("things.b.test", `battery@a\.test wants to read price .*Say "yes (\d+)"`)
+	question, _ := bert.hears("registry@things.b.test", `battery@a\.test wants to read price .*Say "yes (\d+)"`)
 	rule, _ := bert.asks("things.b.test", "yes "+question[1], `battery@a\.test may read price.*"revoke (\d+)"`)
 	store.expect("^price 0")
 
+	// They speak by TLS, and each has proven by its certificate who it is.
+	secure := 0
+	for _, s := range []*server{a, b} {
+		secure += min(1, strings.Count(s.process.stderr.String(), "by=EXTERNAL"))
+	}
+	count(t, "servers that have verified the other by its certificate", secure, 2)
+
 	// Who runs a server reads nothing of the other's, whatever he may at home.
-	_, _, err = a.person(a.account("admin")).reads(at.String())
-	refused(t, "the price, by who runs the battery's server", err)
-	_, _, err = b.person(b.account("admin")).reads(here)
-	refused(t, "the battery, by who runs the price's server", err)
+	read := 0
+	for _, x := range []struct {
+		admin *person
+		of    string
+	}{{a.person(a.account("admin")), at.String()}, {b.person(b.account("admin")), here}} {
+		fields, _, err := x.admin.reads(x.of)
+		refused(t, x.of+", by who runs the other server", err)
+		read += len(fields)
+	}
+	count(t, "what who runs one server reads of things at the other", read, 0)
 
 	bert.asks("things.b.test", "revoke "+rule[1], "is gone")
 	figure(t, "taken back, at the battery", until(t, "the refusal", func() bool { return store.expect("^(price|refused).*")[1] == "refused" }), 5*time.Second)

@@ -21,6 +21,7 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/mam"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
+	"github.com/stonechat-im/stonechat/xmpp/rsm"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -35,10 +36,11 @@ type person struct {
 
 	mu      sync.Mutex
 	heard   []heard
-	events  map[jid.JID]int // of nodes, by whose account they are
-	pages   string          // what archives have told, as XML
-	samples []sample        // values that things have told as messages
-	changed chan struct{}   // closed, and made again, for each
+	events  map[jid.JID]int       // of nodes, by whose account they are
+	told    map[jid.JID]time.Time // when the last of these came
+	found   []mam.Result          // what an archive has told
+	samples []sample              // values that things have told as messages
+	changed chan struct{}         // closed, and made again, for each
 }
 
 // heard is a message or a presence that came.
@@ -70,7 +72,7 @@ func login(t *testing.T, c client.Config, authority string) *person {
 	if err := c.Trust(authority); err != nil {
 		t.Fatal(err)
 	}
-	p := &person{t: t, own: c.Account, events: make(map[jid.JID]int), changed: make(chan struct{})}
+	p := &person{t: t, own: c.Account, events: make(map[jid.JID]int), told: make(map[jid.JID]time.Time), changed: make(chan struct{})}
 	var err error
 	if p.client, err = client.New(c); err != nil {
 		t.Fatal(err)
@@ -92,14 +94,24 @@ func login(t *testing.T, c client.Config, authority string) *person {
 	p.client.Handle(stanza.Message, (*pubsub.Event)(nil).XMLName(), func(_ context.Context, m *stanza.Stanza) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.events[m.From.Bare().Clone()]++
+		who := m.From.Bare().Clone()
+		p.events[who]++
+		p.told[who] = time.Now()
 	})
 	p.client.Handle(stanza.Message, (*mam.Result)(nil).XMLName(), func(_ context.Context, m *stanza.Stanza) {
+		var r mam.Result
+		if _, err := m.Decode(&r); err != nil {
+			return
+		}
+		r.Forwarded.Stanza = slices.Clone(r.Forwarded.Stanza)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.pages += string(m.AppendContent(nil)) + "\n"
+		p.found = append(p.found, r)
 	})
-	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) { p.hear(m.From, "error "+string(m.Refusal().Condition)) })
+	p.client.HandleErrors(func(_ context.Context, m *stanza.Stanza) {
+		e := m.Refusal()
+		p.hear(m.From, "error "+string(e.Condition)+" "+e.Text)
+	})
 	if err := p.client.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -126,8 +138,8 @@ func (p *person) say(to, text string) {
 	}
 }
 
-// hears waits for a message of somebody, by his bare address, that nobody has waited for before, and returns its submatches
-// and when it came.
+// hears waits for a message of somebody, by his bare address or by that of an occupant, that nobody has waited for before, and returns
+// its submatches and when it came.
 func (p *person) hears(from, pattern string) ([]string, time.Time) {
 	p.t.Helper()
 	m, at, err := p.await(from, pattern, patience)
@@ -144,7 +156,7 @@ func (p *person) await(from, pattern string, within time.Duration) ([]string, ti
 		p.mu.Lock()
 		for i := range p.heard {
 			h := &p.heard[i]
-			if m := re.FindStringSubmatch(h.text); !h.used && h.from.Bare().String() == from && m != nil {
+			if m := re.FindStringSubmatch(h.text); !h.used && (h.from.Bare().String() == from || h.from.String() == from) && m != nil {
 				h.used = true
 				p.mu.Unlock()
 				return m, h.at, nil
@@ -205,6 +217,60 @@ func (p *person) sets(of, name string, value bool) error {
 	return err
 }
 
+// follows subscribes to what a thing publishes of a field.
+func (p *person) follows(of, field string) error {
+	_, err := p.client.IQ(p.t.Context(), jid.MustParse(of), stanza.Set, &pubsub.Request{Subscribe: &pubsub.Subscription{Node: thing.NodeOf(field), JID: p.own}})
+	return err
+}
+
+// published is how much somebody was told of what a thing publishes, and when last.
+func (p *person) published(of string) (int, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := jid.MustParse(of)
+	return p.events[who], p.told[who]
+}
+
+// finds reads an archive, "" for his own, from its beginning, and returns the messages in it.
+func (p *person) finds(in string) (all []*stanza.Stanza) {
+	p.t.Helper()
+	var of jid.JID
+	if in != "" {
+		of = jid.MustParse(in)
+	}
+	for after := ""; ; {
+		p.mu.Lock()
+		p.found = nil
+		p.mu.Unlock()
+		most := 100
+		var fin mam.Fin
+		answer, err := p.client.IQ(p.t.Context(), of, stanza.Set, &mam.Query{QueryID: "q", Set: &rsm.Set{Max: &most, After: after}})
+		if err == nil {
+			_, err = answer.Decode(&fin)
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		var page []mam.Result
+		until(p.t, "the archive's page", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			page = p.found
+			return fin.Set.Last == "" || len(page) > 0 && page[len(page)-1].ID == fin.Set.Last
+		})
+		for _, r := range page {
+			m, err := stanza.Parse(r.Forwarded.Stanza)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			after, all = r.ID, append(all, m)
+		}
+		if fin.Complete || len(page) == 0 {
+			return all
+		}
+	}
+}
+
 // refused fails the test unless an error is the refusal of a server or a thing.
 func refused(t *testing.T, what string, err error) {
 	t.Helper()
@@ -221,6 +287,7 @@ func until(t *testing.T, what string, f func() bool) time.Duration {
 		if time.Since(began) > patience {
 			t.Fatalf("%s does not come", what)
 		}
+		<-time.After(time.Millisecond)
 	}
 	return time.Since(began)
 }

@@ -33,7 +33,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal("README has no commands")
 	}
 	first, _, _ := strings.Cut(string(block[1]), "\n")
-	services := regexp.MustCompile("`(things\\.[a-z.]+)`").FindSubmatch(text)
+	services := regexp.MustCompile("`(registry@things\\.[a-z.]+)`").FindSubmatch(text)
 	words := regexp.MustCompile(`Write "(read)" .* and "(set lamp on)"`).FindSubmatch(text)
 	if services == nil || words == nil {
 		t.Fatal("README does not say what to write, and to whom")
@@ -61,7 +61,7 @@ func TestReadme(t *testing.T) {
 	for _, name := range []string{"thermometer", "lamp"} {
 		p.asks(string(services[1]), claims[name], "is yours")
 	}
-	domain := "@" + strings.TrimPrefix(string(services[1]), "things.")
+	domain := "@" + strings.TrimPrefix(string(services[1]), "registry@things.")
 	p.asks("thermometer"+domain, string(words[1]), `(?s)temperature \d.* °C`)
 	figure(t, "from README to a reading in the chat", time.Since(began), 5*time.Minute)
 	p.asks("lamp"+domain, string(words[2]), "lamp")

@@ -24,10 +24,8 @@ import (
 	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
-	"github.com/stonechat-im/stonechat/xmpp/mam"
 	"github.com/stonechat-im/stonechat/xmpp/muc"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
-	"github.com/stonechat-im/stonechat/xmpp/rsm"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -36,7 +34,7 @@ const (
 	position = "position" // that a robot publishes
 )
 
-// robots runs robots r1 to rN in a room. Each says what it is told to do in a line, and publishes where it is so many times a second.
+// robots runs robots r1 to rN in a room. Whose they are the registry tells them. Each says what it is told to do in a line, and publishes where it is so many times a second.
 func robots() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -58,7 +56,7 @@ func robots() {
 			}
 		}
 		robot, err := thing.New(thing.Config{
-			Client: c, Owner: jid.MustParse(os.Getenv("STONECHAT_OWNER")), Name: name, Rooms: []thing.Room{{JID: jid.MustParse(cell)}},
+			Client: c, Name: name, Rooms: []thing.Room{{JID: jid.MustParse(cell)}},
 			Commands: []thing.Command{{Name: "pause", Title: "Pause", Do: says("pause")}, {Name: "resume", Title: "Go on", Do: says("resume")}},
 			Stop: func(context.Context) error {
 				fmt.Println(name, "stop", time.Now().UnixNano())
@@ -113,7 +111,7 @@ func (s *server) manufacture(number int, every time.Duration) (foreman *person, 
 		form.Value("muc#roomconfig_whois", "anyone"), form.Bool("muc#roomconfig_persistentroom", true), form.Bool("muc#roomconfig_enablearchiving", true))}); err != nil {
 		s.t.Fatal(err)
 	}
-	r = program(s.t, "robots", append(s.environment(own), "STONECHAT_OWNER="+own, fmt.Sprintf("ROBOTS=%d", number), "ROBOTS_EVERY="+every.String())...)
+	r = runProgram(s.t, "robots", append(s.environment(own), fmt.Sprintf("ROBOTS=%d", number), "ROBOTS_EVERY="+every.String())...)
 	until(s.t, "the last robot", func() bool { return foreman.occupants(cell) == number+1 })
 	return foreman, r
 }
@@ -230,12 +228,12 @@ func TestCell(t *testing.T) {
 	}
 	role("operator", muc.Moderator)
 	operator.shouts(cell, "@r7 resume") // no participant any more, but the owner has not allowed it
-	question, _ := foreman.hears(service, `operator@home\.test wants to control .*r7.*Say "yes (\d+)"`)
+	question, _ := foreman.hears(voice, `operator@home\.test wants to control .*r7.*Say "yes (\d+)"`)
 	count(t, "commands obeyed of who may not", r.said("resume"), 0)
 	foreman.asks(service, "yes "+question[1], "may control")
 	until(t, "a command that is obeyed", func() bool { // when the robot has heard that it may
 		operator.shouts(cell, "@r7 resume")
-		<-time.After(200 * time.Millisecond)
+		<-time.After(500 * time.Millisecond)
 		return r.said("^r7 resume") > 0
 	})
 	count(t, "others that have obeyed", r.said("pause|resume")-r.said("^r7 (pause|resume)"), 0)
@@ -250,17 +248,52 @@ func TestCell(t *testing.T) {
 	count(t, "commands obeyed by one who was sent out", r.said("^r7 pause")-1, 0)
 
 	// Who ordered what.
-	if _, err := foreman.client.IQ(t.Context(), jid.MustParse(cell), stanza.Set, &mam.Query{QueryID: "q", Set: &rsm.Set{}}); err != nil {
-		t.Fatal(err)
+	orders := []string{"foreman: @r7 pause", "operator: @r7 resume", "foreman: stop", "foreman: all pause"}
+	var kept []string
+	for _, m := range foreman.finds(cell) {
+		kept = append(kept, m.From.Resource()+": "+stanza.BodyOf(m))
 	}
-	for _, order := range []string{"foreman.*@r7 pause", "operator.*@r7 resume", "foreman.*stop", "foreman.*all pause"} {
-		re := regexp.MustCompile(cell + "/" + order)
-		until(t, "from the archive "+order, func() bool {
-			foreman.mu.Lock()
-			defer foreman.mu.Unlock()
-			return re.MatchString(foreman.pages)
-		})
+	count(t, "orders in the archive, each with who gave it", inOrder(orders, kept), len(orders))
+
+	// Who comes later is told that as he enters, and how it goes on.
+	inspector := s.person(s.account("inspector"))
+	inspector.enters(cell)
+	for _, order := range orders {
+		who, words, _ := strings.Cut(order, ": ")
+		inspector.hears(cell+"/"+who, "^"+words+"$")
 	}
+	fmt.Printf("%s: orders that who comes later is told: %d (%[2]d)\n", t.Name(), len(orders))
+	foreman.shouts(cell, "@r8 resume")
+	inspector.hears(cell+"/foreman", "^@r8 resume$")
+	r.expect("^r8 resume")
+
+	// Given away, a robot in the room obeys its former owner no more, moderator or not, and the next one it does.
+	foreman.asks(service, "give r9 to operator@home.test", "operator@home.test has a message")
+	words, _ := operator.hears(voice, `(?s)gives you .*(claim IoTDisco;\S+)`)
+	operator.asks(service, words[1], "is yours")
+	obeys := func(p *person, word string) bool {
+		before, fence := r.said("^r9 "+word), r.said("^r10 resume")
+		p.shouts(cell, "@r9 "+word)
+		foreman.shouts(cell, "@r10 resume")
+		until(t, "what comes behind it", func() bool { <-time.After(10 * time.Millisecond); return r.said("^r10 resume") > fence })
+		<-time.After(300 * time.Millisecond) // it asks first
+		return r.said("^r9 "+word) > before
+	}
+	figure(t, "given away in the room: its former owner's orders end after", until(t, "their end", func() bool { return !obeys(foreman, "resume") }), 5*time.Second)
+	if obeys(foreman, "pause") {
+		t.Error("a robot that was given away obeys whom it should not")
+	}
+	until(t, "what is obeyed of its owner", func() bool { return obeys(operator, "pause") })
+}
+
+// inOrder is how many of what is wanted are there, in this order; others may be between.
+func inOrder(want, got []string) (n int) {
+	for _, line := range got {
+		if n < len(want) && line == want[n] {
+			n++
+		}
+	}
+	return n
 }
 
 // followed is how much was published by whom.

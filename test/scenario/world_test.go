@@ -12,7 +12,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -26,46 +25,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stonechat-im/stonechat/test/program"
 	"github.com/stonechat-im/stonechat/test/space"
 )
 
 // patience is for anything that should come at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 const password = "wet-paint-12"
 
-var binary string // of stonechat
+var stonechat program.Binary
 
 func TestMain(m *testing.M) {
 	if f := programs()[os.Getenv(programName)]; f != nil {
 		f()
 		return
 	}
-	os.Exit(run(m))
+	os.Exit(program.Run(m, 0, &stonechat))
 }
 
 // programName is the variable by which this test is one of the programs instead, which makers of things have written.
 const programName = "SCENARIO_PROGRAM"
 
 func programs() map[string]func() {
-	return map[string]func(){"robots": robots, "battery": battery, "alone": alone}
-}
-
-func run(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "scenario")
-	if err == nil {
-		defer os.RemoveAll(folder)
-		binary = filepath.Join(folder, "stonechat")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-o", binary, "../../cmd/stonechat").CombinedOutput(); err != nil {
-			err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	return map[string]func(){"robots": robots, "battery": battery, "alone": alone, "bus": bus, "unlucky": unlucky}
 }
 
 // figure prints what was measured beside what is accepted, at most, and fails the test where it is more.
@@ -96,6 +79,7 @@ type server struct {
 	process *process
 	within  *space.Space
 	signer  *authority
+	options options
 }
 
 // options change a server's configuration.
@@ -106,6 +90,10 @@ type options struct {
 	at     string       // its address; "" is one that nobody else has
 	within *space.Space // where it runs; nil: here
 	signed *authority   // by whom its certificate is; nil: by itself
+
+	program     string   // "" is the one that people have
+	environment []string // of the program
+	troubled    bool     // its log may tell of errors
 }
 
 // start starts a server that is stopped with the test.
@@ -114,8 +102,8 @@ func start(t *testing.T, o options) *server {
 	if o.domain == "" {
 		o.domain = "home.test"
 	}
-	at := cmp.Or(o.at, loopback())
-	s := &server{within: o.within, t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
+	at := cmp.Or(o.at, program.Loopback())
+	s := &server{options: o, within: o.within, t: t, domain: o.domain, folder: t.TempDir(), address: net.JoinHostPort(at, "5222"), s2s: net.JoinHostPort(at, "5269")}
 	more := o.more
 	if s.signer = o.signed; s.signer != nil {
 		more += s.signer.certify(s)
@@ -152,11 +140,15 @@ func (s *server) write(name, text string) string {
 // run starts the process and waits until it is ready.
 func (s *server) run() {
 	s.t.Helper()
-	var environment []string
+	environment := s.options.environment
 	if s.signer != nil {
-		environment = []string{"SSL_CERT_FILE=" + s.signer.file, "SSL_CERT_DIR=/nonexistent"}
+		environment = append(environment, "SSL_CERT_FILE="+s.signer.file, "SSL_CERT_DIR=/nonexistent")
 	}
-	s.process = launch(s.t, "server-"+s.domain, environment, s.within.Enter(exec.Command(binary, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))))
+	at := s.options.program
+	if at == "" {
+		at = stonechat.MustPath(s.t)
+	}
+	s.process = launch(s.t, "server-"+s.domain, environment, s.within.Enter(exec.Command(at, "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))))
 	s.process.expect("^ready")
 }
 
@@ -168,6 +160,9 @@ func (s *server) stop() { s.process.end(syscall.SIGTERM) }
 // readLog reports trouble that nobody saw.
 func (s *server) readLog() {
 	for _, word := range []string{"panic", "level=ERROR", "goroutine "} {
+		if s.options.troubled && word == "level=ERROR" {
+			continue
+		}
 		if strings.Contains(s.process.stderr.String(), word) {
 			s.t.Errorf("the log of %s has %q", s.domain, word)
 		}
@@ -186,9 +181,9 @@ func (s *server) command(args ...string) string {
 
 // try is command where it may fail.
 func (s *server) try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Minute) // an import on a loaded machine
 	defer cancel()
-	c := exec.CommandContext(ctx, binary, append(args, "-c", filepath.Join(s.folder, "stonechat.yaml"))...)
+	c := exec.CommandContext(ctx, stonechat.MustPath(s.t), append(args, "-c", filepath.Join(s.folder, "stonechat.yaml"))...)
 	c.Env = append(os.Environ(), "STONECHAT_PASSWORD="+password)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
@@ -269,11 +264,11 @@ func (b *lockedBuffer) String() string {
 // execute starts stonechat with those arguments; it is ended with the test.
 func execute(t *testing.T, name string, environment []string, args ...string) *process {
 	t.Helper()
-	return launch(t, name, environment, exec.Command(binary, args...))
+	return launch(t, name, environment, exec.Command(stonechat.MustPath(t), args...))
 }
 
-// program starts one of the programs; it is ended with the test.
-func program(t *testing.T, name string, environment ...string) *process {
+// runProgram starts one of the programs; it is ended with the test.
+func runProgram(t *testing.T, name string, environment ...string) *process {
 	t.Helper()
 	own, err := os.Executable()
 	if err != nil {
@@ -360,11 +355,4 @@ func (p *process) expect(pattern string) []string {
 			p.t.Fatalf("%s does not say %q", p.name, pattern)
 		}
 	}
-}
-
-// loopback is an address that no other test uses.
-func loopback() string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
 }

@@ -5,7 +5,6 @@
 package storm
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -24,6 +23,7 @@ import (
 	"github.com/stonechat-im/stonechat/internal/bench"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/store/sqlite"
+	"github.com/stonechat-im/stonechat/test/program"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/pubsub"
@@ -46,6 +46,8 @@ const (
 	within   = time.Minute
 )
 
+var stonechat program.Binary
+
 // TestMain lets the test be its own worker processes, which hold the sessions.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "worker" {
@@ -55,19 +57,18 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	flag.Parse()
-	os.Exit(m.Run())
+	os.Exit(program.Run(m, 0, &stonechat))
 }
 
 // The server is killed and started again; all sessions log in at once.
 func TestStorm(t *testing.T) {
-	s := &server{t: t, folder: t.TempDir(), address: freeAddress(t)}
-	s.build()
+	s := &server{t: t, folder: t.TempDir(), address: net.JoinHostPort(program.Loopback(), "5222")}
+	s.configure()
 	s.makeAccounts(2*pairs + *sessions)
 	s.start()
-	defer s.kill()
+	defer func() { s.process.Kill() }()
 	target := bench.Target{
-		Name: "stonechat", Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.address, Domain: domain, PID: s.cmd.Process.Pid,
+		Name: "stonechat", Kind: bench.XMPP, Security: bench.StartTLS, Addr: s.address, Domain: domain, PID: s.process.PID(),
 		Accounts: bench.Accounts{Pattern: "thing%d", Password: password},
 	}
 	session := bench.Session{SM: true, Roster: true}
@@ -75,9 +76,9 @@ func TestStorm(t *testing.T) {
 		session.Presence, session.Notify = true, notify
 	}
 	run := &bench.Run{Rounds: 1, Self: []string{os.Args[0]}, Log: t.Logf, Restart: func(_ context.Context, to *bench.Target) error {
-		s.kill()
+		s.process.Kill()
 		s.start()
-		to.PID = s.cmd.Process.Pid
+		to.PID = s.process.PID()
 		return nil
 	}}
 	rep, err := run.Storm(t.Context(), []bench.Target{target}, bench.StormOptions{
@@ -101,16 +102,12 @@ type server struct {
 	t       *testing.T
 	folder  string
 	address string
-	cmd     *exec.Cmd
+	process *program.Process
 }
 
-func (s *server) program() string { return filepath.Join(s.folder, "stonechat") }
-func (s *server) data() string    { return filepath.Join(s.folder, "data") }
+func (s *server) data() string { return filepath.Join(s.folder, "data") }
 
-func (s *server) build() {
-	if out, err := exec.Command("go", "build", "-o", s.program(), "../../cmd/stonechat").CombinedOutput(); err != nil {
-		s.t.Fatalf("go build: %v\n%s", err, out)
-	}
+func (s *server) configure() {
 	conf := fmt.Sprintf("domains: [%s]\ndata: %s\nlisten: {client: [%q], client_tls: [], server: [], server_tls: [], http: [], https: [], metrics: []}\n", domain, s.data(), s.address)
 	if err := os.WriteFile(filepath.Join(s.folder, "stonechat.yaml"), []byte(conf), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -173,39 +170,10 @@ func (s *server) wait(p *store.Pending) {
 }
 
 func (s *server) start() {
-	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	c := exec.Command(stonechat.MustPath(s.t), "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var err error
+	if s.process, err = program.Start(c, filepath.Join(s.folder, "log"), within); err != nil {
 		s.t.Fatal(err)
 	}
-	defer log.Close()
-	s.cmd = exec.Command(s.program(), "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	s.cmd.Stderr = log
-	out, err := s.cmd.StdoutPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "ready ") {
-			return
-		}
-	}
-	s.t.Fatal("the server did not become ready")
-}
-
-func (s *server) kill() {
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

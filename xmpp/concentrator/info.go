@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 	"github.com/stonechat-im/stonechat/xmpp/xsd"
@@ -188,7 +189,7 @@ func (e *Event) AppendXML(dst []byte) []byte {
 	if name == "" {
 		return dst // there is no such element
 	}
-	dst = xep.appendStart(dst, name)
+	dst = xmlstream.AppendStart(dst, name, xep.space)
 	switch e.Kind {
 	case NodeAdded:
 		dst = xmlstream.AppendAttr(dst, "afterNodeId", e.After.ID)
@@ -264,7 +265,7 @@ func appendContent(dst []byte, local string, parameters []Parameter, messages []
 			continue // there is no such element
 		}
 		dst = xmlstream.AppendAttr(append(append(dst, '<'), p.Type...), "id", p.ID)
-		dst = append(appendRequired(appendRequired(dst, "name", p.Name), "value", p.Value), "/>"...)
+		dst = append(xmlstream.AppendRequired(xmlstream.AppendRequired(dst, "name", p.Name), "value", p.Value), "/>"...)
 	}
 	for _, m := range messages {
 		dst = xmlstream.AppendAttr(append(dst, "<message"...), "timestamp", m.At.String())
@@ -272,18 +273,18 @@ func appendContent(dst []byte, local string, parameters []Parameter, messages []
 		dst = append(xmlstream.AppendAttr(dst, "eventId", m.Event), '>')
 		dst = append(xmlstream.AppendEscaped(dst, m.Text), "</message>"...)
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func readInfo(r *xmlstream.Reader) Info {
 	i := Info{
 		Node: xep.readNode(r), Name: text(r, "displayName"), Type: text(r, "nodeType"),
 		LocalID: text(r, "localId"), LogID: text(r, "logId"), State: readState(r),
-		HasChildren: readBool(r, "hasChildren", false), Ordered: readBool(r, "childrenOrdered", false),
-		Readable: readBool(r, "isReadable", false), Controllable: readBool(r, "isControllable", false),
-		HasCommands: readBool(r, "hasCommands", false),
+		HasChildren: attr.Bool(r, "hasChildren", false), Ordered: attr.Bool(r, "childrenOrdered", false),
+		Readable: attr.Bool(r, "isReadable", false), Controllable: attr.Bool(r, "isControllable", false),
+		HasCommands: attr.Bool(r, "hasCommands", false),
 		Parent:      Node{ID: text(r, "parentId"), Cache: text(r, "parentCacheType")},
-		Changed:     readDateTime(r, "lastChanged"),
+		Changed:     attr.DateTime(r, "lastChanged"),
 	}
 	readContent(r, &i)
 	return i
@@ -303,7 +304,7 @@ func readContent(r *xmlstream.Reader, i *Info) {
 		switch {
 		case n.Space != xep.space:
 		case n.Local == "message":
-			m := Message{At: readDateTime(r, "timestamp"), Grade: readGrade(r), Event: text(r, "eventId")}
+			m := Message{At: attr.DateTime(r, "timestamp"), Grade: readGrade(r), Event: text(r, "eventId")}
 			m.Text = body(r)
 			i.Messages = append(i.Messages, m)
 		case Type(n.Local).valid():

@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
-	"github.com/stonechat-im/stonechat/xmpp/xsd"
 )
 
 // words are the names that generations of this grammar do not share. A generation is a table of them.
@@ -33,11 +33,6 @@ var xep = words{
 
 func (w *words) name(local string) xmlstream.Name {
 	return xmlstream.Name{Space: w.space, Local: local}
-}
-
-func (w *words) appendStart(dst []byte, local string) []byte {
-	dst = append(append(append(dst, '<'), local...), " xmlns='"...)
-	return append(append(dst, w.space...), '\'')
 }
 
 func (w *words) appendNode(dst []byte, n Node) []byte {
@@ -61,7 +56,7 @@ func (q *Request) XMLName() xmlstream.Name { return xep.name(string(q.Capability
 // AppendXML implements stanza.Payload.
 func (q *Request) AppendXML(dst []byte) []byte {
 	name, of := string(q.Capability), capabilities[q.Capability].asks
-	dst = xep.appendStart(dst, name)
+	dst = xmlstream.AppendStart(dst, name, xep.space)
 	dst = xmlstream.AppendAttr(dst, "xml:lang", q.Lang)
 	dst = xmlstream.AppendAttr(dst, xep.service, q.Tokens.Service)
 	dst = xmlstream.AppendAttr(dst, xep.device, q.Tokens.Device)
@@ -142,7 +137,7 @@ func (q *Request) DecodeXML(r *xmlstream.Reader) error {
 		q.Nodes = []Node{xep.readNode(r)}
 	}
 	if of.asks&ofDetails != 0 {
-		q.Parameters, q.Messages = readBool(r, "parameters", false), readBool(r, "messages", false)
+		q.Parameters, q.Messages = attr.Bool(r, "parameters", false), attr.Bool(r, "messages", false)
 	}
 	if of.asks&ofCommand != 0 {
 		if q.Command = text(r, "command"); q.Command == "" {
@@ -150,11 +145,11 @@ func (q *Request) DecodeXML(r *xmlstream.Reader) error {
 		}
 	}
 	if of.asks&ofSince != 0 {
-		q.Since = readDateTime(r, "getEventsSince")
+		q.Since = attr.DateTime(r, "getEventsSince")
 	}
 	if of.asks&ofWithout != 0 {
 		for i, event := range eventNames {
-			if !readBool(r, event, true) {
+			if !attr.Bool(r, event, true) {
 				q.Without |= 1 << i
 			}
 		}
@@ -178,7 +173,7 @@ func (q *Request) readChild(r *xmlstream.Reader, n xmlstream.Name, of part) {
 	case n == xep.name("onlyIfDerivedFrom") && of&ofDerived != 0:
 		q.DerivedFrom = append(q.DerivedFrom, value(r))
 	case n == xep.name("sortOrder") && of&ofSort != 0:
-		q.Sort = append(q.Sort, Sort{Parameter: text(r, "parameterName"), Descending: !readBool(r, "ascending", true)})
+		q.Sort = append(q.Sort, Sort{Parameter: text(r, "parameterName"), Descending: !attr.Bool(r, "ascending", true)})
 	case n == formName && of&ofSubmission != 0:
 		q.Form = readForm(r)
 	}
@@ -207,7 +202,7 @@ func (a *Response) AppendXML(dst []byte) []byte {
 	if result == "" {
 		result = OK
 	}
-	dst = xmlstream.AppendAttr(xep.appendStart(dst, name), "result", string(result))
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, name, xep.space), "result", string(result))
 	if of&ofInfo != 0 && len(a.Nodes) > 0 {
 		return appendInfo(dst, name, &a.Nodes[0])
 	}
@@ -228,7 +223,7 @@ func (a *Response) appendChildren(dst []byte, of part) []byte {
 	if of&ofSources != 0 {
 		for _, s := range a.Sources {
 			dst = xmlstream.AppendAttr(append(dst, "<dataSource"...), xep.source, s.ID)
-			dst = appendBool(appendRequired(dst, "name", s.Name), "hasChildren", s.HasChildren)
+			dst = appendBool(xmlstream.AppendRequired(dst, "name", s.Name), "hasChildren", s.HasChildren)
 			dst = append(xmlstream.AppendAttr(dst, "lastChanged", s.Changed.String()), "/>"...)
 		}
 	}
@@ -269,7 +264,7 @@ func (r Result) ok() bool { return r == OK || r == "" }
 
 func (c *Command) append(dst []byte) []byte {
 	dst = xmlstream.AppendAttr(append(dst, "<command"...), "command", c.ID)
-	dst = xmlstream.AppendAttr(appendRequired(dst, "name", c.Name), "type", string(c.Type))
+	dst = xmlstream.AppendAttr(xmlstream.AppendRequired(dst, "name", c.Name), "type", string(c.Type))
 	dst = xmlstream.AppendAttr(dst, "sortCategory", c.SortCategory)
 	dst = xmlstream.AppendAttr(dst, "sortKey", c.SortKey)
 	dst = xmlstream.AppendAttr(dst, "confirmationString", c.Confirm)
@@ -302,7 +297,7 @@ func (a *Response) DecodeXML(r *xmlstream.Reader) error {
 	case of&ofInfo != 0 && a.Result == OK:
 		a.Nodes = []Info{readInfo(r)}
 	case of&ofContains != 0 && a.Result == OK:
-		a.Contains = []bool{truth(r, r.Text())}
+		a.Contains = []bool{attr.True(r, "a value", r.Text())}
 	default:
 		for n := range r.Children() {
 			a.readChild(r, n, of)
@@ -330,7 +325,7 @@ func (a *Response) readChild(r *xmlstream.Reader, n xmlstream.Name, of part) {
 	case n.Local == "value" && of&ofNames != 0:
 		a.Capabilities = append(a.Capabilities, Capability(value(r)))
 	case n.Local == "value" && of&ofContainsAll != 0:
-		a.Contains = append(a.Contains, truth(r, r.Text()))
+		a.Contains = append(a.Contains, attr.True(r, "a value", r.Text()))
 	case n.Local == "dataSource" && of&ofSources != 0:
 		a.Sources = append(a.Sources, readSource(r))
 	case n.Local == xep.node && of&ofInfos != 0:
@@ -349,8 +344,8 @@ func (a *Response) readChild(r *xmlstream.Reader, n xmlstream.Name, of part) {
 }
 
 func readSource(r *xmlstream.Reader) DataSource {
-	s := DataSource{ID: text(r, xep.source), Name: text(r, "name"), HasChildren: readBool(r, "hasChildren", false),
-		Changed: readDateTime(r, "lastChanged")}
+	s := DataSource{ID: text(r, xep.source), Name: text(r, "name"), HasChildren: attr.Bool(r, "hasChildren", false),
+		Changed: attr.DateTime(r, "lastChanged")}
 	if s.ID == "" {
 		r.Fail(stanza.BadRequest.Err("a data source has an id"))
 	}
@@ -374,7 +369,7 @@ func closed(dst []byte, start int, local string) []byte {
 	if len(dst) == start+1 {
 		return append(dst[:start], "/>"...)
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func appendValues(dst []byte, local string, values []string) []byte {
@@ -382,7 +377,7 @@ func appendValues(dst []byte, local string, values []string) []byte {
 	for _, v := range values {
 		dst = xmlstream.AppendText(dst, "value", v)
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func readValues(r *xmlstream.Reader) (values []string) {
@@ -403,54 +398,13 @@ func appendBool(dst []byte, local string, v bool) []byte {
 	return xmlstream.AppendAttr(dst, local, strconv.FormatBool(v))
 }
 
-// appendRequired appends an attribute that is there even if it is empty.
-func appendRequired(dst []byte, local, v string) []byte {
-	if v == "" {
-		return append(append(append(dst, ' '), local...), "=''"...)
-	}
-	return xmlstream.AppendAttr(dst, local, v)
-}
-
-func readBool(r *xmlstream.Reader, local string, absent bool) bool {
-	v, ok := r.LookupAttr(local)
-	if !ok {
-		return absent
-	}
-	return truth(r, v)
-}
-
-func truth(r *xmlstream.Reader, s string) bool {
-	v, err := xsd.ParseBoolean(s)
-	if err != nil {
-		r.Fail(stanza.BadRequest.Err("a truth is true or false"))
-	}
-	return v
-}
-
-func readDateTime(r *xmlstream.Reader, local string) xsd.DateTime {
-	v := r.Attr(local)
-	if v == "" {
-		return xsd.DateTime{}
-	}
-	at, err := xsd.ParseDateTime(v)
-	if err != nil {
-		r.Fail(stanza.BadRequest.Err("a time is not written as one"))
-	}
-	return at
-}
-
 // text reads an attribute that is an ID, a name or a token.
 func text(r *xmlstream.Reader, local string) string { return short(r, r.Attr(local)) }
 
 // value reads an element that is a name.
 func value(r *xmlstream.Reader) string { return short(r, r.Text()) }
 
-func short(r *xmlstream.Reader, s string) string {
-	if len(s) > MaxLength {
-		r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("a name has more than %d bytes", MaxLength)))
-	}
-	return s
-}
+func short(r *xmlstream.Reader, s string) string { return attr.Short(r, s, MaxLength) }
 
 // body reads an element that is words for people.
 func body(r *xmlstream.Reader) string {

@@ -20,8 +20,8 @@ func (*ParamErrors) XMLName() xmlstream.Name { return xep.element(xep.paramError
 // AppendXML implements stanza.Payload.
 func (p *ParamErrors) AppendXML(dst []byte) []byte {
 	for _, e := range *p {
-		dst = appendRequired(xep.open(dst, xep.paramError), xep.variable, e.Name)
-		dst = xep.shut(xmlstream.AppendEscaped(append(dst, '>'), e.Text), xep.paramError)
+		dst = xmlstream.AppendRequired(xep.open(dst, xep.paramError), xep.variable, e.Name)
+		dst = xmlstream.AppendEnd(xmlstream.AppendEscaped(append(dst, '>'), e.Text), xep.paramError)
 	}
 	return dst
 }
@@ -104,14 +104,14 @@ func (*Refusal) XMLName() xmlstream.Name { return xep.element(xep.setResponse) }
 
 // AppendXML implements stanza.Payload.
 func (e *Refusal) AppendXML(dst []byte) []byte {
-	dst = append(appendRequired(xep.open(dst, xep.setResponse), xep.responseCode, e.Code), '>')
+	dst = append(xmlstream.AppendRequired(xep.open(dst, xep.setResponse), xep.responseCode, e.Code), '>')
 	dst = xep.appendNames(xep.appendNodes(dst, e.Nodes), e.Names)
 	if e.Error != (ParamError{}) {
 		dst = append(append(dst, '<'), xep.err...)
 		dst = append(xmlstream.AppendAttr(dst, xep.variable, e.Error.Name), '>')
-		dst = xep.shut(xmlstream.AppendEscaped(dst, e.Error.Text), xep.err)
+		dst = xmlstream.AppendEnd(xmlstream.AppendEscaped(dst, e.Error.Text), xep.err)
 	}
-	return xep.shut(dst, xep.setResponse)
+	return xmlstream.AppendEnd(dst, xep.setResponse)
 }
 
 // DecodeXML implements stanza.Payload. One without a code is bad-request: it is a SetResponse.

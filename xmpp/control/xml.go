@@ -6,8 +6,7 @@ package control
 // written and what is read, then what they share.
 
 import (
-	"fmt"
-
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/form"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -80,13 +79,13 @@ func (d *dialect) appendSet(dst []byte, s *Set) []byte {
 			continue
 		}
 		dst = append(append(dst, '<'), d.types[p.Type]...)
-		dst = appendRequired(dst, d.name, p.Name)
-		dst = append(appendRequired(dst, d.value, p.Value), "/>"...)
+		dst = xmlstream.AppendRequired(dst, d.name, p.Name)
+		dst = append(xmlstream.AppendRequired(dst, d.value, p.Value), "/>"...)
 	}
 	if s.Form != nil {
 		dst = s.Form.AppendXML(dst)
 	}
-	return d.shut(dst, d.set)
+	return xmlstream.AppendEnd(dst, d.set)
 }
 
 func (d *dialect) readSet(r *xmlstream.Reader, s *Set) error {
@@ -107,7 +106,7 @@ func (d *dialect) readSet(r *xmlstream.Reader, s *Set) error {
 				continue
 			}
 			p := Parameter{Name: named(r, d.name), Type: t}
-			bounded(r, len(s.Parameters)+1, MaxParameters, "parameters")
+			attr.Bounded(r, len(s.Parameters)+1, MaxParameters, "parameters")
 			value, ok := r.LookupAttr(d.value)
 			var err error
 			if p.Value, err = t.Clean(value); !ok || err != nil {
@@ -134,7 +133,7 @@ func (s *Set) readForm(r *xmlstream.Reader) {
 	if s.Form.Type != form.Submit {
 		r.Fail(stanza.BadRequest.Err("a command has a form that is filled in"))
 	}
-	bounded(r, len(s.Form.Fields), MaxParameters, "fields")
+	attr.Bounded(r, len(s.Form.Fields), MaxParameters, "fields")
 }
 
 // XMLName implements stanza.Payload.
@@ -152,7 +151,7 @@ func (d *dialect) appendSetResponse(dst []byte, s *SetResponse) []byte {
 		return append(dst, "/>"...)
 	}
 	dst = d.appendNames(d.appendNodes(append(dst, '>'), s.Nodes), s.Names)
-	return d.shut(dst, d.setResponse)
+	return xmlstream.AppendEnd(dst, d.setResponse)
 }
 
 func (d *dialect) readSetResponse(r *xmlstream.Reader, s *SetResponse) error {
@@ -184,7 +183,7 @@ func (d *dialect) appendGetForm(dst []byte, g *GetForm) []byte {
 		return append(dst, "/>"...)
 	}
 	dst = d.appendNodes(append(dst, '>'), g.Nodes)
-	return d.shut(dst, d.getForm)
+	return xmlstream.AppendEnd(dst, d.getForm)
 }
 
 func (d *dialect) readGetForm(r *xmlstream.Reader, g *GetForm) error {
@@ -198,12 +197,7 @@ func (d *dialect) readGetForm(r *xmlstream.Reader, g *GetForm) error {
 }
 
 func (d *dialect) open(dst []byte, local string) []byte {
-	dst = append(append(dst, '<'), local...)
-	return append(append(append(dst, " xmlns='"...), d.space...), '\'')
-}
-
-func (d *dialect) shut(dst []byte, local string) []byte {
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendStart(dst, local, d.space)
 }
 
 func (d *dialect) appendTokens(dst []byte, t Tokens) []byte {
@@ -219,7 +213,7 @@ func (d *dialect) readTokens(r *xmlstream.Reader) Tokens {
 func (d *dialect) appendNodes(dst []byte, nodes []Node) []byte {
 	for _, n := range nodes {
 		dst = append(append(dst, '<'), d.node...)
-		dst = appendRequired(dst, d.nodeID, n.ID)
+		dst = xmlstream.AppendRequired(dst, d.nodeID, n.ID)
 		dst = xmlstream.AppendAttr(dst, d.sourceID, n.Source)
 		dst = append(xmlstream.AppendAttr(dst, d.cacheType, n.Cache), "/>"...)
 	}
@@ -229,13 +223,13 @@ func (d *dialect) appendNodes(dst []byte, nodes []Node) []byte {
 func (d *dialect) appendNames(dst []byte, names []string) []byte {
 	for _, name := range names {
 		dst = append(append(dst, '<'), d.parameter...)
-		dst = append(appendRequired(dst, d.name, name), "/>"...)
+		dst = append(xmlstream.AppendRequired(dst, d.name, name), "/>"...)
 	}
 	return dst
 }
 
 func (d *dialect) readName(r *xmlstream.Reader, names []string) []string {
-	bounded(r, len(names)+1, MaxParameters, "parameters")
+	attr.Bounded(r, len(names)+1, MaxParameters, "parameters")
 	return append(names, named(r, d.name))
 }
 
@@ -244,16 +238,8 @@ func (d *dialect) readNode(r *xmlstream.Reader, nodes []Node) []Node {
 	if n.ID == "" {
 		r.Fail(stanza.BadRequest.Err("a node needs an ID"))
 	}
-	bounded(r, len(nodes)+1, MaxNodes, "nodes")
+	attr.Bounded(r, len(nodes)+1, MaxNodes, "nodes")
 	return append(nodes, n)
-}
-
-// appendRequired writes an attribute that is there even if it is empty.
-func appendRequired(dst []byte, name, value string) []byte {
-	if value == "" {
-		return append(append(append(dst, ' '), name...), "=''"...)
-	}
-	return xmlstream.AppendAttr(dst, name, value)
 }
 
 func named(r *xmlstream.Reader, key string) string {
@@ -264,15 +250,4 @@ func named(r *xmlstream.Reader, key string) string {
 	return name
 }
 
-func short(r *xmlstream.Reader, s string) string {
-	if len(s) > MaxLength {
-		r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("an attribute has more than %d bytes", MaxLength)))
-	}
-	return s
-}
-
-func bounded(r *xmlstream.Reader, n, most int, what string) {
-	if n > most {
-		r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("more than %d %s", most, what)))
-	}
-}
+func short(r *xmlstream.Reader, s string) string { return attr.Short(r, s, MaxLength) }

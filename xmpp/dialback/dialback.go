@@ -67,7 +67,7 @@ func (m *Message) AppendXML(dst []byte) []byte {
 	case m.Type == Failed && m.Error != nil:
 		dst = m.Error.AppendXML(dst)
 	}
-	return append(append(append(dst, "</"...), name...), '>')
+	return xmlstream.AppendEnd(dst, name)
 }
 
 func (m *Message) local() string {

@@ -214,7 +214,7 @@ func (p *Page) append(dst []byte, local string) []byte {
 			dst = xmlstream.AppendText(dst, "text", part.Text)
 		}
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 // page reads a page or a section. References to fields that there are not are for whoever shows the form to overlook.

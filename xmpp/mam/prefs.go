@@ -64,7 +64,7 @@ func appendList(dst []byte, local string, list []jid.JID) []byte {
 	for _, j := range list {
 		dst = xmlstream.AppendText(dst, "jid", j.String())
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 // DecodeXML implements stanza.Payload. A policy that is none is bad-request, a bad address jid-malformed.

@@ -9,6 +9,7 @@ package provisioning
 import (
 	"strconv"
 
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
@@ -17,12 +18,12 @@ func (*IsFriend) XMLName() xmlstream.Name { return xep.name("isFriend") }
 
 // AppendXML implements stanza.Payload.
 func (p *IsFriend) AppendXML(dst []byte) []byte {
-	return append(appendJID(xep.appendStart(dst, "isFriend"), p.JID), "/>"...)
+	return append(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "isFriend", xep.space), "jid", p.JID.String()), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *IsFriend) DecodeXML(r *xmlstream.Reader) error {
-	*p = IsFriend{readJID(r)}
+	*p = IsFriend{attr.JID(r, "jid", false)}
 	return r.Err()
 }
 
@@ -31,7 +32,7 @@ func (*IsFriendResponse) XMLName() xmlstream.Name { return xep.name("isFriendRes
 
 // AppendXML implements stanza.Payload.
 func (p *IsFriendResponse) AppendXML(dst []byte) []byte {
-	dst = appendResult(appendJID(xep.appendStart(dst, "isFriendResponse"), p.JID), p.Result)
+	dst = appendResult(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "isFriendResponse", xep.space), "jid", p.JID.String()), p.Result)
 	if p.SecondaryTrust {
 		dst = appendTrue(dst, "secondaryTrustAllowed")
 	}
@@ -40,7 +41,7 @@ func (p *IsFriendResponse) AppendXML(dst []byte) []byte {
 
 // DecodeXML implements stanza.Payload.
 func (p *IsFriendResponse) DecodeXML(r *xmlstream.Reader) error {
-	*p = IsFriendResponse{JID: readJID(r), Result: readResult(r), SecondaryTrust: readBool(r, "secondaryTrustAllowed")}
+	*p = IsFriendResponse{JID: attr.JID(r, "jid", false), Result: readResult(r), SecondaryTrust: attr.Bool(r, "secondaryTrustAllowed", false)}
 	return r.Err()
 }
 
@@ -49,12 +50,12 @@ func (*Friend) XMLName() xmlstream.Name { return xep.name("friend") }
 
 // AppendXML implements stanza.Payload.
 func (p *Friend) AppendXML(dst []byte) []byte {
-	return append(appendJID(xep.appendStart(dst, "friend"), p.JID), "/>"...)
+	return append(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "friend", xep.space), "jid", p.JID.String()), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *Friend) DecodeXML(r *xmlstream.Reader) error {
-	*p = Friend{readJID(r)}
+	*p = Friend{attr.JID(r, "jid", false)}
 	return r.Err()
 }
 
@@ -63,12 +64,12 @@ func (*Unfriend) XMLName() xmlstream.Name { return xep.name("unfriend") }
 
 // AppendXML implements stanza.Payload.
 func (p *Unfriend) AppendXML(dst []byte) []byte {
-	return append(appendJID(xep.appendStart(dst, "unfriend"), p.JID), "/>"...)
+	return append(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "unfriend", xep.space), "jid", p.JID.String()), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *Unfriend) DecodeXML(r *xmlstream.Reader) error {
-	*p = Unfriend{readJID(r)}
+	*p = Unfriend{attr.JID(r, "jid", false)}
 	return r.Err()
 }
 
@@ -77,13 +78,13 @@ func (*CanRead) XMLName() xmlstream.Name { return xep.name("canRead") }
 
 // AppendXML implements stanza.Payload.
 func (p *CanRead) AppendXML(dst []byte) []byte {
-	dst = xep.appendTokens(appendJID(xep.appendStart(dst, "canRead"), p.JID), p.Tokens)
+	dst = xep.appendTokens(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "canRead", xep.space), "jid", p.JID.String()), p.Tokens)
 	return xep.appendScope(dst, "canRead", xep.field, &p.Scope)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *CanRead) DecodeXML(r *xmlstream.Reader) error {
-	*p = CanRead{JID: readJID(r), Tokens: xep.readTokens(r)}
+	*p = CanRead{JID: attr.JID(r, "jid", false), Tokens: xep.readTokens(r)}
 	p.Scope = xep.readScope(r, xep.field)
 	return r.Err()
 }
@@ -93,13 +94,13 @@ func (*CanReadResponse) XMLName() xmlstream.Name { return xep.name("canReadRespo
 
 // AppendXML implements stanza.Payload.
 func (p *CanReadResponse) AppendXML(dst []byte) []byte {
-	dst = appendJID(xep.appendStart(dst, "canReadResponse"), p.JID)
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, "canReadResponse", xep.space), "jid", p.JID.String())
 	return xep.appendGrant(dst, "canReadResponse", xep.field, &p.Grant)
 }
 
 // DecodeXML implements stanza.Payload. The scope of what is refused is not kept.
 func (p *CanReadResponse) DecodeXML(r *xmlstream.Reader) error {
-	*p = CanReadResponse{JID: readJID(r)}
+	*p = CanReadResponse{JID: attr.JID(r, "jid", false)}
 	p.Grant = xep.readGrant(r, xep.field)
 	return r.Err()
 }
@@ -109,13 +110,13 @@ func (*CanControl) XMLName() xmlstream.Name { return xep.name("canControl") }
 
 // AppendXML implements stanza.Payload.
 func (p *CanControl) AppendXML(dst []byte) []byte {
-	dst = xep.appendTokens(appendJID(xep.appendStart(dst, "canControl"), p.JID), p.Tokens)
+	dst = xep.appendTokens(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "canControl", xep.space), "jid", p.JID.String()), p.Tokens)
 	return xep.appendScope(dst, "canControl", parameter, &p.Scope)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *CanControl) DecodeXML(r *xmlstream.Reader) error {
-	*p = CanControl{JID: readJID(r), Tokens: xep.readTokens(r)}
+	*p = CanControl{JID: attr.JID(r, "jid", false), Tokens: xep.readTokens(r)}
 	p.Scope = xep.readScope(r, parameter)
 	return r.Err()
 }
@@ -125,13 +126,13 @@ func (*CanControlResponse) XMLName() xmlstream.Name { return xep.name("canContro
 
 // AppendXML implements stanza.Payload.
 func (p *CanControlResponse) AppendXML(dst []byte) []byte {
-	dst = appendJID(xep.appendStart(dst, "canControlResponse"), p.JID)
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, "canControlResponse", xep.space), "jid", p.JID.String())
 	return xep.appendGrant(dst, "canControlResponse", parameter, &p.Grant)
 }
 
 // DecodeXML implements stanza.Payload. The scope of what is refused is not kept.
 func (p *CanControlResponse) DecodeXML(r *xmlstream.Reader) error {
-	*p = CanControlResponse{JID: readJID(r)}
+	*p = CanControlResponse{JID: attr.JID(r, "jid", false)}
 	p.Grant = xep.readGrant(r, parameter)
 	return r.Err()
 }
@@ -141,7 +142,7 @@ func (*ClearCache) XMLName() xmlstream.Name { return xep.name("clearCache") }
 
 // AppendXML implements stanza.Payload.
 func (*ClearCache) AppendXML(dst []byte) []byte {
-	return append(xep.appendStart(dst, "clearCache"), "/>"...)
+	return append(xmlstream.AppendStart(dst, "clearCache", xep.space), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
@@ -155,7 +156,7 @@ func (*ClearCacheResponse) XMLName() xmlstream.Name { return xep.name("clearCach
 
 // AppendXML implements stanza.Payload.
 func (*ClearCacheResponse) AppendXML(dst []byte) []byte {
-	return append(xep.appendStart(dst, "clearCacheResponse"), "/>"...)
+	return append(xmlstream.AppendStart(dst, "clearCacheResponse", xep.space), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
@@ -169,7 +170,7 @@ func (*GetToken) XMLName() xmlstream.Name { return xep.name("getToken") }
 
 // AppendXML implements stanza.Payload.
 func (p *GetToken) AppendXML(dst []byte) []byte {
-	return appendBytes(xep.appendStart(dst, "getToken"), "getToken", p.Certificate)
+	return appendBytes(xmlstream.AppendStart(dst, "getToken", xep.space), "getToken", p.Certificate)
 }
 
 // DecodeXML implements stanza.Payload.
@@ -183,7 +184,7 @@ func (*GetTokenChallenge) XMLName() xmlstream.Name { return xep.name("getTokenCh
 
 // AppendXML implements stanza.Payload.
 func (p *GetTokenChallenge) AppendXML(dst []byte) []byte {
-	dst = appendSeq(xep.appendStart(dst, "getTokenChallenge"), p.Seq)
+	dst = appendSeq(xmlstream.AppendStart(dst, "getTokenChallenge", xep.space), p.Seq)
 	return appendBytes(dst, "getTokenChallenge", p.Challenge)
 }
 
@@ -205,7 +206,7 @@ func (*GetTokenChallengeResponse) XMLName() xmlstream.Name {
 
 // AppendXML implements stanza.Payload.
 func (p *GetTokenChallengeResponse) AppendXML(dst []byte) []byte {
-	dst = appendSeq(xep.appendStart(dst, "getTokenChallengeResponse"), p.Seq)
+	dst = appendSeq(xmlstream.AppendStart(dst, "getTokenChallengeResponse", xep.space), p.Seq)
 	return appendBytes(dst, "getTokenChallengeResponse", p.Response)
 }
 
@@ -221,7 +222,7 @@ func (*GetTokenResponse) XMLName() xmlstream.Name { return xep.name("getTokenRes
 
 // AppendXML implements stanza.Payload.
 func (p *GetTokenResponse) AppendXML(dst []byte) []byte {
-	return append(xmlstream.AppendAttr(xep.appendStart(dst, "getTokenResponse"), "token", p.Token), "/>"...)
+	return append(xmlstream.AppendAttr(xmlstream.AppendStart(dst, "getTokenResponse", xep.space), "token", p.Token), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
@@ -235,7 +236,7 @@ func (*TokenChallenge) XMLName() xmlstream.Name { return xep.name("tokenChalleng
 
 // AppendXML implements stanza.Payload.
 func (p *TokenChallenge) AppendXML(dst []byte) []byte {
-	dst = xmlstream.AppendAttr(xep.appendStart(dst, "tokenChallenge"), "token", p.Token)
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, "tokenChallenge", xep.space), "token", p.Token)
 	return appendBytes(dst, "tokenChallenge", p.Challenge)
 }
 
@@ -251,7 +252,7 @@ func (*TokenChallengeResponse) XMLName() xmlstream.Name { return xep.name("token
 
 // AppendXML implements stanza.Payload.
 func (p *TokenChallengeResponse) AppendXML(dst []byte) []byte {
-	return appendBytes(xep.appendStart(dst, "tokenChallengeResponse"), "tokenChallengeResponse", p.Response)
+	return appendBytes(xmlstream.AppendStart(dst, "tokenChallengeResponse", xep.space), "tokenChallengeResponse", p.Response)
 }
 
 // DecodeXML implements stanza.Payload.

@@ -14,6 +14,8 @@ package provisioning
 // is narrowed and looked at; xml.go writes and reads.
 
 import (
+	"time"
+
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 )
@@ -133,6 +135,9 @@ type TokenChallenge struct {
 	Token     string
 	Challenge []byte // random bytes, encrypted for the key of the token's certificate
 }
+
+// ChallengeTime is how long whom a token was sent to may have it proven. XEP-0324 §3.1.3, §6.2
+const ChallengeTime = time.Minute
 
 // TokenChallengeResponse is the proof. It implements stanza.Payload. XEP-0324 §3.1.3
 type TokenChallengeResponse struct{ Response []byte }

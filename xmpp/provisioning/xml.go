@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -46,48 +46,9 @@ func (w *words) name(local string) xmlstream.Name {
 	return xmlstream.Name{Space: w.space, Local: local}
 }
 
-func (w *words) appendStart(dst []byte, local string) []byte {
-	dst = append(append(append(dst, '<'), local...), " xmlns='"...)
-	return append(append(dst, w.space...), '\'')
-}
-
-func appendJID(dst []byte, j jid.JID) []byte {
-	if j == (jid.JID{}) {
-		return dst
-	}
-	return xmlstream.AppendAttr(dst, "jid", j.String())
-}
-
-func readJID(r *xmlstream.Reader) jid.JID {
-	v := r.Attr("jid")
-	if v == "" {
-		r.Fail(stanza.BadRequest.Err("the attribute jid is missing"))
-		return jid.JID{}
-	}
-	j, err := jid.Parse(v)
-	if err != nil {
-		r.Fail(stanza.JIDMalformed.Err("the attribute jid is no address"))
-	}
-	return j
-}
-
-// readBool reads an xs:boolean, which is false where it is absent.
-func readBool(r *xmlstream.Reader, local string) bool {
-	switch v, ok := r.LookupAttr(local); {
-	case v == "true", v == "1":
-		return true
-	case ok && v != "false" && v != "0":
-		r.Fail(stanza.BadRequest.Err(local + " is true or false"))
-	}
-	return false
-}
-
 // readResult reads what an answer must say.
 func readResult(r *xmlstream.Reader) bool {
-	if _, ok := r.LookupAttr("result"); !ok {
-		r.Fail(stanza.BadRequest.Err("the attribute result is missing"))
-	}
-	return readBool(r, "result")
+	return attr.True(r, "result", attr.Required(r, "result"))
 }
 
 func appendTrue(dst []byte, local string) []byte {
@@ -133,7 +94,7 @@ func (w *words) appendScope(dst []byte, local, names string, s *Scope) []byte {
 		dst = append(append(dst, '<'), names...)
 		dst = append(xmlstream.AppendAttr(dst, w.fieldName, name), "/>"...)
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func (w *words) readScope(r *xmlstream.Reader, names string) (s Scope) {
@@ -158,14 +119,14 @@ func (w *words) readScope(r *xmlstream.Reader, names string) (s Scope) {
 }
 
 func (w *words) readCategories(r *xmlstream.Reader) (c Category) {
-	if readBool(r, w.all) {
+	if attr.Bool(r, w.all, false) {
 		c = sensordata.All
 	}
-	if readBool(r, w.historical) {
+	if attr.Bool(r, w.historical, false) {
 		c |= sensordata.Historical
 	}
 	for i, local := range w.categories {
-		if readBool(r, local) {
+		if attr.Bool(r, local, false) {
 			c |= 1 << i
 		}
 	}
@@ -192,7 +153,7 @@ func (w *words) readGrant(r *xmlstream.Reader, names string) Grant {
 // appendBytes ends an element whose start tag dst ends with, without its '>'.
 func appendBytes(dst []byte, local string, b []byte) []byte {
 	dst = base64.StdEncoding.AppendEncode(append(dst, '>'), b)
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func readBytes(r *xmlstream.Reader, most int) []byte {

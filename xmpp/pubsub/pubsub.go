@@ -227,11 +227,7 @@ func (f *NodeForm) append(dst []byte, local string) []byte {
 	}
 	dst = appendNode(dst, local, f.Node, ">")
 	dst = f.Form.AppendXML(dst)
-	return appendEnd(dst, local)
-}
-
-func appendEnd(dst []byte, local string) []byte {
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 // append writes one; whole says to write its node.
@@ -248,7 +244,7 @@ func (s *Subscription) append(dst []byte, local string, whole bool) []byte {
 		return append(dst, "/>"...)
 	}
 	dst = append(dst, "><subscribe-options/>"...)
-	return appendEnd(dst, local)
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func (o *Options) append(dst []byte) []byte {
@@ -282,7 +278,7 @@ func (x *Items) append(dst []byte, local string) []byte {
 	for i := range x.Items {
 		dst = x.Items[i].append(dst)
 	}
-	return appendEnd(dst, local)
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func (i *Item) append(dst []byte) []byte {

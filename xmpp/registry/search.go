@@ -15,6 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
@@ -117,7 +118,7 @@ func (*Search) XMLName() xmlstream.Name { return xep.name("search") }
 
 // AppendXML implements stanza.Payload.
 func (s *Search) AppendXML(dst []byte) []byte {
-	dst = xep.appendStart(dst, "search")
+	dst = xmlstream.AppendStart(dst, "search", xep.space)
 	if s.Offset > 0 {
 		dst = xmlstream.AppendAttr(dst, "offset", strconv.Itoa(s.Offset))
 	}
@@ -144,15 +145,15 @@ func (o *Operator) append(dst []byte) []byte {
 		dst = o.appendBound(dst, "min", o.Min)
 		return append(o.appendBound(dst, "max", o.Max), "/>"...)
 	}
-	dst = appendRequired(dst, "value", o.value(o.Text, o.Number))
+	dst = xmlstream.AppendRequired(dst, "value", o.value(o.Text, o.Number))
 	if o.Op == StrMask {
-		dst = appendRequired(dst, "wildcard", o.Wildcard)
+		dst = xmlstream.AppendRequired(dst, "wildcard", o.Wildcard)
 	}
 	return append(dst, "/>"...)
 }
 
 func (o *Operator) appendBound(dst []byte, local string, b Bound) []byte {
-	dst = appendRequired(dst, local, o.value(b.Text, b.Number))
+	dst = xmlstream.AppendRequired(dst, local, o.value(b.Text, b.Number))
 	if b.Excluded {
 		dst = append(append(append(dst, ' '), local...), "Included='false'"...)
 	}
@@ -203,7 +204,7 @@ func readOperator(r *xmlstream.Reader, op Op) Operator {
 	case op.numeric():
 		o.Number = readNumber(r, "value")
 	default:
-		o.Text = required(r, "value")
+		o.Text = attr.Required(r, "value")
 	}
 	if op == StrMask {
 		o.Wildcard = r.Attr("wildcard")
@@ -215,11 +216,11 @@ func readOperator(r *xmlstream.Reader, op Op) Operator {
 }
 
 func (o *Operator) readBound(r *xmlstream.Reader, local string) Bound {
-	b := Bound{Excluded: !readBool(r, local+"Included", true)}
+	b := Bound{Excluded: !attr.Bool(r, local+"Included", true)}
 	if o.Op.numeric() {
 		b.Number = readNumber(r, local)
 	} else {
-		b.Text = required(r, local)
+		b.Text = attr.Required(r, local)
 	}
 	return b
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
@@ -24,11 +25,6 @@ var xep = words{space: NS, node: "nodeId", source: "sourceId", cache: "cacheType
 
 func (w *words) name(local string) xmlstream.Name {
 	return xmlstream.Name{Space: w.space, Local: local}
-}
-
-func (w *words) appendStart(dst []byte, local string) []byte {
-	dst = append(append(append(dst, '<'), local...), " xmlns='"...)
-	return append(append(dst, w.space...), '\'')
 }
 
 func (w *words) appendNode(dst []byte, n Node) []byte {
@@ -61,15 +57,7 @@ func appendTag(dst []byte, t Tag) []byte {
 		local = "<num"
 	}
 	dst = xmlstream.AppendAttr(append(dst, local...), "name", t.Name)
-	return append(appendRequired(dst, "value", t.Value()), "/>"...)
-}
-
-// appendRequired appends an attribute that is there even if it is empty.
-func appendRequired(dst []byte, name, value string) []byte {
-	if value == "" {
-		return append(append(append(dst, ' '), name...), "=''"...)
-	}
-	return xmlstream.AppendAttr(dst, name, value)
+	return append(xmlstream.AppendRequired(dst, "value", t.Value()), "/>"...)
 }
 
 // readTags reads the tags that are children of the current element.
@@ -78,7 +66,7 @@ func (w *words) readTags(r *xmlstream.Reader) (tags Tags) {
 		tag := Tag{}
 		switch n {
 		case w.name("str"):
-			tag = Str(r.Attr("name"), required(r, "value"))
+			tag = Str(r.Attr("name"), attr.Required(r, "value"))
 		case w.name("num"):
 			tag = Num(r.Attr("name"), readNumber(r, "value"))
 		default:
@@ -96,33 +84,12 @@ func (w *words) readTags(r *xmlstream.Reader) (tags Tags) {
 	return tags
 }
 
-func required(r *xmlstream.Reader, local string) string {
-	v, ok := r.LookupAttr(local)
-	if !ok {
-		r.Fail(stanza.BadRequest.Err("the attribute " + local + " is missing"))
-	}
-	return v
-}
-
 func readNumber(r *xmlstream.Reader, local string) float64 {
-	f, err := parseNumber(required(r, local))
+	f, err := parseNumber(attr.Required(r, local))
 	if err != nil {
 		r.Fail(err)
 	}
 	return f
-}
-
-// readBool reads an xs:boolean.
-func readBool(r *xmlstream.Reader, local string, absent bool) bool {
-	switch v, ok := r.LookupAttr(local); {
-	case !ok:
-		return absent
-	case v == "true", v == "1":
-		return true
-	case v != "false" && v != "0":
-		r.Fail(stanza.BadRequest.Err(local + " is true or false"))
-	}
-	return false
 }
 
 // readCount reads a number that is not negative.
@@ -138,36 +105,13 @@ func readCount(r *xmlstream.Reader, local string) int {
 	return int(n)
 }
 
-// readJID reads an address; where it is optional the zero JID stands for none.
-func readJID(r *xmlstream.Reader, local string, optional bool) jid.JID {
-	v := r.Attr(local)
-	if v == "" {
-		if !optional {
-			r.Fail(stanza.BadRequest.Err("the attribute " + local + " is missing"))
-		}
-		return jid.JID{}
-	}
-	j, err := jid.Parse(v)
-	if err != nil {
-		r.Fail(stanza.JIDMalformed.Err("the attribute " + local + " is no address"))
-	}
-	return j
-}
-
-func appendJID(dst []byte, local string, j jid.JID) []byte {
-	if j == (jid.JID{}) {
-		return dst
-	}
-	return xmlstream.AppendAttr(dst, local, j.String())
-}
-
 // appendEnd ends an element whose start tag dst ends with, without its '>': with tags in it or with none.
 func appendEnd(dst []byte, local string, tags Tags) []byte {
 	if len(tags) == 0 {
 		return append(dst, "/>"...)
 	}
 	dst = appendTags(append(dst, '>'), tags)
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 // XMLName implements stanza.Payload.
@@ -175,7 +119,7 @@ func (*Register) XMLName() xmlstream.Name { return xep.name("register") }
 
 // AppendXML implements stanza.Payload.
 func (p *Register) AppendXML(dst []byte) []byte {
-	dst = xep.appendNode(xep.appendStart(dst, "register"), p.Node)
+	dst = xep.appendNode(xmlstream.AppendStart(dst, "register", xep.space), p.Node)
 	if p.SelfOwned {
 		dst = append(dst, " selfOwned='true'"...)
 	}
@@ -185,7 +129,7 @@ func (p *Register) AppendXML(dst []byte) []byte {
 // DecodeXML implements stanza.Payload. What is too long or too much is policy-violation, all else that is
 // wrong bad-request; so it is with all payloads here.
 func (p *Register) DecodeXML(r *xmlstream.Reader) error {
-	*p = Register{Node: xep.readNode(r), SelfOwned: readBool(r, "selfOwned", false)}
+	*p = Register{Node: xep.readNode(r), SelfOwned: attr.Bool(r, "selfOwned", false)}
 	p.Tags = xep.readTags(r)
 	return r.Err()
 }
@@ -195,13 +139,13 @@ func (*Mine) XMLName() xmlstream.Name { return xep.name("mine") }
 
 // AppendXML implements stanza.Payload.
 func (p *Mine) AppendXML(dst []byte) []byte {
-	dst = xep.appendNode(xep.appendStart(dst, "mine"), p.Node)
+	dst = xep.appendNode(xmlstream.AppendStart(dst, "mine", xep.space), p.Node)
 	return appendEnd(appendPrivate(dst, p.Private), "mine", p.Tags)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *Mine) DecodeXML(r *xmlstream.Reader) error {
-	*p = Mine{Node: xep.readNode(r), Private: !readBool(r, "public", true)}
+	*p = Mine{Node: xep.readNode(r), Private: !attr.Bool(r, "public", true)}
 	p.Tags = xep.readTags(r)
 	return r.Err()
 }
@@ -218,13 +162,13 @@ func (*Claimed) XMLName() xmlstream.Name { return xep.name("claimed") }
 
 // AppendXML implements stanza.Payload.
 func (p *Claimed) AppendXML(dst []byte) []byte {
-	dst = appendJID(xep.appendStart(dst, "claimed"), "jid", p.JID)
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, "claimed", xep.space), "jid", p.JID.String())
 	return append(appendPrivate(xep.appendNode(dst, p.Node), p.Private), "/>"...)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *Claimed) DecodeXML(r *xmlstream.Reader) error {
-	*p = Claimed{JID: readJID(r, "jid", false), Node: xep.readNode(r), Private: !readBool(r, "public", true)}
+	*p = Claimed{JID: attr.JID(r, "jid", false), Node: xep.readNode(r), Private: !attr.Bool(r, "public", true)}
 	return r.Err()
 }
 
@@ -233,20 +177,20 @@ func (*Update) XMLName() xmlstream.Name { return xep.name("update") }
 
 // AppendXML implements stanza.Payload.
 func (p *Update) AppendXML(dst []byte) []byte {
-	dst = appendJID(xep.appendStart(dst, "update"), "jid", p.JID)
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, "update", xep.space), "jid", p.JID.String())
 	return appendEnd(xep.appendNode(dst, p.Node), "update", p.Tags)
 }
 
 // DecodeXML implements stanza.Payload.
 func (p *Update) DecodeXML(r *xmlstream.Reader) error {
-	*p = Update{JID: readJID(r, "jid", true), Node: xep.readNode(r)}
+	*p = Update{JID: attr.JID(r, "jid", true), Node: xep.readNode(r)}
 	p.Tags = xep.readTags(r)
 	return r.Err()
 }
 
 // address is what elements hold that name a thing and say no more of it.
 func appendAddress(dst []byte, local string, j jid.JID, n Node) []byte {
-	dst = appendJID(xep.appendStart(dst, local), "jid", j)
+	dst = xmlstream.AppendAttr(xmlstream.AppendStart(dst, local, xep.space), "jid", j.String())
 	return append(xep.appendNode(dst, n), "/>"...)
 }
 
@@ -258,7 +202,7 @@ func (p *Remove) AppendXML(dst []byte) []byte { return appendAddress(dst, "remov
 
 // DecodeXML implements stanza.Payload.
 func (p *Remove) DecodeXML(r *xmlstream.Reader) error {
-	*p = Remove{JID: readJID(r, "jid", false), Node: xep.readNode(r)}
+	*p = Remove{JID: attr.JID(r, "jid", false), Node: xep.readNode(r)}
 	return r.Err()
 }
 
@@ -298,7 +242,7 @@ func (p *Disown) AppendXML(dst []byte) []byte { return appendAddress(dst, "disow
 
 // DecodeXML implements stanza.Payload.
 func (p *Disown) DecodeXML(r *xmlstream.Reader) error {
-	*p = Disown{JID: readJID(r, "jid", false), Node: xep.readNode(r)}
+	*p = Disown{JID: attr.JID(r, "jid", false), Node: xep.readNode(r)}
 	return r.Err()
 }
 
@@ -321,7 +265,7 @@ func (*Found) XMLName() xmlstream.Name { return xep.name("found") }
 
 // AppendXML implements stanza.Payload. KEY is left out, whatever the tags are. XEP-0347 §3.15
 func (p *Found) AppendXML(dst []byte) []byte {
-	dst = xep.appendStart(dst, "found")
+	dst = xmlstream.AppendStart(dst, "found", xep.space)
 	if p.More {
 		dst = append(dst, " more='true'"...)
 	}
@@ -330,8 +274,8 @@ func (p *Found) AppendXML(dst []byte) []byte {
 	}
 	dst = append(dst, '>')
 	for _, t := range p.Things {
-		dst = appendJID(append(dst, "<thing"...), "owner", t.Owner)
-		dst = xep.appendNode(appendJID(dst, "jid", t.JID), t.Node)
+		dst = xmlstream.AppendAttr(append(dst, "<thing"...), "owner", t.Owner.String())
+		dst = xep.appendNode(xmlstream.AppendAttr(dst, "jid", t.JID.String()), t.Node)
 		dst = appendEnd(dst, "thing", t.Tags.Public())
 	}
 	return append(dst, "</found>"...)
@@ -341,7 +285,7 @@ func (p *Found) AppendXML(dst []byte) []byte {
 //
 // COMPAT(later generations of the grammar, 2015): they tell no owner.
 func (p *Found) DecodeXML(r *xmlstream.Reader) error {
-	*p = Found{More: readBool(r, "more", false)}
+	*p = Found{More: attr.Bool(r, "more", false)}
 	for n := range r.Children() {
 		if n != xep.name("thing") {
 			continue
@@ -350,7 +294,7 @@ func (p *Found) DecodeXML(r *xmlstream.Reader) error {
 			r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("more than %d things were found", MaxThings)))
 			break
 		}
-		t := Thing{Owner: readJID(r, "owner", true), JID: readJID(r, "jid", false), Node: xep.readNode(r)}
+		t := Thing{Owner: attr.JID(r, "owner", true), JID: attr.JID(r, "jid", false), Node: xep.readNode(r)}
 		t.Tags = xep.readTags(r).Public()
 		p.Things = append(p.Things, t)
 	}

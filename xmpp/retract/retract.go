@@ -100,7 +100,7 @@ func appendModerated(dst []byte, local string, by *Moderated, reason string) []b
 	if reason != "" {
 		dst = xmlstream.AppendText(dst, "reason", reason)
 	}
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 func readModerated(r *xmlstream.Reader) (by *Moderated, reason string) {

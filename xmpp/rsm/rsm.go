@@ -80,7 +80,7 @@ func appendNumber(dst []byte, local string, n *int) []byte {
 	}
 	dst = append(append(append(dst, '<'), local...), '>')
 	dst = strconv.AppendInt(dst, int64(*n), 10)
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendEnd(dst, local)
 }
 
 // DecodeXML implements stanza.Payload. Anything but a number where one belongs is

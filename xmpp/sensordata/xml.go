@@ -6,8 +6,7 @@ package sensordata
 // then the parts that they share.
 
 import (
-	"fmt"
-
+	"github.com/stonechat-im/stonechat/internal/attr"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 	"github.com/stonechat-im/stonechat/xmpp/xsd"
@@ -40,9 +39,9 @@ func (d *dialect) appendRequest(dst []byte, q *Request) []byte {
 	}
 	for _, name := range q.Names {
 		dst = append(append(dst, '<'), d.field...)
-		dst = append(appendRequired(dst, d.name, name), "/>"...)
+		dst = append(xmlstream.AppendRequired(dst, d.name, name), "/>"...)
 	}
-	return d.shut(dst, d.request)
+	return xmlstream.AppendEnd(dst, d.request)
 }
 
 func (d *dialect) readRequest(r *xmlstream.Reader, q *Request) error {
@@ -54,11 +53,11 @@ func (d *dialect) readRequest(r *xmlstream.Reader, q *Request) error {
 		case d.historical:
 			q.Categories |= flagged(r, key, value, Historical)
 		case d.from:
-			q.From = dateTime(r, key, value)
+			q.From = attr.Time(r, key, value)
 		case d.to:
-			q.To = dateTime(r, key, value)
+			q.To = attr.Time(r, key, value)
 		case d.when:
-			q.When = dateTime(r, key, value)
+			q.When = attr.Time(r, key, value)
 		case d.serviceToken:
 			q.Tokens.Service = short(r, value)
 		case d.deviceToken:
@@ -75,10 +74,10 @@ func (d *dialect) readRequest(r *xmlstream.Reader, q *Request) error {
 		switch n {
 		case d.element(d.node):
 			q.Nodes = append(q.Nodes, d.readNode(r, true))
-			bounded(r, len(q.Nodes), MaxNodes, "nodes")
+			attr.Bounded(r, len(q.Nodes), MaxNodes, "nodes")
 		case d.element(d.field):
 			q.Names = append(q.Names, named(r, d.name))
-			bounded(r, len(q.Names), MaxNames, "names of fields")
+			attr.Bounded(r, len(q.Names), MaxNames, "names of fields")
 		}
 	}
 	return r.Err()
@@ -99,7 +98,7 @@ func (d *dialect) appendAccepted(dst []byte, a *Accepted) []byte {
 }
 
 func (d *dialect) readAccepted(r *xmlstream.Reader, a *Accepted) error {
-	*a = Accepted{Seq: d.readSeq(r), Queued: readFlag(r, d.queued)}
+	*a = Accepted{Seq: d.readSeq(r), Queued: attr.Bool(r, d.queued, false)}
 	return r.Err()
 }
 
@@ -163,7 +162,7 @@ func (*Rejection) XMLName() xmlstream.Name { return xep.element(xep.rejected) }
 // AppendXML implements stanza.Payload.
 func (e *Rejection) AppendXML(dst []byte) []byte {
 	dst = append(xep.open(dst, xep.rejected, e.Seq), '>')
-	return xep.shut(xmlstream.AppendText(dst, xep.err, e.Text), xep.rejected)
+	return xmlstream.AppendEnd(xmlstream.AppendText(dst, xep.err, e.Text), xep.rejected)
 }
 
 // DecodeXML implements stanza.Payload.
@@ -200,15 +199,15 @@ func (d *dialect) appendFields(dst []byte, f *Fields) []byte {
 		for j := range n.Timestamps {
 			t := &n.Timestamps[j]
 			dst = append(append(dst, '<'), d.timestamp...)
-			dst = append(appendRequired(dst, d.at, t.At.String()), '>')
+			dst = append(xmlstream.AppendRequired(dst, d.at, t.At.String()), '>')
 			for k := range t.Fields {
 				dst = d.appendField(dst, &t.Fields[k])
 			}
-			dst = d.shut(dst, d.timestamp)
+			dst = xmlstream.AppendEnd(dst, d.timestamp)
 		}
-		dst = d.shut(dst, d.node)
+		dst = xmlstream.AppendEnd(dst, d.node)
 	}
-	return d.shut(dst, d.fields)
+	return xmlstream.AppendEnd(dst, d.fields)
 }
 
 func (d *dialect) readFields(r *xmlstream.Reader, f *Fields) error {
@@ -226,21 +225,21 @@ func (d *dialect) readFields(r *xmlstream.Reader, f *Fields) error {
 				continue
 			}
 			parts++
-			at := Timestamp{At: dateTime(r, d.at, r.Attr(d.at))}
+			at := Timestamp{At: attr.Time(r, d.at, r.Attr(d.at))}
 			for n := range r.Children() {
 				if n.Space != d.space {
 					continue
 				}
 				if t := d.typeOf(n.Local); t != 0 {
 					parts++
-					bounded(r, parts, MaxParts, "parts")
+					attr.Bounded(r, parts, MaxParts, "parts")
 					at.Fields = append(at.Fields, d.readField(r, t))
 				}
 			}
-			bounded(r, parts, MaxParts, "parts")
+			attr.Bounded(r, parts, MaxParts, "parts")
 			of.Timestamps = append(of.Timestamps, at)
 		}
-		bounded(r, parts, MaxParts, "parts")
+		attr.Bounded(r, parts, MaxParts, "parts")
 		f.Nodes = append(f.Nodes, of)
 	}
 	return r.Err()
@@ -265,10 +264,10 @@ func (d *dialect) appendFailure(dst []byte, f *Failure) []byte {
 	for i := range f.Errors {
 		e := &f.Errors[i]
 		dst = d.appendNode(append(append(dst, '<'), d.err...), e.Node)
-		dst = append(appendRequired(dst, d.errorAt, e.At.String()), '>')
-		dst = d.shut(xmlstream.AppendEscaped(dst, e.Text), d.err)
+		dst = append(xmlstream.AppendRequired(dst, d.errorAt, e.At.String()), '>')
+		dst = xmlstream.AppendEnd(xmlstream.AppendEscaped(dst, e.Text), d.err)
 	}
-	return d.shut(dst, d.failure)
+	return xmlstream.AppendEnd(dst, d.failure)
 }
 
 func (d *dialect) readFailure(r *xmlstream.Reader, f *Failure) error {
@@ -281,24 +280,18 @@ func (d *dialect) readFailure(r *xmlstream.Reader, f *Failure) error {
 		e.At, _ = xsd.ParseDateTime(r.Attr(d.errorAt)) // the schema takes any text
 		e.Text = r.Text()
 		f.Errors = append(f.Errors, e)
-		bounded(r, len(f.Errors), MaxErrors, "errors")
+		attr.Bounded(r, len(f.Errors), MaxErrors, "errors")
 	}
 	return r.Err()
 }
 
 func (d *dialect) open(dst []byte, local, seq string) []byte {
-	dst = append(append(dst, '<'), local...)
-	dst = append(append(append(dst, " xmlns='"...), d.space...), '\'')
-	return appendRequired(dst, d.seq, seq)
-}
-
-func (d *dialect) shut(dst []byte, local string) []byte {
-	return append(append(append(dst, "</"...), local...), '>')
+	return xmlstream.AppendRequired(xmlstream.AppendStart(dst, local, d.space), d.seq, seq)
 }
 
 // appendNode writes the attributes of a node.
 func (d *dialect) appendNode(dst []byte, n Node) []byte {
-	dst = appendRequired(dst, d.nodeID, n.ID)
+	dst = xmlstream.AppendRequired(dst, d.nodeID, n.ID)
 	dst = xmlstream.AppendAttr(dst, d.sourceID, n.Source)
 	return xmlstream.AppendAttr(dst, d.cacheType, n.Cache)
 }
@@ -329,22 +322,24 @@ func (d *dialect) appendFinal(dst []byte, done bool) []byte {
 	return appendFlag(dst, d.final, done != d.goesOn)
 }
 
-func (d *dialect) readFinal(r *xmlstream.Reader) bool { return readFlag(r, d.final) != d.goesOn }
+func (d *dialect) readFinal(r *xmlstream.Reader) bool {
+	return attr.Bool(r, d.final, false) != d.goesOn
+}
 
 func (d *dialect) appendField(dst []byte, f *Field) []byte {
 	if f.Type == 0 || f.Type >= typesEnd {
 		return dst
 	}
 	dst = append(append(dst, '<'), d.types[f.Type]...)
-	dst = appendRequired(dst, d.name, f.Name)
+	dst = xmlstream.AppendRequired(dst, d.name, f.Name)
 	dst = appendSet(dst, uint16(f.Categories), d.categories[:])
 	dst = appendSet(dst, uint16(f.Quality), d.qualities[:])
-	dst = appendRequired(dst, d.value, f.Value)
+	dst = xmlstream.AppendRequired(dst, d.value, f.Value)
 	switch f.Type {
 	case TypeNumeric:
-		dst = appendRequired(dst, d.unit, f.Unit)
+		dst = xmlstream.AppendRequired(dst, d.unit, f.Unit)
 	case TypeEnum:
-		dst = appendRequired(dst, d.dataType, f.DataType)
+		dst = xmlstream.AppendRequired(dst, d.dataType, f.DataType)
 	}
 	dst = xmlstream.AppendAttr(dst, d.module, f.Module)
 	dst = xmlstream.AppendAttr(dst, d.stringIDs, f.StringIDs)
@@ -415,14 +410,6 @@ func (d *dialect) readSeq(r *xmlstream.Reader) string {
 	return seq
 }
 
-// appendRequired writes an attribute that is there even if it is empty.
-func appendRequired(dst []byte, name, value string) []byte {
-	if value == "" {
-		return append(append(append(dst, ' '), name...), "=''"...)
-	}
-	return xmlstream.AppendAttr(dst, name, value)
-}
-
 func appendFlag(dst []byte, name string, v bool) []byte {
 	if !v {
 		return dst
@@ -439,27 +426,10 @@ func appendSet(dst []byte, set uint16, names []string) []byte {
 
 // flagged is v if the attribute is true, else its zero.
 func flagged[V ~uint8 | ~uint16](r *xmlstream.Reader, key, value string, v V) V {
-	set, err := xsd.ParseBoolean(value)
-	if err != nil {
-		r.Fail(stanza.BadRequest.Err("the attribute " + key + " is no boolean"))
-	}
-	if !set {
+	if !attr.True(r, key, value) {
 		return 0
 	}
 	return v
-}
-
-func readFlag(r *xmlstream.Reader, key string) bool {
-	value, ok := r.LookupAttr(key)
-	return ok && flagged(r, key, value, uint8(1)) != 0
-}
-
-func dateTime(r *xmlstream.Reader, key, value string) xsd.DateTime {
-	at, err := xsd.ParseDateTime(value)
-	if err != nil {
-		r.Fail(stanza.BadRequest.Err("the attribute " + key + " is no time"))
-	}
-	return at
 }
 
 func named(r *xmlstream.Reader, key string) string {
@@ -470,15 +440,4 @@ func named(r *xmlstream.Reader, key string) string {
 	return name
 }
 
-func short(r *xmlstream.Reader, s string) string {
-	if len(s) > MaxLength {
-		r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("an attribute has more than %d bytes", MaxLength)))
-	}
-	return s
-}
-
-func bounded(r *xmlstream.Reader, n, most int, what string) {
-	if n > most {
-		r.Fail(stanza.PolicyViolation.Err(fmt.Sprintf("more than %d %s", most, what)))
-	}
-}
+func short(r *xmlstream.Reader, s string) string { return attr.Short(r, s, MaxLength) }

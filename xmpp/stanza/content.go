@@ -99,7 +99,7 @@ func appendPlain(dst, b, local []byte) []byte {
 	dst = append(dst, rest...) // > or />
 	if content := b[len(tag):]; len(content) > 0 {
 		dst = append(dst, content[:bytes.LastIndex(content, []byte("</"))]...)
-		dst = append(append(append(dst, "</"...), local...), '>')
+		dst = xmlstream.AppendEnd(dst, local)
 	}
 	return dst
 }

@@ -110,7 +110,7 @@ func (e *Error) AppendXML(dst []byte) []byte {
 		dst = append(dst, "/>"...)
 	} else {
 		dst = xmlstream.AppendEscaped(append(dst, '>'), e.URI)
-		dst = append(append(append(dst, "</"...), e.Condition...), '>')
+		dst = xmlstream.AppendEnd(dst, e.Condition)
 	}
 	if e.Text != "" {
 		dst = append(dst, "<text xmlns='"+NSStanzas+"' xml:lang='en'>"...)

@@ -32,9 +32,7 @@ func decodeSASL(text string) ([]byte, error) {
 
 // appendSASL appends a SASL element with data: none for nil, `=` for empty data.
 func appendSASL(dst []byte, local, mechanism string, data []byte) []byte {
-	dst = append(dst, '<')
-	dst = append(dst, local...)
-	dst = xmlstream.AppendAttr(dst, "xmlns", NSSASL)
+	dst = xmlstream.AppendStart(dst, local, NSSASL)
 	dst = xmlstream.AppendAttr(dst, "mechanism", mechanism)
 	switch {
 	case data == nil:
@@ -45,7 +43,5 @@ func appendSASL(dst []byte, local, mechanism string, data []byte) []byte {
 		dst = append(dst, '>')
 		dst = base64.StdEncoding.AppendEncode(dst, data)
 	}
-	dst = append(dst, "</"...)
-	dst = append(dst, local...)
-	return append(dst, '>')
+	return xmlstream.AppendEnd(dst, local)
 }

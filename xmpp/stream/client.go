@@ -155,7 +155,7 @@ func (c *Client) open() {
 	if c.secure {
 		h.from = c.config.Account.String()
 	}
-	c.wrote(h.appendXML(c.out, c.framed))
+	c.wrote(h.appendXML(c.out(), c.framed))
 	c.opened = true
 	c.login.step = atHeader
 }
@@ -170,22 +170,12 @@ func (c *Client) Next() Event {
 			c.end(ErrInjected)
 			break
 		}
-		found, err := c.next()
-		if err != nil {
+		event, done, err := c.take(c)
+		switch {
+		case err != nil:
 			c.fail(err)
-			break
-		}
-		switch found {
-		case xmlstream.EventNone:
-			return Event{}
-		case xmlstream.EventOpen:
-			c.header(headerOf(c.parser.Header()))
-		case xmlstream.EventClose:
-			c.serverClosed()
-		case xmlstream.EventElement:
-			if event := c.element(c.parser.Element()); event.Kind != None {
-				return event
-			}
+		case done:
+			return event
 		}
 	}
 	return c.last()
@@ -217,7 +207,7 @@ func (c *Client) closeFrame(e *xmlstream.Element) {
 			return
 		}
 	}
-	c.serverClosed()
+	c.peerClosed()
 }
 
 // negotiate takes an element before Bound.
@@ -249,12 +239,6 @@ func (c *Client) fail(err error) {
 	}
 	c.sendEnd()
 	c.end(err)
-}
-
-// serverClosed answers the server's end tag with ours. RFC 6120 §4.4.
-func (c *Client) serverClosed() {
-	c.sendEnd()
-	c.end(nil)
 }
 
 // Close ends the stream. With an error the error is sent and the stream is over;

@@ -46,7 +46,7 @@ func (c *Client) mayChoose() bool {
 // appendRequest appends the start tag of an IQ of type set.
 func (c *Client) appendRequest() []byte {
 	c.login.id = randomID(c.config.Rand)
-	out := append(c.out, "<iq"...)
+	out := append(c.out(), "<iq"...)
 	if c.framed {
 		out = xmlstream.AppendAttr(out, "xmlns", content)
 	}

@@ -47,7 +47,7 @@ func (c *Client) newExchange(bindings []sasl.ChannelBinding) (*sasl.Client, erro
 
 func (c *Client) begin(exchange *sasl.Client) {
 	c.login.exchange, c.login.step = exchange, atSASL
-	c.wrote(appendSASL(c.out, "auth", exchange.Mechanism(), exchange.Start()))
+	c.wrote(appendSASL(c.out(), "auth", exchange.Mechanism(), exchange.Start()))
 }
 
 // sasl takes the server's side of the exchange. RFC 6120 §6.4.3 to §6.4.6.
@@ -82,7 +82,7 @@ func (c *Client) challenge(text string) {
 	if len(data) == 0 {
 		data = nil
 	}
-	c.wrote(appendSASL(c.out, "response", "", data))
+	c.wrote(appendSASL(c.out(), "response", "", data))
 }
 
 // success believes the server once it has proved that it knows the keys too.

@@ -69,23 +69,12 @@ func (s *ComponentServer) Next() Event {
 			s.parser.Keep()
 			return Event{}
 		}
-		found, err := s.next()
-		if err != nil {
+		event, done, err := s.take(s)
+		switch {
+		case err != nil:
 			s.fail(err)
-			break
-		}
-		switch found {
-		case xmlstream.EventNone:
-			return Event{}
-		case xmlstream.EventOpen:
-			s.header(headerOf(s.parser.Header()))
-		case xmlstream.EventClose:
-			s.sendEnd()
-			s.end(nil)
-		case xmlstream.EventElement:
-			if event := s.element(s.parser.Element()); event.Kind != None {
-				return event
-			}
+		case done:
+			return event
 		}
 	}
 	return s.last()
@@ -114,7 +103,7 @@ func (s *ComponentServer) header(h header) {
 func (s *ComponentServer) sendHeader() {
 	s.id = randomID(s.config.Rand)
 	h := header{from: s.domain, id: s.id, content: NSComponent}
-	s.wrote(h.appendXML(s.out, false))
+	s.wrote(h.appendXML(s.out(), false))
 	s.opened = true
 }
 

@@ -49,30 +49,19 @@ func (c *ComponentClient) Start() {
 		return
 	}
 	h := header{to: c.config.Domain.Domain(), content: NSComponent}
-	c.wrote(h.appendXML(c.out, false))
+	c.wrote(h.appendXML(c.out(), false))
 	c.opened = true
 }
 
 // Next returns the next event.
 func (c *ComponentClient) Next() Event {
 	for c.state != Closed {
-		found, err := c.next()
-		if err != nil {
+		event, done, err := c.take(c)
+		switch {
+		case err != nil:
 			c.fail(err)
-			break
-		}
-		switch found {
-		case xmlstream.EventNone:
-			return Event{}
-		case xmlstream.EventOpen:
-			c.header(headerOf(c.parser.Header()))
-		case xmlstream.EventClose:
-			c.sendEnd()
-			c.end(nil)
-		case xmlstream.EventElement:
-			if event := c.element(c.parser.Element()); event.Kind != None {
-				return event
-			}
+		case done:
+			return event
 		}
 	}
 	return c.last()

@@ -93,17 +93,12 @@ func endTag(framed bool) string {
 // appendCondition appends a condition element, the core of stream errors and of
 // SASL failures alike.
 func appendCondition(dst []byte, condition, space, content string) []byte {
-	dst = append(dst, '<')
-	dst = append(dst, condition...)
-	dst = xmlstream.AppendAttr(dst, "xmlns", space)
+	dst = xmlstream.AppendStart(dst, condition, space)
 	if content == "" {
 		return append(dst, "/>"...)
 	}
 	dst = append(dst, '>')
-	dst = xmlstream.AppendEscaped(dst, content)
-	dst = append(dst, "</"...)
-	dst = append(dst, condition...)
-	return append(dst, '>')
+	return xmlstream.AppendEnd(xmlstream.AppendEscaped(dst, content), condition)
 }
 
 // appendErrorText appends the <text/> that goes with a condition, nothing if text is "".

@@ -61,7 +61,7 @@ func (s *InitiatingServer) TLSStarted() {
 // open sends our header. RFC 6120 §4.7.1 wants both names; a server needs 'from' to choose what it offers.
 func (s *InitiatingServer) open() {
 	h := header{from: s.from.Domain(), to: s.to.Domain(), content: NSServer}
-	s.wrote(h.appendXML(s.out, false))
+	s.wrote(h.appendXML(s.out(), false))
 	s.opened = true
 	s.step = atHeader
 }
@@ -89,22 +89,12 @@ func (s *InitiatingServer) Next() Event {
 			s.parser.Keep()
 			return Event{}
 		}
-		found, err := s.next()
-		if err != nil {
+		event, done, err := s.take(s)
+		switch {
+		case err != nil:
 			s.fail(err)
-			break
-		}
-		switch found {
-		case xmlstream.EventNone:
-			return Event{}
-		case xmlstream.EventOpen:
-			s.header(headerOf(s.parser.Header()))
-		case xmlstream.EventClose:
-			s.peerClosed()
-		case xmlstream.EventElement:
-			if event := s.element(s.parser.Element()); event.Kind != None {
-				return event
-			}
+		case done:
+			return event
 		}
 	}
 	return s.last()
@@ -173,7 +163,7 @@ func (s *InitiatingServer) features(e *xmlstream.Element) Event {
 	switch {
 	case external && s.external && s.secure && !s.logged && s.refused == nil:
 		// XEP-0178 §3 would do without an authorization identity; older servers want it.
-		s.wrote(appendSASL(s.out, "auth", "EXTERNAL", []byte(s.from.Domain())))
+		s.wrote(appendSASL(s.out(), "auth", "EXTERNAL", []byte(s.from.Domain())))
 		s.step = atSASL
 		return Event{}
 	}

@@ -84,12 +84,6 @@ func (p *peer) fail(e *Error) {
 	p.end(e)
 }
 
-// peerClosed answers the peer's end tag with ours. RFC 6120 §4.4.
-func (p *peer) peerClosed() {
-	p.sendEnd()
-	p.end(nil)
-}
-
 // close is Close of both sides.
 func (p *peer) close(e *Error, now time.Time) {
 	switch {

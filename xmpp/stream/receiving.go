@@ -74,22 +74,12 @@ func (s *ReceivingServer) Next() Event {
 			s.announce = false
 			return Event{Kind: Login, JID: s.from}
 		}
-		found, err := s.next()
-		if err != nil {
+		event, done, err := s.take(s)
+		switch {
+		case err != nil:
 			s.refuse(err)
-			break
-		}
-		switch found {
-		case xmlstream.EventNone:
-			return Event{}
-		case xmlstream.EventOpen:
-			s.header(headerOf(s.parser.Header()))
-		case xmlstream.EventClose:
-			s.peerClosed()
-		case xmlstream.EventElement:
-			if event := s.element(s.parser.Element()); event.Kind != None {
-				return event
-			}
+		case done:
+			return event
 		}
 	}
 	return s.last()
@@ -125,13 +115,13 @@ func (s *ReceivingServer) header(h header) {
 func (s *ReceivingServer) sendHeader() {
 	s.id = randomID(s.config.Rand)
 	h := header{from: s.to.Domain(), to: s.from.Domain(), id: s.id, content: NSServer, lang: "en"}
-	s.wrote(h.appendXML(s.out, false))
+	s.wrote(h.appendXML(s.out(), false))
 	s.opened = true
 }
 
 // sendFeatures says what may be negotiated next. RFC 6120 §4.3.2.
 func (s *ReceivingServer) sendFeatures() {
-	out := append(s.out, "<stream:features>"...)
+	out := append(s.out(), "<stream:features>"...)
 	if !s.secure {
 		out = append(out, "<starttls xmlns='"+NSTLS+"'>"...)
 		if !s.config.WithoutTLS {

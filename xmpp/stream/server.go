@@ -149,22 +149,12 @@ func (s *Server) Next() Event {
 			s.login.announce = false
 			return Event{Kind: Login, JID: s.jid}
 		}
-		found, err := s.next()
-		if err != nil {
+		event, done, err := s.take(s)
+		switch {
+		case err != nil:
 			s.fail(err)
-			break
-		}
-		switch found {
-		case xmlstream.EventNone:
-			return Event{}
-		case xmlstream.EventOpen:
-			s.header(headerOf(s.parser.Header()))
-		case xmlstream.EventClose:
-			s.clientClosed()
-		case xmlstream.EventElement:
-			if event := s.element(s.parser.Element()); event.Kind != None {
-				return event
-			}
+		case done:
+			return event
 		}
 	}
 	return s.last()
@@ -201,7 +191,7 @@ func (s *Server) element(e *xmlstream.Element) Event {
 func (s *Server) frame(e *xmlstream.Element) {
 	switch {
 	case isFraming(e, "close"):
-		s.clientClosed()
+		s.peerClosed()
 	case isFraming(e, "open") && s.login != nil && !s.login.headed:
 		s.header(headerOfOpen(e))
 	default:
@@ -239,12 +229,6 @@ func (s *Server) negotiate(e *xmlstream.Element) Event {
 		s.fail(&Error{Condition: UnsupportedStanzaType})
 	}
 	return Event{}
-}
-
-// clientClosed answers the client's end tag with ours. RFC 6120 §4.4.
-func (s *Server) clientClosed() {
-	s.sendEnd()
-	s.end(nil)
 }
 
 // fail sends a stream error and ends the stream. A header goes first: RFC 6120 §4.9.1.2.

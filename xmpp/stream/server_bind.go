@@ -86,7 +86,7 @@ func (s *Server) refuseBind(stanzaError []byte) {
 // appendIQ appends the start tag of an answer. In Framed mode nothing around it
 // declares the content namespace. RFC 7395 §3.3.3.
 func (s *Server) appendIQ(typ, id string) []byte {
-	out := append(s.out, "<iq"...)
+	out := append(s.out(), "<iq"...)
 	if s.framed {
 		out = xmlstream.AppendAttr(out, "xmlns", content)
 	}

@@ -105,7 +105,7 @@ func (s *Server) outcome(o sasl.Outcome) Event {
 		if len(o.Data) == 0 {
 			o.Data = nil // an empty challenge has no content: `=` is for <auth/> and <success/>
 		}
-		s.wrote(appendSASL(s.out, "challenge", "", o.Data))
+		s.wrote(appendSASL(s.out(), "challenge", "", o.Data))
 	case sasl.Lookup, sasl.Stranger:
 		account, err := jid.New(o.Username, s.login.domain, "")
 		if err != nil || account.IsDomain() {
@@ -165,7 +165,7 @@ func (s *Server) Prepare() func(keys []sasl.Key) {
 // success makes the stream Authenticated, and new. RFC 6120 §6.4.6.
 func (s *Server) success(data []byte) {
 	l := s.login
-	s.wrote(appendSASL(s.out, "success", "", data))
+	s.wrote(appendSASL(s.out(), "success", "", data))
 	s.restart()
 	limits := limitsOr(s.config.AfterLogin, xmlstream.Limits{ElementBytes: 262_144, Depth: 100, Attributes: 200, Children: 5000})
 	s.parser.SetLimits(limits)
@@ -178,7 +178,7 @@ func (s *Server) success(data []byte) {
 // RFC 6120 §6.4.5.
 func (s *Server) refuse(f *sasl.Failure) Event {
 	s.login.exchange = nil
-	out := append(s.out, "<failure xmlns='"+NSSASL+"'>"...)
+	out := append(s.out(), "<failure xmlns='"+NSSASL+"'>"...)
 	out = append(out, '<')
 	out = append(out, f.Condition...)
 	out = append(out, "/>"...)

@@ -90,13 +90,13 @@ func (s *Server) sendHeader(to string) {
 	if h.lang == "" {
 		h.lang = "en"
 	}
-	s.wrote(h.appendXML(s.out, s.framed))
+	s.wrote(h.appendXML(s.out(), s.framed))
 	s.opened = true
 }
 
 // sendFeatures says what may be negotiated next. RFC 6120 §4.3.2.
 func (s *Server) sendFeatures() {
-	out := append(s.out, "<stream:features"...)
+	out := append(s.out(), "<stream:features"...)
 	if s.framed {
 		out = xmlstream.AppendAttr(out, "xmlns:stream", NS)
 	}

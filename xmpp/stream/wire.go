@@ -9,11 +9,13 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
 
+// How to read this file: bytes in (Feed, Keep), bytes out (unsent, which Out gives away), then the way of what
+// comes in to the one side of a stream (take, a machine), then the end.
+
 // wire is what both sides have in common: bytes in, bytes out, and the end.
 type wire struct {
 	parser   *xmlstream.Parser
-	out      []byte
-	messages []int // Framed: where in out each message ends
+	unsent   *unsent // nil when all has been taken: a stream that is bound says little by itself
 	deadline time.Time
 	err      error // of the event End
 	ahead    int   // how many bytes the peer may send while the machine waits
@@ -26,6 +28,20 @@ type wire struct {
 	waiting bool // for the caller's answer: nothing is parsed
 	mute    bool // between <proceed/> and TLSStarted: nothing is sent or received
 	ended   bool // End is reported
+}
+
+// unsent is what Out has not given away.
+type unsent struct {
+	bytes    []byte
+	messages []int // Framed: where in bytes each message ends
+}
+
+// out is what the next element is appended to.
+func (w *wire) out() []byte {
+	if w.unsent == nil {
+		return nil
+	}
+	return w.unsent.bytes
 }
 
 func (w *wire) mode() xmlstream.Mode {
@@ -54,31 +70,37 @@ func (w *wire) Keep() {
 // Out returns the bytes to send and gives them away; nil if there are none. In
 // Framed mode it returns one message at a time.
 func (w *wire) Out() []byte {
-	if len(w.messages) > 1 {
-		n := w.messages[0]
-		message := w.out[:n:n]
-		w.out = w.out[n:]
-		w.messages = w.messages[1:]
-		for i := range w.messages {
-			w.messages[i] -= n
+	u := w.unsent
+	if u == nil {
+		return nil
+	}
+	if len(u.messages) > 1 {
+		n := u.messages[0]
+		message := u.bytes[:n:n]
+		u.bytes = u.bytes[n:]
+		u.messages = u.messages[1:]
+		for i := range u.messages {
+			u.messages[i] -= n
 		}
 		return message
 	}
-	out := w.out
-	w.out, w.messages = nil, nil
-	return out
+	w.unsent = nil
+	return u.bytes
 }
 
 // wrote ends an element appended to out.
 func (w *wire) wrote(out []byte) {
-	w.out = out
+	if w.unsent == nil {
+		w.unsent = new(unsent)
+	}
+	w.unsent.bytes = out
 	if w.framed {
-		w.messages = append(w.messages, len(out))
+		w.unsent.messages = append(w.unsent.messages, len(out))
 	}
 }
 
 // send sends one element.
-func (w *wire) send(element string) { w.wrote(append(w.out, element...)) }
+func (w *wire) send(element string) { w.wrote(append(w.out(), element...)) }
 
 // Started reports whether an element, or the header, has begun and not ended: the
 // caller may want to limit for how long.
@@ -107,6 +129,32 @@ func (w *wire) next() (event xmlstream.Event, e *Error) {
 	return xmlstream.EventNone, e
 }
 
+// machine is what the one side of a stream does with what comes from the other.
+type machine interface {
+	header(h header)
+	element(e *xmlstream.Element) Event
+}
+
+// take hands to the machine what comes next. done says that Next returns event: there is one, or nothing more to take. What the
+// parser refuses is for the machine to end the stream with.
+func (w *wire) take(m machine) (event Event, done bool, refused *Error) {
+	found, refused := w.next()
+	if refused != nil {
+		return Event{}, false, refused
+	}
+	switch found {
+	case xmlstream.EventNone:
+		return Event{}, true, nil
+	case xmlstream.EventOpen:
+		m.header(headerOf(w.parser.Header()))
+	case xmlstream.EventClose:
+		w.peerClosed()
+	case xmlstream.EventElement:
+		event = m.element(w.parser.Element())
+	}
+	return event, event.Kind != None, nil
+}
+
 // pause is Next while the machine waits: the driver's buffer is set free. It
 // reports whether the peer has run too far ahead.
 func (w *wire) pause() (tooMuch bool) {
@@ -130,6 +178,12 @@ func (w *wire) last() Event {
 	return Event{Kind: End, Err: w.err}
 }
 
+// peerClosed answers the other side's end tag with ours. RFC 6120 §4.4.
+func (w *wire) peerClosed() {
+	w.sendEnd()
+	w.end(nil)
+}
+
 // sendEnd sends our end tag, once, if there is a stream to end.
 func (w *wire) sendEnd() {
 	if w.closing || w.mute || !w.opened {
@@ -142,7 +196,7 @@ func (w *wire) sendEnd() {
 // sendError sends a stream error, unless our end tag is out.
 func (w *wire) sendError(e *Error) {
 	if !w.closing && !w.mute {
-		w.wrote(e.appendXML(w.out, w.framed))
+		w.wrote(e.appendXML(w.out(), w.framed))
 	}
 }
 

@@ -20,11 +20,25 @@ func AppendAttr[T string | []byte](dst []byte, name string, value T) []byte {
 	return appendQuoted(append(append(dst, ' '), name...), value)
 }
 
+// AppendRequired is AppendAttr for an attribute that is there even when value is empty.
+func AppendRequired[T string | []byte](dst []byte, name string, value T) []byte {
+	return appendQuoted(append(append(dst, ' '), name...), value)
+}
+
+// AppendStart appends <local xmlns='space' without the end of the tag, for attributes to follow.
+func AppendStart(dst []byte, local, space string) []byte {
+	return AppendRequired(append(append(dst, '<'), local...), "xmlns", space)
+}
+
+// AppendEnd appends </local>.
+func AppendEnd[T ~string | ~[]byte](dst []byte, local T) []byte {
+	return append(append(append(dst, "</"...), local...), '>')
+}
+
 // AppendText appends <local>text</local>.
 func AppendText(dst []byte, local, text string) []byte {
 	dst = append(append(append(dst, '<'), local...), '>')
-	dst = appendEscaped(dst, text, asText)
-	return append(append(append(dst, "</"...), local...), '>')
+	return AppendEnd(appendEscaped(dst, text, asText), local)
 }
 
 // appendQuoted appends ='value'.

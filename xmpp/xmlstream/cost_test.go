@@ -49,7 +49,7 @@ func TestAllocations(t *testing.T) {
 
 // A parser that waits for the next element holds next to nothing.
 func TestIdleMemory(t *testing.T) {
-	if size := unsafe.Sizeof(Parser{}); size > 208 {
+	if size := unsafe.Sizeof(Parser{}); size > 144 {
 		t.Errorf("a Parser has %d bytes", size)
 	}
 	const header = `<?xml version='1.0'?><stream:stream from='juliet@capulet.example' to='capulet.example' version='1.0'` +
@@ -70,7 +70,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	each := (heap() - before) / n
 	t.Logf("a Parser has %d bytes, an idle one holds %d on the heap", unsafe.Sizeof(Parser{}), each)
-	if each > 400 {
+	if each > 160 { // itself: a header like nearly all is shared
 		t.Errorf("an idle parser holds %d bytes", each)
 	}
 	runtime.KeepAlive(parsers)

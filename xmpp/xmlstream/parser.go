@@ -19,7 +19,7 @@ import "bytes"
 // Parser cuts input into events. It is not safe for concurrent use.
 type Parser struct {
 	content string
-	limits  Limits
+	limits  limits
 
 	data []byte // input; what is before pos is consumed
 	pos  int
@@ -53,11 +53,11 @@ const (
 // NewParser returns a parser that expects a new stream, or frames. content is
 // the content namespace: "jabber:client", "jabber:server", ….
 func NewParser(mode Mode, content string, l Limits) *Parser {
-	return &Parser{mode: mode, content: content, limits: l}
+	return &Parser{mode: mode, content: content, limits: l.small()}
 }
 
 // SetLimits changes the limits, from the next element on.
-func (p *Parser) SetLimits(l Limits) { p.limits = l }
+func (p *Parser) SetLimits(l Limits) { p.limits = l.small() }
 
 // Feed gives the parser its next input, which it reads in place: data must stay
 // unchanged until Next returns EventNone or an error, or until Keep.
@@ -131,7 +131,7 @@ func (p *Parser) Reset() {
 	p.header, p.declared, p.name, p.err = nil, "", "", nil
 }
 
-// Header returns the stream header after EventOpen, until Reset.
+// Header returns the stream header after EventOpen, until the next call of Next. It is the caller's.
 func (p *Parser) Header() *Header { return p.header }
 
 // Element returns the element after EventElement, until the next call of Next.
@@ -145,6 +145,7 @@ func (p *Parser) Element() *Element {
 // Next returns the next event. Errors are sticky and always an *[Error]. After
 // EventClose what comes is read and thrown away.
 func (p *Parser) Next() (Event, error) {
+	p.header = nil
 	for p.err == nil {
 		if !p.inside && !p.find() {
 			break
@@ -218,7 +219,7 @@ func (p *Parser) begin() {
 	if p.scan == nil {
 		p.scan = takeScanner(p.declared)
 	}
-	e := expect{limits: p.limits, contentSpace: p.content, mayDeclare: p.phase == atStart}
+	e := expect{limits: p.limits.wide(), contentSpace: p.content, mayDeclare: p.phase == atStart}
 	if p.mode == Stream {
 		e.wantHeader, e.streamName = p.phase != inStream, p.name
 	}

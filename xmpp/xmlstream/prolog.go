@@ -64,13 +64,19 @@ func (s *scanner) opensStream(b []byte, i int, empty bool) int {
 	return i
 }
 
+// A client's stream has this name and declares this, mostly: all such streams share these texts.
+const (
+	usualName  = "stream:stream"
+	usualScope = "\x00jabber:client\x00stream\x00" + streamNamespace + "\x00"
+)
+
 // newHeader returns what the header in b says, what it declares, in the form of
-// scope.enter, and its name. Its texts share one string, for a stream keeps them.
+// scope.enter, and its name.
 func (s *scanner) newHeader(b []byte) (h *Header, declared, name string) {
 	h = new(Header)
 	var text []byte
-	var ends [6]int
-	fields := [...]*string{&h.To, &h.From, &h.ID, &h.Version, &h.Lang, &name}
+	var ends [5]int
+	fields := [...]*string{&h.To, &h.From, &h.ID, &h.Version, &h.Lang}
 	for i, local := range [...]string{"to", "from", "id", "version", "lang"} {
 		from := ref{}
 		if local == "lang" {
@@ -83,22 +89,28 @@ func (s *scanner) newHeader(b []byte) (h *Header, declared, name string) {
 		}
 		ends[i] = len(text)
 	}
-	text = append(text, b[s.root().start:s.root().end]...)
-	ends[5] = len(text)
+	all, start := string(text), 0 // the fields share one string
+	for i, end := range ends {
+		*fields[i], start = all[start:end], end
+	}
+
+	var scope []byte
 	add := func(prefix, space []byte) {
-		text = append(append(text, prefix...), 0)
-		text = append(append(text, space...), 0)
+		scope = append(append(scope, prefix...), 0)
+		scope = append(append(scope, space...), 0)
 	}
 	add(nil, s.at(b, s.root().def))
 	for _, x := range s.bound {
 		add(s.at(b, x.prefix), s.at(b, x.space))
 	}
-
-	all, start := string(text), 0
-	for i, end := range ends {
-		*fields[i], start = all[start:end], end
+	declared = usualScope
+	if string(scope) != usualScope {
+		declared = string(scope)
 	}
-	declared = all[start:]
+	name = usualName
+	if own := b[s.root().start:s.root().end]; string(own) != usualName {
+		name = string(own)
+	}
 	h.Default, _, _ = strings.Cut(declared[1:], "\x00")
 	return h, declared, name
 }

@@ -122,7 +122,7 @@ func (s *scanner) rewrite(b []byte) bool {
 		}
 		dst = append(dst, b[done:s.content.End]...)
 		e.Content.End = len(dst)
-		dst = append(append(append(dst, "</"...), e.Local...), '>')
+		dst = AppendEnd(dst, e.Local)
 	}
 	s.canonical = dst
 	if len(dst) > s.limits.ElementBytes || r.err != nil {

@@ -115,6 +115,9 @@ func TestReset(t *testing.T) {
 	next(t, p, EventOpen)
 	first := p.Header()
 	next(t, p, EventElement)
+	if p.Header() != nil {
+		t.Error("the header is held on to") // a stream lasts for weeks
+	}
 	p.Reset()
 	if p.Header() != nil || p.Element() != nil {
 		t.Error("header or element outlives Reset")

@@ -15,6 +15,8 @@
 // XML 1.0 (third edition).
 package xmlstream
 
+import "math"
+
 // NSXML is the namespace of the prefix xml, which is always declared: of xml:lang, that is.
 const NSXML = xmlNamespace
 
@@ -34,6 +36,19 @@ type Limits struct {
 	Attributes int
 	// Elements within one first-level element, at every depth.
 	Children int
+}
+
+// limits are Limits in half of the memory: there is a parser for each session.
+type limits struct{ elementBytes, depth, attributes, children int32 }
+
+func (l Limits) small() limits {
+	return limits{small(l.ElementBytes), small(l.Depth), small(l.Attributes), small(l.Children)}
+}
+
+func small(n int) int32 { return int32(min(n, math.MaxInt32)) }
+
+func (l limits) wide() Limits {
+	return Limits{int(l.elementBytes), int(l.depth), int(l.attributes), int(l.children)}
 }
 
 // Mode says how elements follow each other on a connection.

@@ -71,6 +71,14 @@ const commands = {
     );
     tell("seen", contact, presence);
   },
+  // add makes somebody a contact, as its dialog does.
+  async add(contact) {
+    await view.evaluate(async (jid) => {
+      await window.string.api.waitUntil("rosterContactsFetched");
+      await window.string.api.contacts.add({ jid, groups: [] });
+    }, contact);
+    tell("added", contact);
+  },
   async open(contact) {
     await view.evaluate((contact) => void window.string.api.chats.open(contact, {}, true), contact);
     await view.locator("converse-chat textarea, converse-chat .chat-textarea").first().waitFor();
