@@ -239,7 +239,8 @@ func FuzzComponentServer(f *testing.F) {
 
 // FuzzComponentClient: the same for whatever a server sends.
 func FuzzComponentClient(f *testing.F) {
-	for _, seed := range []string{componentOpen + " id='1'><handshake/><message/></stream:stream>", componentOpen + "><stream:error/>"} {
+	for _, seed := range []string{componentOpen + " id='1'><handshake/><message/></stream:stream>", componentOpen + "><stream:error/>",
+		"\x00c" + componentOpen + " id='1'><handshake/></stream:stream>"} {
 		f.Add([]byte("\x00\x00" + seed))
 		f.Add([]byte("\x00\x01" + seed))
 	}

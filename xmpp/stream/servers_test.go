@@ -228,3 +228,80 @@ func TestServersEnd(t *testing.T) {
 		t.Errorf("%d ends", ends)
 	}
 }
+
+// FuzzReceivingServer: whatever another server sends, and whenever we close, this side ends in a legal state and says nothing
+// but well-formed XML.
+func FuzzReceivingServer(f *testing.F) {
+	open := serverOpen + " from='capulet.example' to='montague.example' version='1.0'>"
+	const auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>"
+	addServerSeeds(f, []string{
+		open + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\x00t" + open + auth + open + "<message/></stream:stream>",
+		"\x00t" + open + auth + "\x00p" + open + "\x00x",
+		"\x00t" + open + "<db:result from='capulet.example' to='montague.example'>k</db:result>\x00p<message/>\x00c<message/></stream:stream>",
+		"\x00c" + open, "\x00e" + open, open + "\x00c<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+	})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		setup, size, rest, ok := fuzzInput(data, serverSetups)
+		if !ok {
+			return
+		}
+		config := serversConfig(true)
+		config.WithoutTLS = setup[0] == "without-tls"
+		s := stream.NewReceivingServer(config, start)
+		runFuzz(t, s, &script{with: []string{"without-tls"}}, size, rest, func(act byte) {
+			switch act {
+			case 't':
+				s.TLSStarted()
+			case 'p':
+				s.Trust()
+			}
+		})
+	})
+}
+
+// FuzzInitiatingServer: the same for whatever a server sends that we have called.
+func FuzzInitiatingServer(f *testing.F) {
+	open := serverOpen + " from='montague.example' to='capulet.example' id='x' version='1.0'>"
+	const tls = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features><proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+	const external = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>" +
+		"<bidi xmlns='urn:xmpp:features:bidi'/></stream:features><success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+	const dialback = "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>"
+	addServerSeeds(f, []string{
+		open + tls + "\x00t" + open + external + open + dialback + "\x00p<message/></stream:stream>",
+		open + tls + "\x00t" + open + external + "<message/>" + open + dialback + "\x00p\x00c</stream:stream>",
+		open + tls + "\x00t" + open + dialback + "<db:result from='montague.example' to='capulet.example' type='valid'/>\x00p<message/>\x00x",
+		"\x00c" + open + tls, open + tls + "\x00t\x00c" + open + dialback, open + tls + "\x00e",
+	})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		setup, size, rest, ok := fuzzInput(data, serverSetups)
+		if !ok {
+			return
+		}
+		config := serversConfig(false)
+		config.WithoutTLS = setup[0] == "without-tls"
+		config.Bidi = setup[0] != "external"
+		s := stream.NewInitiatingServer(config, capulet, montague, setup[0] != "dialback", start)
+		s.Start()
+		runFuzz(t, s, &script{with: []string{"without-tls"}}, size, rest, func(act byte) {
+			switch act {
+			case 't':
+				s.TLSStarted()
+			case 'p':
+				s.Trust()
+			}
+		})
+	})
+}
+
+// serverSetups are the configurations of the fuzz targets of servers' streams.
+var serverSetups = [][]string{{"both"}, {"external"}, {"dialback"}, {"without-tls"}}
+
+// addServerSeeds adds each of the seeds for each setup, whole and in single bytes.
+func addServerSeeds(f *testing.F, seeds []string) {
+	for _, seed := range seeds {
+		for setup := range serverSetups {
+			f.Add(append([]byte{byte(setup), 0}, seed...))
+			f.Add(append([]byte{byte(setup), 1}, seed...))
+		}
+	}
+}

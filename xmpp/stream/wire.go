@@ -88,8 +88,12 @@ func (w *wire) Out() []byte {
 	return u.bytes
 }
 
-// wrote ends an element appended to out.
+// wrote ends an element appended to out. Nothing follows our end tag: what is answered to things that came
+// afterwards is dropped. RFC 6120 §4.4.
 func (w *wire) wrote(out []byte) {
+	if w.closing {
+		return
+	}
 	if w.unsent == nil {
 		w.unsent = new(unsent)
 	}
@@ -189,13 +193,13 @@ func (w *wire) sendEnd() {
 	if w.closing || w.mute || !w.opened {
 		return
 	}
-	w.closing = true
 	w.send(endTag(w.framed))
+	w.closing = true
 }
 
 // sendError sends a stream error, unless our end tag is out.
 func (w *wire) sendError(e *Error) {
-	if !w.closing && !w.mute {
+	if !w.mute {
 		w.wrote(e.appendXML(w.out(), w.framed))
 	}
 }
