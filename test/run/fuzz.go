@@ -112,7 +112,7 @@ func fuzzPackages(ctx context.Context) ([]fuzzPackage, error) {
 // sometimes reports the end of its own time as a failure ("context deadline exceeded") without
 // having found an input; such a run is repeated once.
 func (p *fuzzPackage) fuzz(ctx context.Context, binary, cache, target string, each time.Duration) error {
-	for again := true; ; again = false {
+	for again := 2; ; again-- {
 		c := prepare(ctx, binary, "-test.run=^$", "-test.fuzz=^"+target+"$", "-test.fuzztime="+each.String(), "-test.paniconexit0",
 			"-test.fuzzminimizetime="+min(each, time.Minute).String(), "-test.fuzzcachedir="+filepath.Join(cache, "fuzz", filepath.FromSlash(p.path)))
 		c.Dir = p.dir
@@ -121,7 +121,7 @@ func (p *fuzzPackage) fuzz(ctx context.Context, binary, cache, target string, ea
 			return nil
 		}
 		spurious := bytes.Contains(out, []byte("context deadline exceeded")) && !bytes.Contains(out, []byte("Failing input"))
-		if !spurious || !again {
+		if !spurious || again == 0 {
 			os.Stdout.Write(out)
 			return err
 		}
