@@ -106,7 +106,7 @@ func (m *Module) unregister(ctx context.Context, name store.ThingName) error {
 	return p.Wait(ctx)
 }
 
-// Adopt registers a thing as it is said to be, whatever it says of itself later, in one commit with ops, which come first and may
+// Adopt registers a thing as it is said to be, tags that are Given whatever it says of itself later, in one commit with ops, which come first and may
 // make its account: with an owner, it is that owner's from the start. It fails with store.ErrExists where somebody owns it. It
 // may wait.
 func (m *Module) Adopt(ctx context.Context, x store.Thing, ops ...store.Op) (*store.Pending, error) {
@@ -114,9 +114,6 @@ func (m *Module) Adopt(ctx context.Context, x store.Thing, ops ...store.Op) (*st
 	x.Registered = time.Now()
 	if !x.Owner.IsZero() {
 		x.Claimed, x.Notice = x.Registered, store.NoticeClaimed
-	}
-	for i := range x.Tags {
-		x.Tags[i].Given = true
 	}
 	ops = append(ops[:len(ops):len(ops)], store.RegisterThing{Thing: x})
 	p, err := m.pass(ctx, &x, jid.JID{}, x.Owner, ops...)

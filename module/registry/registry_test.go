@@ -7,6 +7,7 @@ package registry_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,7 +234,7 @@ func TestAdopt(t *testing.T) {
 		b.peer("juliet@d/j")
 		x := store.Thing{
 			ThingName: store.ThingName{JID: jid.MustParse("lamp@d")}, Owner: jid.MustParse("juliet@d"),
-			Groups: []string{"hall"}, Tags: []store.ThingTag{{Name: "SN", Str: "7"}},
+			Groups: []string{"hall"}, Tags: []store.ThingTag{{Name: "SN", Str: "7", Given: true}, {Name: "V", Str: "1"}},
 		}
 		p, err := b.things.Adopt(t.Context(), x, store.CreateAccount{Account: store.Account{JID: x.JID}})
 		if err != nil || p.Wait(t.Context()) != nil {
@@ -244,7 +245,7 @@ func TestAdopt(t *testing.T) {
 		if got := noted(lamp); !strings.Contains(got, "<claimed xmlns='urn:xmpp:iot:discovery' jid='juliet@d' public='false'/>") {
 			t.Errorf("told %q", got)
 		}
-		if x := b.kept("lamp@d", ""); len(x.Groups) != 1 || !x.Tags[0].Given {
+		if x := b.kept("lamp@d", ""); len(x.Groups) != 1 || !slices.Equal(x.Tags, []store.ThingTag{{Name: "SN", Str: "7", Given: true}, {Name: "V", Str: "1"}}) {
 			t.Errorf("%+v", x)
 		}
 		if p, err = b.things.Adopt(t.Context(), x); err == nil {

@@ -273,6 +273,8 @@ func fail(w http.ResponseWriter, account jid.JID, err error) {
 		code, text = http.StatusConflict, account.String()+" exists already"
 	case errors.Is(err, store.ErrNotFound):
 		code, text = http.StatusNotFound, "there is no account "+account.String()
+	case errors.As(err, new(ownedError)):
+		code = http.StatusConflict
 	case errors.Is(err, trace.ErrTracers):
 		code = http.StatusServiceUnavailable
 	case errors.Is(err, errAccount), errors.Is(err, server.ErrPassword):

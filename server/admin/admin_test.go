@@ -24,7 +24,7 @@ import (
 )
 
 // run runs a server with an admin door on a data folder and returns its store and what ends it.
-func run(t *testing.T, data string) (store.Store, func()) {
+func run(t *testing.T, data string, modules ...server.Module) (store.Store, func()) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	st, err := sqlite.Open(sqlite.Options{Folder: data, Log: log})
@@ -37,7 +37,7 @@ func run(t *testing.T, data string) (store.Store, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := admin.Listen(s, st, data)
+	a, err := admin.Listen(s, st, data, modules...)
 	if err != nil {
 		t.Fatal(err)
 	}

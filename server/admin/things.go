@@ -62,6 +62,11 @@ func (a *Service) seen(ctx context.Context, t *Thing, account jid.JID) error {
 	return err
 }
 
+// ownedError is that a thing is somebody's, and not whose it is to be.
+type ownedError string
+
+func (e ownedError) Error() string { return string(e) }
+
 // errThings is that this server has no things.
 var errThings = errors.New("this server knows of no things: module registry is off")
 
@@ -93,9 +98,9 @@ func (a *Service) adopt(ctx context.Context, x *store.Thing) error {
 	case was.Owner == x.Owner && !x.Owner.IsZero():
 		return nil
 	case !was.Owner.IsZero():
-		return fmt.Errorf("it is %s's", was.Owner)
+		return ownedError("it is " + was.Owner.String() + "'s: \"thing disown\" makes it nobody's")
 	default:
-		x.Key, x.Label = was.Key, was.Label
+		x.Key, x.Label, x.Public = was.Key, was.Label, was.Public
 		x.Groups = slices.Compact(slices.Sorted(slices.Values(append(x.Groups, was.Groups...))))
 		for _, t := range was.Tags {
 			if !slices.ContainsFunc(x.Tags, func(o store.ThingTag) bool { return o.Name == t.Name }) {
@@ -106,6 +111,9 @@ func (a *Service) adopt(ctx context.Context, x *store.Thing) error {
 	p, err := a.things.Adopt(ctx, *x)
 	if err == nil {
 		err = p.Wait(ctx)
+	}
+	if errors.Is(err, store.ErrExists) {
+		return ownedError("it was claimed just now")
 	}
 	return err
 }
@@ -208,13 +216,8 @@ func (a *Service) own(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, Failure{err.Error()})
 		return
 	}
-	was, err := a.store.Thing(r.Context(), name)
-	switch {
-	case err != nil:
+	if _, err := a.store.Thing(r.Context(), name); err != nil {
 		unknown(w, name, err)
-		return
-	case !was.Owner.IsZero() && was.Owner != x.Owner:
-		answer(w, http.StatusConflict, Failure{"it is " + was.Owner.String() + "'s: \"thing disown\" makes it nobody's"})
 		return
 	}
 	x.ThingName = name

@@ -52,7 +52,7 @@ var targets = map[string]target{
 func (tg target) start(t, whole *testing.T, variant string) *conformance.Server {
 	dir := whole.TempDir()
 	roots := certificate(t, dir)
-	host := loopback()
+	host := program.Loopback()
 	free := freePorts(t, host, 3)
 	tcp, tls, ws := free[0], free[1], free[2]
 	config := filepath.Join(dir, tg.config)
@@ -125,19 +125,6 @@ func awaitListener(address string, ended <-chan struct{}) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// loopback is an address of our own where the system has more than one.
-func loopback() string {
-	var b [3]byte
-	rand.Read(b[:])
-	host := fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		return "127.0.0.1"
-	}
-	l.Close()
-	return host
 }
 
 // freePorts are some that nobody has, each another one.

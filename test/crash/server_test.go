@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -97,7 +96,6 @@ func start(o options) (*server, error) {
 	args = append(append(args, o.program, "serve", "-c", conf), o.args...)
 	c := exec.Command(args[0], args[1:]...)
 	c.Env = append(os.Environ(), o.env...)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var err error
 	if s.Process, err = program.Start(c, filepath.Join(o.folder, "server.log"), 2*patience); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stonechat-im/stonechat/test/program"
 	"github.com/stonechat-im/stonechat/test/space"
 )
 
@@ -115,7 +116,7 @@ func run(t *testing.T, name, folder string, cmd *exec.Cmd, ready func() error) *
 	}
 	defer out.Close()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	program.Bind(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // agent is a program that does as it is told, a line at a time.
@@ -56,7 +57,7 @@ func startAgent(t *testing.T, name, own string, environment []string, command ..
 	t.Helper()
 	a := &agent{t: t, name: name, own: own, changed: make(chan struct{})}
 	c := exec.Command(command[0], command[1:]...)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	program.Bind(c)
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LANG=C.UTF-8", "TZ=UTC"}, environment...)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr

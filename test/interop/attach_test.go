@@ -127,7 +127,7 @@ func (h *host) start() {
 	h.t.Helper()
 	h.process = h.command(h.t, h.folder, h.address.IP.String(), h.address.Port)
 	h.process.Dir = h.folder
-	h.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	program.Bind(h.process)
 	log, err := os.OpenFile(filepath.Join(h.folder, "out.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		h.t.Fatal(err)

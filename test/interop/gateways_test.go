@@ -56,7 +56,7 @@ func background(t *testing.T, name string, environment []string, command ...stri
 		t.Fatal(err)
 	}
 	c := exec.Command(command[0], command[1:]...)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	program.Bind(c)
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LANG=C.UTF-8", "TZ=UTC"}, environment...)
 	c.Stdout, c.Stderr = log, log
 	if err := c.Start(); err != nil {

@@ -98,7 +98,8 @@ func (s *server) behind(name string) *server {
 	write(s.t, file, proxies[name].around(s.guided(name), folder, at.String()))
 	command := proxies[name].command(file, folder)
 	c := exec.Command(command[0], command[1:]...)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	program.Bind(c)
 	c.Env = append(os.Environ(), "HOME="+folder)
 	log, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -113,7 +112,6 @@ log: {level: debug}
 `, domain, filepath.Join(folder, "data"), s.cert, s.key, program.Loopback(), gateway, secret))
 
 	c := exec.Command(stonechat.MustPath(t), "serve", "-c", conf)
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p, err := program.Start(c, s.log, patience)
 	if err != nil {
 		t.Fatal(err)

@@ -10,9 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stonechat-im/stonechat/test/program"
 )
 
 // terminal is a screen with a keyboard, and a program on it.
@@ -32,7 +33,7 @@ func newTerminal(t *testing.T, name, home string, environment []string, command 
 	}
 	term := &terminal{t: t, name: name, socket: filepath.Join(folder, "tmux")}
 	c := exec.Command("tmux", "-D", "-u", "-f", "/dev/null", "-S", term.socket) // in the foreground
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	program.Bind(c)
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LANG=C.UTF-8", "TZ=UTC", "TERM=screen-256color",
 		"XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home}, environment...)
 	var stderr bytes.Buffer

@@ -24,7 +24,8 @@ type Process struct {
 	log string
 }
 
-// Start starts a server, whose configuration is in the command, and returns when it is ready. Its log goes to the end of a file.
+// Start starts a server, whose configuration is in the command, and returns when it is ready. It is bound to this program (Bind). Its
+// log goes to the end of a file.
 func Start(c *exec.Cmd, log string, patience time.Duration) (*Process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -32,6 +33,7 @@ func Start(c *exec.Cmd, log string, patience time.Duration) (*Process, error) {
 	}
 	defer f.Close() //nolint:errcheck // the server has it now
 	c.Stderr = f
+	Bind(c)
 	out, err := c.StdoutPipe()
 	if err == nil {
 		err = c.Start()

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,9 +83,15 @@ func Run(m *testing.M, parallel int, binaries ...*Binary) int {
 	return m.Run()
 }
 
-// Loopback is an address of this machine that nobody else uses.
+// Loopback is an address of this machine that nobody else uses, or 127.0.0.1 where the system has no other.
 func Loopback() string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // it never fails
-	return fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
+	host := fmt.Sprintf("127.%d.%d.%d", b[0]|1, b[1], b[2]|1)
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		return "127.0.0.1"
+	}
+	_ = l.Close()
+	return host
 }

@@ -49,6 +49,9 @@ func TestFollowers(t *testing.T) {
 		for _, p := range gone.still {
 			hears(t, p, price, 5)
 		}
+		// What was on its way when the owner heard the answer is there when this is: a route keeps the order.
+		bert.say(gone.who.own.Bare().String(), "that was it")
+		gone.who.hears("bert@b.test", "that was it")
 		_, last := gone.who.published(price)
 		figure(t, "taken back, the last that is told to "+gone.who.own.String()+" comes after", max(0, last.Sub(began)), 5*time.Second)
 		before, _ := gone.who.published(price)

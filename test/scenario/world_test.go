@@ -281,7 +281,8 @@ func launch(t *testing.T, name string, environment []string, cmd *exec.Cmd) *pro
 	t.Helper()
 	p := &process{t: t, name: name, cmd: cmd, patience: patience, ended: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), environment...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	program.Bind(p.cmd)
 	p.cmd.Stderr = &p.stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

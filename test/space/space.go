@@ -68,7 +68,7 @@ func (w *Wire) Attach(address string) (*Space, error) {
 	s := &Space{wire: w, tasks: make(chan func()), queue: make(chan packet, wireQueue), done: make(chan struct{})}
 	ready := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this function
+		runtime.LockOSThread() // for good
 		s.thread = syscall.Gettid()
 		err := syscall.Unshare(syscall.CLONE_NEWNET)
 		if err == nil {
@@ -81,6 +81,7 @@ func (w *Wire) Attach(address string) (*Space, error) {
 		for task := range s.tasks {
 			task()
 		}
+		select {} // with the thread would end all that it had started before it was locked (program.Bind)
 	}()
 	if err := <-ready; err != nil {
 		close(s.tasks)

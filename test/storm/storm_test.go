@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -171,7 +170,6 @@ func (s *server) wait(p *store.Pending) {
 
 func (s *server) start() {
 	c := exec.Command(stonechat.MustPath(s.t), "serve", "-c", filepath.Join(s.folder, "stonechat.yaml"))
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var err error
 	if s.process, err = program.Start(c, filepath.Join(s.folder, "log"), within); err != nil {
 		s.t.Fatal(err)
