@@ -3,6 +3,7 @@
 package stanza_test
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // node is an element as encoding/xml sees it: the oracle of these tests.
 type node struct {
 	name  xml.Name
-	attrs []string // sorted
+	attrs []xml.Attr // sorted by name
 	kids  []any    // *node or string
 }
 
@@ -39,10 +40,10 @@ func tree(header, element string) (*node, error) {
 			n := &node{name: token.Name}
 			for _, a := range token.Attr {
 				if a.Name.Local != "xmlns" && a.Name.Space != "xmlns" {
-					n.attrs = append(n.attrs, a.Name.Space+":"+a.Name.Local+"="+a.Value)
+					n.attrs = append(n.attrs, a)
 				}
 			}
-			slices.Sort(n.attrs)
+			slices.SortFunc(n.attrs, byName)
 			top.kids = append(top.kids, n)
 			stack = append(stack, n)
 		case xml.EndElement:
@@ -83,11 +84,16 @@ func (n *node) elements() (at []int) {
 
 // set changes or, with "", removes an attribute without namespace.
 func (n *node) set(space, local, value string) {
-	n.attrs = slices.DeleteFunc(n.attrs, func(a string) bool { return strings.HasPrefix(a, space+":"+local+"=") })
+	name := xml.Name{Space: space, Local: local}
+	n.attrs = slices.DeleteFunc(n.attrs, func(a xml.Attr) bool { return a.Name == name })
 	if value != "" {
-		n.attrs = append(n.attrs, space+":"+local+"="+value)
+		n.attrs = append(n.attrs, xml.Attr{Name: name, Value: value})
 	}
-	slices.Sort(n.attrs)
+	slices.SortFunc(n.attrs, byName)
+}
+
+func byName(a, b xml.Attr) int {
+	return cmp.Or(cmp.Compare(a.Name.Space, b.Name.Space), cmp.Compare(a.Name.Local, b.Name.Local))
 }
 
 func (n *node) String() string {
