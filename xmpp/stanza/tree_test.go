@@ -17,7 +17,7 @@ import (
 type node struct {
 	name  xml.Name
 	attrs []xml.Attr // sorted by name
-	kids  []any    // *node or string
+	kids  []any      // *node or string
 }
 
 // tree reads one element that stands behind header, which opens an element around it.
@@ -103,7 +103,13 @@ func (n *node) String() string {
 }
 
 func (n *node) write(b *strings.Builder, indent string) {
-	fmt.Fprintf(b, "%s{%s}%s %q\n", indent, n.name.Space, n.name.Local, n.attrs)
+	space := strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' ' // the oracle does not normalise attributes' values, of which a namespace is one
+		}
+		return r
+	}, n.name.Space)
+	fmt.Fprintf(b, "%s{%s}%s %q\n", indent, space, n.name.Local, n.attrs)
 	text := ""
 	flush := func() {
 		if text != "" {
