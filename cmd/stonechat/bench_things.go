@@ -51,7 +51,7 @@ func (b *BenchRobots) Run() error {
 type BenchGuard struct {
 	benchRun
 	benchRounds
-	Pairs  int           `default:"100" help:"Pairs of a caller and a thing. The things are claimed: use accounts for this alone."`
+	Pairs  int           `default:"100" help:"Pairs of a caller and a thing. The things are claimed: use accounts for this alone. So many messages a minute the server has to answer the owner (modules.registry.messages_per_minute)."`
 	First  int           `help:"Number of the first account; there are three for each pair, and one."`
 	Window int           `default:"8" help:"Requests in flight per pair."`
 	Warmup time.Duration `default:"500ms" help:"Before measuring."`

@@ -82,7 +82,8 @@ type checkup struct {
 	selfMade *x509.Certificate // the server's own, where it makes that itself
 
 	at     string          // the domain that is looked at
-	silent bool            // nobody tells what its records are
+	heard  bool            // DNS has told something of it
+	silent bool            // DNS tells nothing at all
 	said   map[string]bool // once is enough of these: certificates, hosts, what is wrong with DNS
 }
 
@@ -131,7 +132,7 @@ func (c Check) Run() error {
 		}
 	}
 	for _, d := range domains {
-		k.at, k.silent = d, false
+		k.at, k.heard, k.silent = d, false, false
 		k.domain(ctx, d)
 	}
 	if ctx.Err() != nil {

@@ -134,11 +134,15 @@ func (c *checkup) records(ctx context.Context, by peers, domain, name string) (l
 			c.note(warning, "dns", "_xmpps-client._tcp."+name+". IN SRV 5 0 5223 …", "%s has no record for direct TLS: clients in networks that allow TLS alone do not find it", domain)
 		}
 	}
-	switch {
-	case found > 0 && found == refused:
+	if found > 0 && found == refused {
 		c.note(worse(must), "dns", "if that is not so, take the records away that lead to .", "%s says that it has no service for %s", domain, by.who())
-	case found > 0 || failed:
-	case c.addresses(ctx, name, ""):
+	}
+	if found > 0 || failed {
+		return list
+	}
+	switch there, known := c.addresses(ctx, name, ""); {
+	case !known:
+	case there:
 		c.note(well, "dns", "", "%s has no SRV record: %s try port %d at its own address", domain, by.who(), by.port())
 		return []destination{{host: name, port: by.port(), guessed: true}}
 	default:
@@ -191,12 +195,12 @@ func (c *checkup) leads(ctx context.Context, label string, by peers, at destinat
 		c.note(wrong, "dns", "name a host, and its port: RFC 2782", "%s leads to %q port %d", label, at.host, at.port)
 		return false
 	}
-	if !c.addresses(ctx, at.host, label) {
+	if there, _ := c.addresses(ctx, at.host, label); !there {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	if alias, err := c.resolver.LookupAlias(ctx, at.host); err == nil && alias != "" && c.isNew("alias", at.host) {
+	if alias, err := c.resolver.LookupAlias(ctx, at.host); err == nil && alias != "" && c.isNew("alias", c.at, at.host) {
 		c.note(warning, "dns", "name "+alias+" in the record, or give "+at.host+" an address of its own", "%s leads to %s, an alias (CNAME) of %s: RFC 2782 forbids it, and not everybody follows", label, at.host, alias)
 	}
 	c.note(well, "dns", "", "%s leads to %s port %d", label, at.host, at.port)
@@ -237,20 +241,23 @@ func (c *checkup) srv(ctx context.Context, service, name string) ([]*net.SRV, bo
 	if missing(err) || len(records) > 0 {
 		err = nil
 	}
+	c.heard = c.heard || err == nil
 	return records, proven, err
 }
 
-// unanswered notes what DNS does not tell, and reports whether nothing has come back at all. What a server refuses in one way is
-// said once.
+// unanswered notes what DNS does not tell, and reports whether it has told nothing of the domain at all. What a server refuses in one
+// way is said once.
 func (c *checkup) unanswered(what string, err error) (silence bool) {
 	key := what
 	var e *net.DNSError
 	var network *net.OpError
 	switch isDNS := errors.As(err, &e); {
+	case isDNS && e.IsTimeout && c.heard:
+		err = fmt.Errorf("no answer within %s", c.timeout)
 	case isDNS && e.IsTimeout:
 		silence, err = true, fmt.Errorf("no DNS server answers within %s", c.timeout)
 	case errors.As(err, &network):
-		silence = true
+		silence = !c.heard
 	case isDNS && e.IsTemporary:
 		key = e.Err
 	}
@@ -266,18 +273,18 @@ func missing(err error) bool {
 	return errors.As(err, &e) && e.IsNotFound
 }
 
-// addresses reports whether a host has an address. With by, the record that leads there, it notes
-// if not.
-func (c *checkup) addresses(ctx context.Context, host, by string) bool {
+// addresses reports whether a host has an address, and whether that is known. With by, the record that leads there, it notes if there
+// is none.
+func (c *checkup) addresses(ctx context.Context, host, by string) (there, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	list, err := c.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil && !missing(err) {
 		c.unanswered("address of "+host, err)
-		return false
+		return false, false
 	}
-	if len(list) == 0 && by != "" && c.isNew("address", host) {
+	if len(list) == 0 && by != "" && c.isNew("address", c.at, host) {
 		c.note(wrong, "dns", host+". IN A …, or AAAA", "%s leads to %s, which has no address", by, host)
 	}
-	return len(list) > 0
+	return len(list) > 0, true
 }

@@ -66,8 +66,21 @@ func TestCheckSaysOnce(t *testing.T) {
 				z.Trouble(name, "SRV", dnstest.ServFail)
 			}
 		}, []string{"error dns xmpp-client of d.test: ", web}, nil},
+		{"one question without an answer", issue(t, ca, "d.test", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), func(z *dnstest.Zone) {
+			z.Trouble("_xmpps-server._tcp.d.test", "SRV", dnstest.Silent)
+		}, []string{"error dns xmpps-server of d.test: no answer within 3s", "error client port the certificate for d.test has expired", web},
+			[]string{"error certificate the certificate for d.test has expired", "error dns xmpps-server of d.test: no answer within 3s", web}},
+		{"no address is known", issue(t, ca, "d.test", nil), func(z *dnstest.Zone) {
+			for _, name := range ways() {
+				z.Remove(name, "SRV")
+			}
+			z.Trouble("d.test", "A", dnstest.ServFail)
+			z.Trouble("d.test", "AAAA", dnstest.ServFail)
+		}, []string{"error dns address of d.test: ", web}, nil},
 		{"silent DNS", issue(t, ca, "d.test", nil), func(z *dnstest.Zone) {
-			z.Trouble("_xmpp-client._tcp.d.test", "SRV", dnstest.Silent)
+			for _, name := range ways() {
+				z.Trouble(name, "SRV", dnstest.Silent)
+			}
 		}, []string{"error dns xmpp-client of d.test: no DNS server answers within 500ms"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,8 +95,11 @@ func TestCheckSaysOnce(t *testing.T) {
 				k := newCheckup(zone)
 				k.roots = x509.NewCertPool()
 				k.roots.AddCert(ca.cert)
-				if c.name == "silent DNS" {
+				switch c.name {
+				case "silent DNS":
 					k.timeout = 500 * time.Millisecond
+				case "one question without an answer":
+					k.timeout = 3 * time.Second
 				}
 				if place == "inside" {
 					k.inside(operator{Config: file})

@@ -164,7 +164,7 @@ func (g *guarding) allow(ctx context.Context, i int) error {
 				return fmt.Errorf("bench: guard: %q is answered with %q", said, answer)
 			}
 		case <-late.C:
-			return fmt.Errorf("bench: guard: %q is not answered: %v", said, g.crowd.broken())
+			return fmt.Errorf("bench: guard: %q is not answered (modules.registry.messages_per_minute?): %v", said, g.crowd.broken())
 		case <-ctx.Done():
 			return ctx.Err()
 		}

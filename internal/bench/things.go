@@ -223,7 +223,7 @@ func (w *estate) tell(to []*child, o thingsOrder) (thingsAnswer, error) {
 // is slow it begins later.
 func (w *estate) announce() (from, to time.Time, err error) {
 	for lead := time.Second; ; lead *= 2 {
-		from = time.Now().Add(lead)
+		from = time.Now().Add(lead).Truncate(time.Millisecond) // owners are told of times to the microsecond
 		to = from.Add(w.o.Duration)
 		if _, err = w.tell(w.all(), thingsOrder{Do: "measure", From: from, To: to}); err != nil || time.Now().Before(from) {
 			break
@@ -279,6 +279,13 @@ func (w *estate) measure(ctx context.Context) error {
 	had, err := w.tell([]*child{w.owners}, thingsOrder{Do: "finish", Expected: told.Reported})
 	if err != nil {
 		return err
+	}
+	if w.o.Ask && w.target.Kind == XMPP { // what was asked late is done since
+		last, err := w.tell(w.things, thingsOrder{Do: "finish"})
+		if err != nil {
+			return err
+		}
+		told.Done = last.Done
 	}
 	w.reckon(&told, &had)
 	n, all := float64(max(had.Arrived, 1)), float64(w.o.Things)
