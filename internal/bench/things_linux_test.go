@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -123,8 +124,9 @@ func TestThingsOfBroker(t *testing.T) {
 	// One that keeps some of it is found out.
 	m.drops.Store(true)
 	o.Drain = time.Second
-	if rep, err := testRun(t, 1).Things(t.Context(), []Target{target}, o); err == nil {
-		t.Errorf("nothing is said to be lost: %+v", rep.Results[0])
+	if rep, err = testRun(t, 1).Things(t.Context(), []Target{target}, o); !errors.Is(err, ErrFaults) ||
+		!strings.Contains(strings.Join(rep.Results[0].Faults, " "), ReadingsLost) {
+		t.Errorf("nothing is said to be lost: %v, %+v", err, rep)
 	}
 }
 

@@ -31,10 +31,10 @@ func (m *Module) addVerbs() {
 	}{
 		{"questions", "", "lists what you are asked about your things", m.sayQuestions},
 		{"yes", "N [NAME…] [for caller|domain|group:NAME|token:TOKEN|all]", "allows what question N asks", m.sayYes},
-		{"no", "N [NAME…] [for caller|domain|group:NAME|token:TOKEN|all]", "forbids what question N asks", m.sayNo},
+		{"no", "N [NAME…] [for caller|domain|group:NAME|all]", "forbids what question N asks", m.sayNo},
 		{"rules", "[THING|N]", "lists what you have decided, about a thing or by its number", m.sayRules},
 		{"allow", "ADDRESS|DOMAIN|group:NAME|token:TOKEN|all to see|read|control|use THING [NAME…]", "lets somebody see, read or control a thing, or use it, which is to read and to control it", m.sayAllow},
-		{"forbid", "ADDRESS|DOMAIN|group:NAME|token:TOKEN|all to see|read|control|use THING [NAME…]", "the same, forbidden", m.sayForbid},
+		{"forbid", "ADDRESS|DOMAIN|group:NAME|all to see|read|control|use THING [NAME…]", "the same, forbidden", m.sayForbid},
 		{"revoke", "N", "takes rule N back", m.sayRevoke},
 		{"refusals", "[THING]", "lists who was refused what", m.sayRefusals},
 	} {

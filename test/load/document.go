@@ -239,8 +239,8 @@ not is listed as FAULT under the table and makes the run fail. "generator" is th
 Of a fan-out the CPU time is divided by the copies that arrived, or by the publishes; copies bear channel, number and time
 and are checked like messages. Subscribers have their notifications sent to the account. A page must hold messages that were sent
 one after the other, the next one those before. Bystanders are a pair that send each other one message after the other meanwhile,
-and the figure is that of the worst second. What would take the others hours is divided by ten or fifty for them: the tables say how
-many receivers, occupants, nodes and messages each had. The archive of Stonechat is committed (fsync) before the sender's ack.
+and the figure is that of the worst second. What would take the others hours is divided by ten, or two hundred, for them: the tables say
+how many receivers, occupants, nodes and messages each had. The archive of Stonechat is committed (fsync) before the sender's ack.
 
 Things are those of the SDK (package thing), in worker processes of 2,500, each with a connection of its own over TLS, SCRAM and
 stream management; owners are clients of it. A thing registers, is claimed by its code, and tells a reading a minute, spread evenly

@@ -83,8 +83,8 @@ func (o *options) flags() {
 	flag.IntVar(&o.idle, "idle", 4000, "sessions of the idle rows")
 	flag.IntVar(&o.grow, "grow", 18800, "silent sessions of the growth row")
 	flag.DurationVar(&o.rest, "rest", time.Minute, "rest before memory is measured")
-	flag.IntVar(&o.things, "count", 10_000, "things of the rows of things")
-	flag.DurationVar(&o.live, "things", 10*time.Minute, "measured time of the row meters, in which they tell a reading a minute; that beside a broker has three minutes at most")
+	flag.IntVar(&o.things, "things", 10_000, "things of the rows of things")
+	flag.DurationVar(&o.live, "live", 10*time.Minute, "measured time of the row meters, in which they tell a reading a minute; that beside a broker has three minutes at most")
 	flag.Parse()
 	if o.quick {
 		o.rounds, o.memory, o.duration, o.idle, o.grow, o.rest = 2, 1, time.Second, 300, 600, 2*time.Second

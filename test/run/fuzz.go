@@ -110,7 +110,7 @@ func fuzzPackages(ctx context.Context) ([]fuzzPackage, error) {
 
 // fuzz runs one target as `go test` does, which would link the package again for each. The fuzzer
 // sometimes reports the end of its own time as a failure ("context deadline exceeded") without
-// having found an input; such a run is repeated once.
+// having found an input; such a run is repeated, twice at most.
 func (p *fuzzPackage) fuzz(ctx context.Context, binary, cache, target string, each time.Duration) error {
 	for again := 2; ; again-- {
 		c := prepare(ctx, binary, "-test.run=^$", "-test.fuzz=^"+target+"$", "-test.fuzztime="+each.String(), "-test.paniconexit0",
