@@ -254,6 +254,17 @@ func TestModules(t *testing.T) {
 	if err == nil || err.Error() != "x.yaml:5: modules.mam.colour: there is no such key" {
 		t.Errorf("unknown key: %v", err)
 	}
+	ends, err := config.Parse("x.yaml", []byte("modules:\n  sm: {resume: none, spool_after: none}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = ends.Modules.Decode("sm", &struct {
+		SpoolAfter config.Duration `yaml:"spool_after" default:"100ms"`
+		Resume     config.Duration `yaml:"resume" default:"5m" none:"no"`
+	}{})
+	if err == nil || err.Error() != "x.yaml:2: modules.sm.resume: there must be a length of time: `none` would be over at once" {
+		t.Errorf("no length of time: %v", err)
+	}
 	if !c.Modules.Off("ping") || c.Modules.Off("disco") || c.Modules.Off("caps") || c.Modules.Off("sm") || c.Modules.Off("absent") {
 		t.Error("only ping is off")
 	}

@@ -360,6 +360,9 @@ func (d *decoder) restrict(f reflect.StructField, v reflect.Value, key string) {
 			d.fail(line, key, "%q is none of: %s", v.String(), allowed)
 		}
 	}
+	if f.Tag.Get("none") == "no" && v.IsZero() {
+		d.fail(line, key, "there must be a length of time: `none` would be over at once")
+	}
 	if what, ok := f.Tag.Lookup("unbuilt"); ok {
 		empty := reflect.New(reflect.StructOf([]reflect.StructField{f})).Elem()
 		d.defaults(empty, "")

@@ -42,7 +42,7 @@ type Config struct {
 	// InfoBytes that a client's answer may have; of a longer one nothing is believed.
 	InfoBytes config.Bytes `yaml:"info_bytes" default:"64KiB" live:"yes"`
 	// Wait is how long a client has to say what it can do.
-	Wait config.Duration `yaml:"wait" default:"30s" live:"yes"`
+	Wait config.Duration `yaml:"wait" default:"30s" none:"no" live:"yes"`
 }
 
 // Module announces the server's capabilities, and learns those of others.

@@ -29,7 +29,7 @@ type Config struct {
 	// SessionsOfOne is how many of them one address may have. For one more its oldest ends.
 	SessionsOfOne int `yaml:"sessions_of_one" default:"20" live:"yes"`
 	// Expire is how long after the last request a command that is not complete is over.
-	Expire time.Duration `yaml:"expire" default:"10m" live:"yes"`
+	Expire time.Duration `yaml:"expire" default:"10m" none:"no" live:"yes"`
 }
 
 func (c Config) bounds() adhoc.Bounds {

@@ -102,11 +102,11 @@ type Config struct {
 	// QuestionsPerCaller that wait about one address, at all things together.
 	QuestionsPerCaller int `yaml:"questions_per_caller" default:"20" live:"yes"`
 	// AskAgain is after how long an owner is asked again about what has not been answered, if it is wanted still.
-	AskAgain config.Duration `yaml:"ask_again" default:"24h" live:"yes"`
+	AskAgain config.Duration `yaml:"ask_again" default:"24h" none:"no" live:"yes"`
 	// RefusalsPerThing that are remembered, the latest of them.
 	RefusalsPerThing int `yaml:"refusals_per_thing" default:"500" live:"yes"`
 	// Remember is for how long refusals are remembered, and questions wait for an answer.
-	Remember config.Duration `yaml:"remember" default:"2160h" live:"yes"`
+	Remember config.Duration `yaml:"remember" default:"2160h" none:"no" live:"yes"`
 	// Tokens of one request that count, the first of those that rules name.
 	Tokens int `yaml:"tokens" default:"4" live:"yes"`
 	// Pending refusals and questions that wait to be written. What is beyond is counted, and not written.
@@ -115,9 +115,9 @@ type Config struct {
 	CachedThings int `yaml:"cached_things" default:"100000" live:"yes"`
 	// ReadWithin is how long it may take to read the rules of a thing that are not in memory. What is wanted of it then is refused, with
 	// internal-server-error.
-	ReadWithin config.Duration `yaml:"read_within" default:"3s" live:"yes"`
+	ReadWithin config.Duration `yaml:"read_within" default:"3s" none:"no" live:"yes"`
 	// Wait is how long a thing has to say that it has forgotten what it remembers.
-	Wait config.Duration `yaml:"wait" default:"30s" live:"yes"`
+	Wait config.Duration `yaml:"wait" default:"30s" none:"no" live:"yes"`
 }
 
 // Module is consent.

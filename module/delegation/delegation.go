@@ -32,7 +32,7 @@ import (
 type Config struct {
 	// Timeout is how long a component may take to answer a request; then whoever asked is told
 	// service-unavailable.
-	Timeout config.Duration `yaml:"timeout" default:"30s" live:"yes"`
+	Timeout config.Duration `yaml:"timeout" default:"30s" none:"no" live:"yes"`
 	// InfoBytes of what a component may say in service discovery of each of its namespaces; longer
 	// answers are left out.
 	InfoBytes config.Bytes `yaml:"info_bytes" default:"16KiB" live:"yes"`

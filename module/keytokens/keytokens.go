@@ -43,16 +43,16 @@ type Config struct {
 	PerAccount int `yaml:"per_account" default:"10" live:"yes"`
 	// Expire is after how long a token ends, unless its certificate does before. It is given anew, with the same text, when its
 	// certificate is shown again.
-	Expire config.Duration `yaml:"expire" default:"8760h" live:"yes"`
+	Expire config.Duration `yaml:"expire" default:"8760h" none:"no" live:"yes"`
 	// Challenges that are not answered yet, of all accounts together; for each a request may wait in memory. Beyond, no token is given,
 	// and none of another's counts.
 	Challenges int `yaml:"challenges" default:"1000" live:"yes"`
 	// ChallengesPerAccount are those of them that one account, or address elsewhere, may have.
 	ChallengesPerAccount int `yaml:"challenges_per_account" default:"10" live:"yes"`
 	// Wait is how long whoever has shown another's token has for his proof. What he wants waits as long.
-	Wait config.Duration `yaml:"wait" default:"30s" live:"yes"`
+	Wait config.Duration `yaml:"wait" default:"30s" none:"no" live:"yes"`
 	// Proof is how long such a proof counts, for the same address at the same thing.
-	Proof config.Duration `yaml:"proof" default:"1m" live:"yes"`
+	Proof config.Duration `yaml:"proof" default:"1m" none:"no" live:"yes"`
 	// Shown is how many addresses one session may send tokens to in a minute. What it sends to more is not proven, should one of them ask.
 	Shown int `yaml:"shown" default:"100" live:"yes"`
 	// Proofs that are remembered. Beyond, whoever shows another's token is refused.

@@ -35,7 +35,7 @@ import (
 type Config struct {
 	// Timeout is how long a request that a component makes in the name of an account may wait for its
 	// answer; then the component is told remote-server-timeout.
-	Timeout config.Duration `yaml:"timeout" default:"30s" live:"yes"`
+	Timeout config.Duration `yaml:"timeout" default:"30s" none:"no" live:"yes"`
 	// Presences of contacts elsewhere that are remembered, for components that may see them and connect
 	// later; more are told when they come, and not again.
 	Presences int `yaml:"presences" default:"10000" live:"yes"`

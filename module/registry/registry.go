@@ -68,13 +68,13 @@ type Config struct {
 	// policy-violation.
 	Scan int `yaml:"scan" default:"10000" live:"yes"`
 	// AnswerWithin is how long a thing has to answer when it is told that it was claimed, removed or disowned.
-	AnswerWithin time.Duration `yaml:"answer_within" default:"30s" live:"yes"`
+	AnswerWithin time.Duration `yaml:"answer_within" default:"30s" none:"no" live:"yes"`
 	// TellEvery is how often a thing that is there is told so again until it has answered; it is told each time when it comes, too.
 	TellEvery time.Duration `yaml:"tell_every" default:"10m" live:"yes"`
 	// ClaimsPerHour is how many claims of one address may fail in an hour. Then all fail with policy-violation.
 	ClaimsPerHour int `yaml:"claims_per_hour" default:"30" live:"yes"`
 	// GiveExpire is how long whoever is given a thing has time to claim it.
-	GiveExpire time.Duration `yaml:"give_expire" default:"168h" live:"yes"`
+	GiveExpire time.Duration `yaml:"give_expire" default:"168h" none:"no" live:"yes"`
 	// MessageBytes of a message to the service that is read.
 	MessageBytes config.Bytes `yaml:"message_bytes" default:"4096" live:"yes"`
 	// AnswerBytes of an answer in words; what is beyond is left out.
