@@ -246,7 +246,7 @@ type Limits struct {
 
 	// Bytes that wait for a client which does not read; then its connection is dropped and its messages wait in the store. One answer to its own request, as a long roster, may wait besides. As many of what it has sent itself may wait for its acks.
 	QueueBytes Bytes `yaml:"queue_bytes" default:"1MiB" live:"yes"`
-	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store. One answer to its own request is not counted; further ones wait from half of it on until it acks, for a minute at most.
+	// Bytes that a session was sent and has not acked (XEP-0198); then it ends and its messages wait in the store. One answer to its own request is not counted; further ones wait from half of it on until it acks; where it acks nothing for a minute its connection is dropped.
 	WindowBytes Bytes `yaml:"window_bytes" default:"4MiB" live:"yes"`
 	// Stanzas that a session was sent and has not acked; then it ends. Answers to its own requests wait from half of it on.
 	WindowStanzas Limit `yaml:"window_stanzas" default:"10000" live:"yes"`

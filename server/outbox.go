@@ -317,12 +317,12 @@ func (o *Outbox) paced() bool {
 	if se == nil {
 		return false
 	}
-	waits, full := se.out.full()
+	waits, acked, full := se.out.full()
 	o.mu.Lock()
 	if !full {
 		o.lull = lull{}
 	}
-	stuck := full && o.lull.over(waits)
+	stuck := full && o.lull.over(waits, acked)
 	if stuck {
 		o.pace = nil
 	}
@@ -333,29 +333,30 @@ func (o *Outbox) paced() bool {
 	return full && !stuck
 }
 
-// lull is how long a client has read nothing.
+// lull is how long a client has read and acked nothing.
 type lull struct {
 	since time.Time
-	waits int // bytes that it had to read then
+	waits int    // bytes that it had to read then
+	acked uint32 // its h then
 }
 
-// over reports whether that is too long, now that so many bytes wait.
-func (l *lull) over(waits int) bool {
-	if l.since.IsZero() || waits < l.waits {
-		l.since, l.waits = time.Now(), waits
+// over reports whether that is too long, now that so many bytes wait. Where others go on sending, an ack alone tells that it reads.
+func (l *lull) over(waits int, acked uint32) bool {
+	if l.since.IsZero() || waits < l.waits || acked != l.acked {
+		l.since, l.waits, l.acked = time.Now(), waits, acked
 	}
 	return time.Since(l.since) > paceTime
 }
 
-// full reports whether a client that reads has enough to take for now, and how many bytes wait.
-func (o *outbound) full() (waits int, full bool) {
+// full reports whether a client that reads has enough to take for now, how many bytes wait, and its h.
+func (o *outbound) full() (waits int, acked uint32, full bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over || o.stream == nil {
-		return 0, false // queued for nobody, or for the resumption: bounded elsewhere
+		return 0, 0, false // queued for nobody, or for the resumption: bounded elsewhere
 	}
 	l := o.se.server.limits.Load()
-	return o.waits() + o.bytes, o.waits() > l.QueueBytes/2 || o.bytes > l.WindowBytes/2 || o.window.Len() > l.WindowStanzas/2
+	return o.waits() + o.bytes, o.acked, o.waits() > l.QueueBytes/2 || o.bytes > l.WindowBytes/2 || o.window.Len() > l.WindowStanzas/2
 }
 
 // drop aborts the stream, as where a client does not read.

@@ -19,8 +19,8 @@ import (
 // Session is one bound resource. It outlives its stream while it may be resumed (XEP-0198): then
 // it is detached, and what it is sent waits in its window.
 //
-// What comes in is handled by one stream's driver at a time (Receive); what goes out is
-// outbound, which any goroutine may use.
+// What comes in is handled one by one: by the driver of its stream (Receive), or, where it had to wait, by a worker (later).
+// What goes out is outbound, which any goroutine may use.
 type Session struct {
 	JID  jid.JID // full
 	User *User
@@ -28,7 +28,7 @@ type Session struct {
 	server *Server
 	slots  []atomic.Value // of modules
 
-	handling  sync.Mutex    // held while input is handled, so that resuming waits for it
+	handling  sync.Mutex    // held while input is taken, and while the driver handles it: so resuming counts all of it
 	addresses jid.Cache     // guarded by handling
 	lang      string        // default language of its stanzas
 	rate      bucket.Bucket // guarded by handling

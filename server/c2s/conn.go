@@ -192,12 +192,14 @@ func (c *conn) over(t *server.Turn, err error) {
 	c.out.Unlock()
 	if se := c.session.Swap(nil); se != nil {
 		// The stream is closed, not lost: there is nothing to resume (XEP-0198 §5). The session
-		// goes first, so that nothing it is sent comes behind the end of the stream.
-		se.Because(server.Closed)
-		if err != nil {
+		// goes first, so that nothing it is sent comes behind the end of the stream; or where it has work left it is sent nothing.
+		if err == nil {
+			se.Because(server.Closed)
+			se.Finish(t)
+		} else {
 			se.Because(server.Failed)
+			se.End(t, nil)
 		}
-		se.End(t, nil)
 	}
 	c.out.Lock()
 	if !c.ended {

@@ -62,3 +62,30 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWant is what one domain more costs, and one that is done with, while very many of one owner wait to be dialed.
+func BenchmarkWant(b *testing.B) {
+	d := newDepot(b, nil)
+	d.swarm(10_000 - 2)
+	b.Run("want", func(b *testing.B) {
+		r := d.make(routeKey("p.d", "y.slow.example"))
+		b.ReportAllocs()
+		for b.Loop() {
+			d.queue(r)
+			d.dials.mu.Lock()
+			d.dials.queue = d.dials.queue[:len(d.dials.queue)-1]
+			d.dials.mu.Unlock()
+		}
+	})
+	b.Run("done", func(b *testing.B) { // of one for whose owner nobody waits: all are looked at
+		r := d.make(routeKey("p.d", "good.example"))
+		b.ReportAllocs()
+		for b.Loop() {
+			d.dials.mu.Lock()
+			d.dials.running++
+			d.dials.owners["good.example"]++
+			d.dials.mu.Unlock()
+			d.dials.done(r)
+		}
+	})
+}

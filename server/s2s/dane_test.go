@@ -7,10 +7,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stonechat-im/stonechat/internal/dane"
+	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
 // proving is a DNS with DNSSEC: what it says of certificates is the function's.
@@ -113,6 +116,43 @@ func TestDANEOffered(t *testing.T) {
 			continue
 		}
 		b.gets("id='m'")
+	}
+}
+
+// Of several places any may be the one: the order in which they are looked at makes no difference.
+func TestDANENamed(t *testing.T) {
+	w := newWorld(t)
+	ours, other := w.certified(t), w.certified(t)
+	records := map[string][]dane.Record{"fits.": {dane.Of(ours)}, "other.": {dane.Of(other)}, "nothing.": nil}
+	names := &proving{world: w, proven: true, tlsa: func(host string) ([]dane.Record, error) {
+		for name, list := range records {
+			if strings.HasPrefix(host, name) {
+				return list, nil
+			}
+		}
+		return nil, &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+	}}
+	a := w.town("capulet.example", setup{proves: names})
+	for _, c := range []struct {
+		hosts string
+		want  string // a word of why not
+	}{
+		{hosts: "fits"}, {hosts: "nothing"}, {"other", "TLSA"}, {"broken", "misbehaving"},
+		{hosts: "other fits"}, {hosts: "fits other"}, {hosts: "broken fits"}, {hosts: "fits broken"},
+		{hosts: "other nothing"}, {hosts: "nothing other"}, {hosts: "broken nothing"}, {hosts: "nothing broken"},
+		{"other broken", "TLSA"}, {"broken other", "misbehaving"}, {hosts: "other broken nothing"},
+	} {
+		var list []*net.SRV
+		for i, host := range strings.Fields(c.hosts) {
+			list = append(list, &net.SRV{Target: host + ".montague.example.", Port: 5269, Priority: uint16(i)})
+		}
+		w.mu.Lock()
+		w.services["xmpp-server montague.example"] = list
+		w.mu.Unlock()
+		err := a.named(t.Context(), store.Route{From: jid.MustParse(capulet), To: jid.MustParse("montague.example")}, []*x509.Certificate{ours})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.hosts, err, c.want)
+		}
 	}
 }
 

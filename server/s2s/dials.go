@@ -32,6 +32,8 @@ func backoff(tries int) time.Duration {
 
 // dials are the routes that are being connected: few at one time, the others in the order in which they came. A quarter of
 // them at most goes to the domains of one owner, who may have any number, and servers that do not answer.
+//
+// None that is queued could run: so one more is looked at alone, and one that is over makes room for one.
 type dials struct {
 	rs      *routes
 	mu      sync.Mutex
@@ -77,8 +79,11 @@ func (d *dials) want(r *route) {
 	if d.closed {
 		return
 	}
-	d.queue = append(d.queue, r)
-	d.start()
+	if d.room(r, d.rs.limits.Load().Dials) {
+		d.start(r)
+	} else {
+		d.queue = append(d.queue, r)
+	}
 }
 
 // done says that a dial of r that ran is over.
@@ -86,34 +91,47 @@ func (d *dials) done(r *route) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
-	owner := ownerOf(r.key.To)
-	if d.owners[owner]--; d.owners[owner] == 0 {
-		delete(d.owners, owner)
+	if d.owners[r.owner]--; d.owners[r.owner] == 0 {
+		delete(d.owners, r.owner)
 	}
-	d.start()
+	d.next()
 }
 
-// start begins dials while there is room. The caller holds mu.
-func (d *dials) start() {
+// more begins what the limits let run now.
+func (d *dials) more() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.next() {
+	}
+}
+
+// next begins the first that may run, and reports whether there is one. The caller holds mu.
+func (d *dials) next() bool {
 	most := d.rs.limits.Load().Dials
-	if d.owners == nil {
-		d.owners = make(map[string]int)
+	if d.running >= most {
+		return false
 	}
-	for i := 0; i < len(d.queue) && d.running < most && !d.closed; {
-		r := d.queue[i]
-		owner := ownerOf(r.key.To)
-		if d.owners[owner] >= (most+3)/4 {
-			i++
-			continue
-		}
-		d.queue = slices.Delete(d.queue, i, i+1)
-		d.running++
-		d.owners[owner]++
-		go r.beginDial()
+	i := slices.IndexFunc(d.queue, func(r *route) bool { return d.room(r, most) })
+	if i < 0 {
+		return false
 	}
-	if len(d.queue) == 0 {
+	d.start(d.queue[i])
+	if d.queue = slices.Delete(d.queue, i, i+1); len(d.queue) == 0 {
 		d.queue = nil
 	}
+	return true
+}
+
+// room reports whether r may run, of so many. The caller holds mu.
+func (d *dials) room(r *route, most int) bool {
+	return d.running < most && d.owners[r.owner] < (most+3)/4
+}
+
+// start begins a dial. The caller holds mu.
+func (d *dials) start(r *route) {
+	d.running++
+	d.owners[r.owner]++
+	go r.beginDial()
 }
 
 func (d *dials) close() {

@@ -8,6 +8,7 @@ package s2s
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,44 @@ func TestDialsShared(t *testing.T) {
 		d.mustCall("x").failed(outage{Err: stanza.RemoteServerNotFound.Err(""), Permanent: true})
 		if n := len(d.dials.owners); n > 0 {
 			t.Errorf("dials of %d owners are counted", n)
+		}
+	})
+}
+
+// swarm are the routes of so many domains of one owner, whose servers do not answer; all wait to be dialed but the first few.
+func (d *depot) swarm(n int) (list []*route) {
+	for i := range n {
+		r := d.make(routeKey("p.d", fmt.Sprintf("x%d.slow.example", i)))
+		d.queue(r)
+		list = append(list, r)
+	}
+	d.settle()
+	return list
+}
+
+// queue has r dialed.
+func (d *depot) queue(r *route) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dial = dialQueued
+	d.dials.want(r)
+}
+
+// However many wait to be dialed, one more costs nothing; and those that came first are dialed when a limit lets them be.
+func TestDialsQueued(t *testing.T) {
+	bubble(t, func(l *routeLimits) { l.Dials = 8 }, func(t *testing.T, d *depot) {
+		d.swarm(1000)
+		more := d.make(routeKey("p.d", "one.more.slow.example"))
+		if n := testing.AllocsPerRun(100, func() { d.queue(more) }); n > 10 {
+			t.Errorf("%v allocations for one more", n)
+		}
+		limits := d.limits
+		limits.Dials = 13
+		d.setLimits(limits)
+		got := d.dialing()
+		slices.Sort(got) // those that begin at one time
+		if want := "x0.slow.example x1.slow.example x2.slow.example x3.slow.example"; strings.Join(got, " ") != want {
+			t.Errorf("%s are dialed, want %s", got, want)
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/stonechat-im/stonechat/internal/dane"
 	"github.com/stonechat-im/stonechat/internal/tlsconfig"
 	"github.com/stonechat-im/stonechat/store"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
@@ -113,29 +112,32 @@ func (c *conn) vouch(r *route, chain []*x509.Certificate) {
 	ctx, cancel := context.WithTimeout(s.running, questionTime)
 	defer cancel()
 	if err := s.named(ctx, r.key, chain); err != nil {
+		c.in.Lock()
 		c.incident("certificate", r.key.To.String(), "err", err)
+		c.in.Unlock()
 		return
 	}
 	r.offer(&c.out)
 }
 
-// named looks for a certificate among those of the places where a domain's server may be. Where nothing is proven of any, each will do.
+// named looks for a certificate among those of the places where a domain's server may be. Where nothing is proven of one of them, any
+// will do: a connection of ours might lead there.
 func (s *Service) named(ctx context.Context, pair store.Route, chain []*x509.Certificate) error {
-	targets, err := s.targets(ctx, pair.To.Domain(), pair.To.ASCIIDomain())
-	if outageOf(err).Permanent {
+	targets, first := s.targets(ctx, pair.To.Domain(), pair.To.ASCIIDomain())
+	if outageOf(first).Permanent {
 		return nil // it is nowhere
 	}
 	for _, target := range targets {
-		var v *dane.Verifier
-		if v, err = s.verifier(ctx, pair, target); v == nil && err == nil {
-			continue
-		}
-		if err == nil {
+		v, err := s.verifier(ctx, pair, target)
+		if v != nil {
 			err = v.Verify(chain)
 		}
 		if err == nil {
 			return nil
 		}
+		if first == nil {
+			first = err
+		}
 	}
-	return err
+	return first
 }

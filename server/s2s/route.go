@@ -24,6 +24,7 @@ import (
 type route struct {
 	rs    *routes
 	key   store.Route
+	owner string // of key.To, see ownerOf
 	alarm alarm
 
 	mu      sync.Mutex

@@ -105,6 +105,7 @@ type routes struct {
 // newRoutes makes the table. Nothing is dialed before load.
 func newRoutes(c routesConfig) (*routes, error) {
 	rs := &routes{routesConfig: c, table: make(map[store.Route]*route), slots: make(chan struct{}, workers), complained: make(map[string]time.Time)}
+	rs.dials = dials{rs: rs, owners: make(map[string]int)}
 	rs.setLimits(c.Limits)
 	last, err := c.Store.LastOutgoingID(context.Background())
 	if err != nil {
@@ -112,13 +113,15 @@ func newRoutes(c routesConfig) (*routes, error) {
 	}
 	rs.lastID.Store(last)
 	rs.sweeper = sweeper{rs: rs, sooner: make(chan struct{}, 1)}
-	rs.dials.rs = rs
 	rs.metrics.register(c.Metrics, rs)
 	return rs, nil
 }
 
 // setLimits makes l the limits from now on. What is over a bound already is not undone.
-func (rs *routes) setLimits(l routeLimits) { rs.limits.Store(l.filled()) }
+func (rs *routes) setLimits(l routeLimits) {
+	rs.limits.Store(l.filled())
+	rs.dials.more()
+}
 
 // take sends s to another's server: now, or when there is a connection. The caller has checked that the pair
 // of its domains may talk. An error refuses s (server.Place.Take).
@@ -176,7 +179,7 @@ func (rs *routes) offered(key store.Route) *route {
 // add makes a route. The caller holds mu.
 func (rs *routes) add(key store.Route) *route {
 	key = store.Route{From: key.From.Clone(), To: key.To.Clone()} // what they were cut from is not to live as long
-	r := &route{rs: rs, key: key}
+	r := &route{rs: rs, key: key, owner: ownerOf(key.To)}
 	rs.table[key] = r
 	return r
 }
