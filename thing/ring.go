@@ -3,6 +3,7 @@
 package thing
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -35,6 +36,7 @@ type ring struct {
 	first   int
 	most    int
 	flying  []reading // that the client has, and the server has not acknowledged
+	left    []reading // that will not be told before the next start, for which the file keeps them
 	next    uint64    // number of the next
 	file    *journal  // nil: they are in memory alone
 	last    map[NodeID][]Field
@@ -88,7 +90,7 @@ func (r *ring) keep(file *journal, list []reading) error {
 func (r *ring) reopen(state string, owner jid.JID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list, r.first, r.flying, r.file = nil, 0, nil, nil
+	r.list, r.first, r.flying, r.left, r.file = nil, 0, nil, nil, nil
 	r.owners++
 	clear(r.past)
 	clear(r.last)
@@ -133,7 +135,8 @@ func (r *ring) put(x reading) error {
 	if r.file != nil {
 		err = r.file.add(&x)
 	}
-	if len(r.list)-r.first >= r.most {
+	r.list = append(r.list, x) // before another goes: the file may be written anew then, from this
+	if len(r.list)-r.first > r.most {
 		old := r.list[r.first]
 		r.list[r.first] = reading{}
 		r.first++
@@ -144,7 +147,6 @@ func (r *ring) put(x reading) error {
 		r.list = append([]reading(nil), r.list[r.first:]...)
 		r.first = 0
 	}
-	r.list = append(r.list, x)
 	return err
 }
 
@@ -173,8 +175,10 @@ func (r *ring) void(x *reading) error {
 	if r.file == nil {
 		return nil
 	}
-	return r.file.drop(x, len(r.flying)+len(r.list)-r.first, func() []reading {
-		return append(slices.Clone(r.flying), r.list[r.first:]...)
+	return r.file.drop(x, len(r.left)+len(r.flying)+len(r.list)-r.first, func() []reading {
+		all := slices.Concat(r.left, r.flying, r.list[r.first:])
+		slices.SortFunc(all, func(a, b reading) int { return cmp.Compare(a.number, b.number) })
+		return all
 	})
 }
 
@@ -236,8 +240,13 @@ func (r *ring) untake(list []reading, owner int) {
 func (r *ring) landed(x *reading, over bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.flying = slices.DeleteFunc(r.flying, func(f reading) bool { return f.number == x.number })
+	i := slices.IndexFunc(r.flying, func(f reading) bool { return f.number == x.number })
+	if i < 0 {
+		return nil // it was of a former owner, whose file is gone
+	}
+	r.flying = slices.Delete(r.flying, i, i+1)
 	if !over {
+		r.left = append(r.left, *x)
 		return nil
 	}
 	return r.void(x)
