@@ -56,6 +56,7 @@ type reading struct {
 	at     time.Time
 	node   NodeID // zero: the thing itself
 	fields []Field
+	said   bool // in rooms
 }
 
 func (r *ring) init(most, long int) {
@@ -108,11 +109,13 @@ func (r *ring) reopen(state string, owner jid.JID) error {
 	return err
 }
 
-// note notes what was measured, for nobody to be told.
-func (r *ring) note(node NodeID, fields []Field) {
+// note notes what was measured, for nobody to be told, unless an owner has come or gone meanwhile.
+func (r *ring) note(node NodeID, fields []Field, owner int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last[node] = fields
+	if r.owners == owner {
+		r.last[node] = fields
+	}
 }
 
 // forget forgets what was measured of a node that is not there any more. What is not told of it will be.
@@ -123,10 +126,14 @@ func (r *ring) forget(gone NodeID) {
 	delete(r.past, gone)
 }
 
-// put adds a reading. An error of the file is told; the reading is in the ring all the same.
-func (r *ring) put(x reading) error {
+// put adds a reading, if the owner for whom it was measured is here still. An error of the file is told; the reading is in the ring all the
+// same.
+func (r *ring) put(x reading, owner int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.owners != owner {
+		return nil
+	}
 	x.number = r.next
 	r.next++
 	r.last[x.node] = x.fields
@@ -278,18 +285,22 @@ func (r *ring) latest(node NodeID) []Field {
 // Report tells a reading, as Config.Tell says; while there is no owner it is not kept. It does not wait: without a connection the reading
 // is kept. With Config.State it returns when a power cut does not take the reading any more; an error of the
 // disk is returned, though the reading is told all the same if the thing lives.
-func (t *Thing) Report(fields ...Field) error { return t.report(NodeID{}, fields) }
+func (t *Thing) Report(fields ...Field) error {
+	return t.report(NodeID{}, fields, t.ring.ownerNumber())
+}
 
 // ReportNode is Report for one of the nodes that the thing speaks for.
 func (t *Thing) ReportNode(id NodeID, fields ...Field) error {
+	owner := t.ring.ownerNumber()
 	b := t.find(id)
 	if b == nil {
 		return fmt.Errorf("thing: there is no node %s to report of", nodeName(id))
 	}
-	return t.report(b.NodeID, fields)
+	return t.report(b.NodeID, fields, owner)
 }
 
-func (t *Thing) report(node NodeID, fields []Field) error {
+// report tells what was measured for the owner of that number, and nobody after him.
+func (t *Thing) report(node NodeID, fields []Field, owner int) error {
 	if len(fields) == 0 {
 		return errors.New("thing: nothing to report")
 	}
@@ -305,12 +316,12 @@ func (t *Thing) report(node NodeID, fields []Field) error {
 		own[i] = f
 	}
 	if t.Owner().IsZero() {
-		t.ring.note(node, own)
+		t.ring.note(node, own, owner)
 		return nil
 	}
-	err := t.ring.put(reading{id: rand.Text()[:16], at: now, node: node, fields: own})
+	err := t.ring.put(reading{id: rand.Text()[:16], at: now, node: node, fields: own}, owner)
 	if t.config.Tell == ToOwner|ToFollowers {
-		t.publisher.put(node, own)
+		t.publisher.put(node, own, owner)
 	}
 	t.wakeTelling()
 	return err
