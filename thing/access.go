@@ -7,6 +7,7 @@ package thing
 // (XEP-0324), and where it does not answer nobody may do anything.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,8 +15,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stonechat-im/stonechat/xmpp/control"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 	"github.com/stonechat-im/stonechat/xmpp/provisioning"
+	"github.com/stonechat-im/stonechat/xmpp/sensordata"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
@@ -33,6 +36,7 @@ const (
 	silenceLife = 15 * time.Second // of a silence: then it is asked again
 	askTime     = 5 * time.Second  // that the service has for an answer
 	maxGrants   = 1000             // answers that are remembered; then all are forgotten
+	maxTokens   = 16               // of a request, that the service may doubt: of more than a few it makes nothing
 )
 
 // question is what somebody wants.
@@ -104,28 +108,59 @@ func (t *Thing) may(ctx context.Context, q question) grant {
 	return g
 }
 
+// showing are the tokens that came with a request.
+type showing struct {
+	provisioning.Tokens
+	until time.Time // the service has for all that is asked by them; zero: nothing was asked yet
+}
+
 // mayBy is may for who has shown tokens with what he wants. What he may by them is not remembered: it ends with the token, of which
-// the service does not tell.
-func (t *Thing) mayBy(ctx context.Context, q question, shown provisioning.Tokens) grant {
+// the service does not tell. It may be he, from whom it wants a proof, who keeps it from answering: that is no silence of the service, and he
+// is judged without his tokens then.
+func (t *Thing) mayBy(ctx context.Context, q question, shown *showing) grant {
 	from := q.caller
 	q.caller = from.Bare()
-	if shown == (provisioning.Tokens{}) || t.isTrusted(from) || q.caller == t.account() || t.Owner().IsZero() && !t.onOffer() {
+	if shown.Tokens == (provisioning.Tokens{}) || t.isTrusted(from) || q.caller == t.account() || t.Owner().IsZero() && !t.onOffer() {
 		return t.may(ctx, q)
 	}
-	if g, _, known := t.access.recall(&q, time.Now()); known && (g.covers(&q) || t.access.isSilent()) {
+	now := time.Now()
+	if g, _, known := t.access.recall(&q, now); known && (g.covers(&q) || t.access.isSilent()) {
 		return g
 	}
-	for token := range strings.FieldsSeq(shown.Service + " " + shown.Device + " " + shown.User) {
-		t.tokens.Pass(token, from, t.config.Registry)
+	if shown.until.IsZero() {
+		shown.until = now.Add(askTime)
+		t.passOn(shown.Tokens, from)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	within, cancel := context.WithDeadline(ctx, shown.until)
 	defer cancel()
-	g, err := t.consult(ctx, &q, shown)
+	g, err := t.consult(within, &q, shown.Tokens)
 	if err != nil {
-		t.log.Warn("consent is not known, so nothing is allowed", "from", from.String(), "err", err)
-		t.access.unheard(err)
+		t.log.Warn("what tokens allow is not known", "from", from.String(), "err", err)
+		shown.Tokens = provisioning.Tokens{} // nor what they allow of the rest of the request
+		return t.may(ctx, q)
 	}
 	return g
+}
+
+// passOn has the service's doubts of tokens passed to who has shown them.
+func (t *Thing) passOn(shown provisioning.Tokens, from jid.JID) {
+	list := strings.Fields(shown.Service + " " + shown.Device + " " + shown.User)
+	for _, token := range list[:min(len(list), maxTokens)] {
+		t.tokens.Pass(token, from, t.config.Registry)
+	}
+}
+
+// shownBy are the tokens that a stanza bears. One that cannot be read bears none, and is refused in its turn.
+func shownBy(s *stanza.Stanza) provisioning.Tokens {
+	var read sensordata.Request
+	var set control.Set
+	var form control.GetForm
+	for _, p := range []stanza.Payload{&read, &set, &form} {
+		if found, err := s.Decode(p); found && err != nil {
+			return provisioning.Tokens{}
+		}
+	}
+	return cmp.Or(read.Tokens, set.Tokens, form.Tokens)
 }
 
 // covers reports whether a grant is all of what is asked.
@@ -138,17 +173,6 @@ func (a *access) isSilent() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return time.Now().Before(a.silent)
-}
-
-// unheard has nobody ask for a while, where err is that nobody has answered.
-func (a *access) unheard(err error) {
-	var refused *stanza.Error
-	if errors.As(err, &refused) {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.silent = time.Now().Add(silenceLife)
 }
 
 // recall is what is known already: an answer to this question, or one about all of the node that covers it.

@@ -35,6 +35,7 @@ type life struct {
 	Key     string `json:"key"`               // that it is claimed by
 	Owner   string `json:"owner"`             // "" is nobody
 	Settled bool   `json:"settled,omitempty"` // by the registry, whose word counts: also where the configuration says something else
+	Former  bool   `json:"former,omitempty"`  // what is published is a former owner's
 }
 
 func lifeFile(state string) string { return filepath.Join(state, "owner") }
@@ -57,6 +58,7 @@ func (t *Thing) restoreLife(c *Config) error {
 	if !t.settled {
 		return nil
 	}
+	t.publisher.outdate(l.Former)
 	var owner jid.JID
 	if l.Owner != "" {
 		if owner, err = jid.Parse(l.Owner); err != nil {
@@ -79,7 +81,7 @@ func (t *Thing) keepLife() error {
 	if !t.owner.IsZero() {
 		owner = t.owner.String()
 	}
-	data, err := json.Marshal(life{t.account().String(), t.key, owner, t.settled})
+	data, err := json.Marshal(life{t.account().String(), t.key, owner, t.settled, t.publisher.isFormer()})
 	if err != nil {
 		return err
 	}
@@ -283,7 +285,9 @@ func (t *Thing) claimedBy(owner jid.JID) error {
 // unpublishGiven deletes what was published for one owner when there is the next, though nothing is published for him yet.
 func (t *Thing) unpublishGiven() {
 	for wait := publishAgain; ; wait = min(2*wait, publishSeldom) {
-		err := t.unpublishFormer(t.life)
+		ctx, cancel := context.WithTimeout(t.life, publishTime) // it waits in the client for a connection
+		err := t.unpublishFormer(ctx)
+		cancel()
 		if err == nil || t.life.Err() != nil {
 			return
 		}
@@ -319,23 +323,24 @@ func (t *Thing) disowned() error {
 // pass makes the thing who the registry says it is of, zero for nobody. What was measured and noted for one owner is not told to the
 // next. The caller holds mu.
 func (t *Thing) pass(owner jid.JID) error {
-	before, key, settled := t.owner, t.key, t.settled
+	before, key, settled, former := t.owner, t.key, t.settled, t.publisher.isFormer()
 	if owner == before && (settled || owner.IsZero()) {
 		return nil
 	}
 	if t.settled = true; owner != before {
 		t.owner, t.key = owner, "" // the key is used up
+		if !before.IsZero() && !owner.IsZero() && t.config.Tell&ToFollowers != 0 {
+			t.publisher.outdate(true) // by one owner to the next, who is not shown what was measured for the other
+		}
 	}
 	err := t.keepLife()
 	if err == nil && owner != before {
 		t.publisher.take()
-		if !before.IsZero() && !owner.IsZero() && t.config.Tell&ToFollowers != 0 {
-			t.publisher.outdate(true) // by one owner to the next, who is not shown what was measured for the other
-		}
 		err = t.ring.reopen(t.config.State, owner)
 	}
 	if err != nil {
 		t.owner, t.key, t.settled = before, key, settled
+		t.publisher.outdate(former)
 	}
 	if err != nil || owner == before {
 		return err

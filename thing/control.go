@@ -86,6 +86,7 @@ func (t *Thing) controllable(ctx context.Context, caller jid.JID, q *control.Set
 	var nodes []*body
 	var missing *control.Node
 	limit := control.Limit{}
+	shown := &showing{Tokens: q.Tokens}
 	for _, n := range asked {
 		meant := t.meant(n)
 		if len(meant) == 0 {
@@ -94,7 +95,7 @@ func (t *Thing) controllable(ctx context.Context, caller jid.JID, q *control.Set
 		}
 		var some []control.Node
 		for _, b := range meant {
-			g := t.mayBy(ctx, question{caller, toControl, b.NodeID, names}, q.Tokens)
+			g := t.mayBy(ctx, question{caller, toControl, b.NodeID, names}, shown)
 			if g.isNone() {
 				continue
 			}
@@ -219,6 +220,7 @@ func (t *Thing) formRequest(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 	}
 	var title string
 	var all [][]control.Description
+	shown := &showing{Tokens: q.Tokens}
 	for _, n := range asked {
 		meant := t.meant(n)
 		switch {
@@ -229,7 +231,7 @@ func (t *Thing) formRequest(ctx context.Context, s *stanza.Stanza) (stanza.Paylo
 			return nil, t.refuse(s.From)
 		}
 		for _, b := range meant {
-			g := t.mayBy(ctx, question{s.From, toControl, b.NodeID, nil}, q.Tokens)
+			g := t.mayBy(ctx, question{s.From, toControl, b.NodeID, nil}, shown)
 			if g.isNone() {
 				return nil, t.refuse(s.From)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stonechat-im/stonechat/client"
+	"github.com/stonechat-im/stonechat/xmpp/concentrator"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -66,4 +67,12 @@ func Converse(ctx context.Context, said string) (answers []string) {
 		panic(strings.Join(answers, "; "))
 	}
 	return answers
+}
+
+// StateOf is how a node is.
+func StateOf(t *Thing, id NodeID) concentrator.State {
+	b := t.find(id)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return b.state
 }

@@ -310,11 +310,7 @@ func (b *body) looks() (x struct {
 // SetState says how a node is, and why: whoever watches it is told, and whoever asks later. The latest messages are kept. It fails if
 // there is no such node.
 func (t *Thing) SetState(id NodeID, state concentrator.State, messages ...concentrator.Message) error {
-	b := t.find(id)
-	switch {
-	case b == nil || isOwn(b.NodeID):
-		return fmt.Errorf("thing: there is no node %s to be %s", nodeName(id), state)
-	case !state.Valid():
+	if !state.Valid() {
 		return fmt.Errorf("thing: %q is no state of a node", state)
 	}
 	now := xsd.At(time.Now())
@@ -328,8 +324,15 @@ func (t *Thing) SetState(id NodeID, state concentrator.State, messages ...concen
 		}
 	}
 	t.mu.Lock()
-	if b.state == state && len(messages) == 0 {
-		t.mu.Unlock()
+	defer t.mu.Unlock()
+	var b *body // as it is now: SetNodes makes others
+	if list := meantOf(t.bodies, id, t.told(NodeID{})); len(list) > 0 {
+		b = list[0]
+	}
+	switch {
+	case b == nil || isOwn(b.NodeID):
+		return fmt.Errorf("thing: there is no node %s to be %s", nodeName(id), state)
+	case b.state == state && len(messages) == 0:
 		return nil
 	}
 	b.state, b.changed = state, now
@@ -337,7 +340,6 @@ func (t *Thing) SetState(id NodeID, state concentrator.State, messages ...concen
 	b.messages = b.messages[max(0, len(b.messages)-messagesOfANode):]
 	e := concentrator.Event{Kind: concentrator.NodeStatusChanged, Info: concentrator.Info{Node: b.told().Node, State: state, Messages: messages}}
 	t.watchers.add(e)
-	t.mu.Unlock()
 	t.wake(&t.watchers.task, t.tellWatchers)
 	return nil
 }

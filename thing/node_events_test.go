@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -328,4 +329,37 @@ func meterAlone(q string) (result, rest string) {
 		return "true", ""
 	}
 	return "false", ""
+}
+
+// What is said of a node while others come is not lost with the one that was there.
+func TestSetStateAmongNodes(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		x, err := thing.New(l.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes := []thing.Node{node("meter", "", "Meter")}
+		if err := x.SetNodes(nodes); err != nil {
+			t.Fatal(err)
+		}
+		states := []concentrator.State{concentrator.WarningSigned, concentrator.None}
+		long := make([]concentrator.Message, 10_000) // takes its time
+		for i := range 100 {
+			var both sync.WaitGroup
+			both.Go(func() {
+				for range 100 {
+					if err := x.SetNodes(nodes); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if err := x.SetState(nodes[0].NodeID, states[i%2], long...); err != nil {
+				t.Fatal(err)
+			}
+			both.Wait()
+			if got := thing.StateOf(x, nodes[0].NodeID); got != states[i%2] {
+				t.Fatalf("%d: the node is %q, not %q", i, got, states[i%2])
+			}
+		}
+	})
 }

@@ -72,26 +72,35 @@ func (a spot) compare(b spot) int {
 // publisher has the latest value of each field that is not published yet.
 type publisher struct {
 	mu     sync.Mutex
-	latest map[spot]Field
+	latest map[spot]waits
 	made   map[spot]bool // published at in this session: the node is there, and as it should be
+	full   map[spot]bool // the server had no room there for long
 	former bool          // what is published is a former owner's
 	// sending is held by whoever publishes, and by whoever deletes all of it alone.
 	sending sync.RWMutex
 }
 
+// waits is a value that is not published yet, and for which owner it was measured.
+type waits struct {
+	Field
+	owner int
+}
+
 // put has fields published. An older value that still waits is passed over: followers want to know how it is.
-func (p *publisher) put(node NodeID, fields []Field) {
+func (p *publisher) put(node NodeID, fields []Field, owner int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.latest == nil {
-		p.latest = make(map[spot]Field)
+		p.latest = make(map[spot]waits)
 	}
 	for _, f := range fields {
-		p.latest[spot{node, f.Name}] = f
+		if at := (spot{node, f.Name}); p.latest[at].owner <= owner {
+			p.latest[at] = waits{f, owner}
+		}
 	}
 }
 
-func (p *publisher) take() map[spot]Field {
+func (p *publisher) take() map[spot]waits {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	taken := p.latest
@@ -106,7 +115,25 @@ func (p *publisher) note(at spot, made bool) {
 	if p.made == nil {
 		p.made = make(map[spot]bool)
 	}
-	p.made[at] = made
+	if p.made[at] = made; made {
+		delete(p.full, at)
+	}
+}
+
+// noteFull notes that the server had no room at a place for long, until it has.
+func (p *publisher) noteFull(at spot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.full == nil {
+		p.full = make(map[spot]bool)
+	}
+	p.full[at] = true
+}
+
+func (p *publisher) isFull(at spot) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.full[at]
 }
 
 func (p *publisher) isMade(at spot) bool {
@@ -134,7 +161,9 @@ func (t *Thing) publishLatest(ctx context.Context) {
 	owner := t.ring.ownerNumber()
 	packs := make(map[spot]senml.Pack)
 	for at, f := range t.publisher.take() {
-		packs[at] = pack((&reading{node: at.node, fields: []Field{f}}).named())
+		if f.owner == owner {
+			packs[at] = pack((&reading{node: at.node, fields: []Field{f.Field}}).named())
+		}
 	}
 	t.publishAll(ctx, packs, owner)
 }
@@ -166,7 +195,10 @@ func (t *Thing) publishTogether(ctx context.Context, list []reading, owner int) 
 	packs := make(map[spot]senml.Pack)
 	for i := range list {
 		x := &list[i]
-		t.reportToRooms(ctx, x)
+		if !x.said {
+			t.reportToRooms(ctx, x)
+			x.said = true
+		}
 		records := pack(x.named())
 		for k, f := range x.fields {
 			at := spot{x.node, f.Name}
@@ -221,8 +253,10 @@ func (t *Thing) publishAll(ctx context.Context, packs map[spot]senml.Pack, owner
 	return refused
 }
 
-// publishAt publishes at one place, until the server has that or refuses it for good, or the owner for whom it was is gone.
+// publishAt publishes at one place, until the server has that or refuses it for good, or the owner for whom it was is gone. Where the
+// server says for long that it has no room, that is given up, or the other places would wait for ever; there it is not waited for again.
 func (t *Thing) publishAt(ctx context.Context, at spot, list senml.Pack, owner int) error {
+	var since time.Time // when the server has refused it first
 	for wait := publishAgain; ; wait = min(2*wait, publishSeldom) {
 		err := t.publishFor(ctx, at, list, owner)
 		var refused *stanza.Error
@@ -230,6 +264,15 @@ func (t *Thing) publishAt(ctx context.Context, at spot, list senml.Pack, owner i
 		case err == nil || isRefused && refused.Type != stanza.Wait || ctx.Err() != nil || t.client.Err() != nil:
 			return err
 		case errors.Is(err, errNoPack), errors.Is(err, errNotHis):
+			return err
+		case isRefused && since.IsZero():
+			if t.publisher.isFull(at) {
+				return err
+			}
+			since = time.Now()
+			t.log.Warn("reading not published now: it is tried again", "node", at.node.ID, "parameter", at.field, "err", err)
+		case isRefused && time.Since(since) > publishTime:
+			t.publisher.noteFull(at)
 			return err
 		}
 		select {
@@ -286,9 +329,6 @@ func (p *publisher) outdate(former bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.former = former
-	if former {
-		p.latest = nil
-	}
 }
 
 func (p *publisher) isFormer() bool {
@@ -324,7 +364,7 @@ func (t *Thing) deletePublished(ctx context.Context) error {
 		var list disco.Items // a page of them, it may be
 		err := t.client.Ask(ctx, t.account(), &disco.Items{}, &list)
 		if refused := (*stanza.Error)(nil); errors.As(err, &refused) && refused.Type == stanza.Cancel {
-			t.publisher.outdate(false)
+			t.noFormer()
 			return nil // the account has no nodes
 		}
 		if err != nil {
@@ -341,8 +381,21 @@ func (t *Thing) deletePublished(ctx context.Context) error {
 			gone++
 		}
 		if gone == 0 {
-			t.publisher.outdate(false)
+			t.noFormer()
 			return nil
 		}
+	}
+}
+
+// noFormer notes that nothing that is published is a former owner's. Who has sending calls it.
+func (t *Thing) noFormer() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.publisher.isFormer()
+	if t.publisher.outdate(false); !before {
+		return
+	}
+	if err := t.keepLife(); err != nil {
+		t.log.Error("that nothing of a former owner is published is not kept", "err", err)
 	}
 }

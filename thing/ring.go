@@ -3,6 +3,7 @@
 package thing
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -35,6 +36,7 @@ type ring struct {
 	first   int
 	most    int
 	flying  []reading // that the client has, and the server has not acknowledged
+	left    []reading // that will not be told before the next start, for which the file keeps them
 	next    uint64    // number of the next
 	file    *journal  // nil: they are in memory alone
 	last    map[NodeID][]Field
@@ -54,6 +56,7 @@ type reading struct {
 	at     time.Time
 	node   NodeID // zero: the thing itself
 	fields []Field
+	said   bool // in rooms
 }
 
 func (r *ring) init(most, long int) {
@@ -88,7 +91,7 @@ func (r *ring) keep(file *journal, list []reading) error {
 func (r *ring) reopen(state string, owner jid.JID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list, r.first, r.flying, r.file = nil, 0, nil, nil
+	r.list, r.first, r.flying, r.left, r.file = nil, 0, nil, nil, nil
 	r.owners++
 	clear(r.past)
 	clear(r.last)
@@ -106,11 +109,13 @@ func (r *ring) reopen(state string, owner jid.JID) error {
 	return err
 }
 
-// note notes what was measured, for nobody to be told.
-func (r *ring) note(node NodeID, fields []Field) {
+// note notes what was measured, for nobody to be told, unless an owner has come or gone meanwhile.
+func (r *ring) note(node NodeID, fields []Field, owner int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last[node] = fields
+	if r.owners == owner {
+		r.last[node] = fields
+	}
 }
 
 // forget forgets what was measured of a node that is not there any more. What is not told of it will be.
@@ -121,10 +126,14 @@ func (r *ring) forget(gone NodeID) {
 	delete(r.past, gone)
 }
 
-// put adds a reading. An error of the file is told; the reading is in the ring all the same.
-func (r *ring) put(x reading) error {
+// put adds a reading, if the owner for whom it was measured is here still. An error of the file is told; the reading is in the ring all the
+// same.
+func (r *ring) put(x reading, owner int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.owners != owner {
+		return nil
+	}
 	x.number = r.next
 	r.next++
 	r.last[x.node] = x.fields
@@ -133,7 +142,8 @@ func (r *ring) put(x reading) error {
 	if r.file != nil {
 		err = r.file.add(&x)
 	}
-	if len(r.list)-r.first >= r.most {
+	r.list = append(r.list, x) // before another goes: the file may be written anew then, from this
+	if len(r.list)-r.first > r.most {
 		old := r.list[r.first]
 		r.list[r.first] = reading{}
 		r.first++
@@ -144,7 +154,6 @@ func (r *ring) put(x reading) error {
 		r.list = append([]reading(nil), r.list[r.first:]...)
 		r.first = 0
 	}
-	r.list = append(r.list, x)
 	return err
 }
 
@@ -173,8 +182,10 @@ func (r *ring) void(x *reading) error {
 	if r.file == nil {
 		return nil
 	}
-	return r.file.drop(x, len(r.flying)+len(r.list)-r.first, func() []reading {
-		return append(slices.Clone(r.flying), r.list[r.first:]...)
+	return r.file.drop(x, len(r.left)+len(r.flying)+len(r.list)-r.first, func() []reading {
+		all := slices.Concat(r.left, r.flying, r.list[r.first:])
+		slices.SortFunc(all, func(a, b reading) int { return cmp.Compare(a.number, b.number) })
+		return all
 	})
 }
 
@@ -236,8 +247,13 @@ func (r *ring) untake(list []reading, owner int) {
 func (r *ring) landed(x *reading, over bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.flying = slices.DeleteFunc(r.flying, func(f reading) bool { return f.number == x.number })
+	i := slices.IndexFunc(r.flying, func(f reading) bool { return f.number == x.number })
+	if i < 0 {
+		return nil // it was of a former owner, whose file is gone
+	}
+	r.flying = slices.Delete(r.flying, i, i+1)
 	if !over {
+		r.left = append(r.left, *x)
 		return nil
 	}
 	return r.void(x)
@@ -269,18 +285,22 @@ func (r *ring) latest(node NodeID) []Field {
 // Report tells a reading, as Config.Tell says; while there is no owner it is not kept. It does not wait: without a connection the reading
 // is kept. With Config.State it returns when a power cut does not take the reading any more; an error of the
 // disk is returned, though the reading is told all the same if the thing lives.
-func (t *Thing) Report(fields ...Field) error { return t.report(NodeID{}, fields) }
+func (t *Thing) Report(fields ...Field) error {
+	return t.report(NodeID{}, fields, t.ring.ownerNumber())
+}
 
 // ReportNode is Report for one of the nodes that the thing speaks for.
 func (t *Thing) ReportNode(id NodeID, fields ...Field) error {
+	owner := t.ring.ownerNumber()
 	b := t.find(id)
 	if b == nil {
 		return fmt.Errorf("thing: there is no node %s to report of", nodeName(id))
 	}
-	return t.report(b.NodeID, fields)
+	return t.report(b.NodeID, fields, owner)
 }
 
-func (t *Thing) report(node NodeID, fields []Field) error {
+// report tells what was measured for the owner of that number, and nobody after him.
+func (t *Thing) report(node NodeID, fields []Field, owner int) error {
 	if len(fields) == 0 {
 		return errors.New("thing: nothing to report")
 	}
@@ -296,12 +316,12 @@ func (t *Thing) report(node NodeID, fields []Field) error {
 		own[i] = f
 	}
 	if t.Owner().IsZero() {
-		t.ring.note(node, own)
+		t.ring.note(node, own, owner)
 		return nil
 	}
-	err := t.ring.put(reading{id: rand.Text()[:16], at: now, node: node, fields: own})
+	err := t.ring.put(reading{id: rand.Text()[:16], at: now, node: node, fields: own}, owner)
 	if t.config.Tell == ToOwner|ToFollowers {
-		t.publisher.put(node, own)
+		t.publisher.put(node, own, owner)
 	}
 	t.wakeTelling()
 	return err

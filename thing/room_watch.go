@@ -116,6 +116,8 @@ func (t *Thing) look(ctx context.Context, r *room) {
 	case !in:
 		t.rooms.mu.Unlock()
 		t.enter(ctx, r)
+	case r.Check < 0: // it is never asked
+		t.rooms.mu.Unlock()
 	case silent < r.Check:
 		t.lookAfter(r, r.Check-silent)
 		t.rooms.mu.Unlock()

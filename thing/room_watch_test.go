@@ -133,6 +133,8 @@ func TestRoomNotChecked(t *testing.T) {
 		l.config.Rooms = []thing.Room{{JID: roomAddress, Check: -1}}
 		p := l.start(t)
 		inHome(p)
+		// Nor where the room says something that has the thing look after it.
+		p.Say("<presence type='error' from='robots@rooms.example.org/juliet'><error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>")
 		<-time.After(24 * time.Hour)
 		p.Say("<iq %s id='fence' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", fromOwner)
 		if got := p.Expect("(<(?:iq|presence).*)")[1]; !strings.Contains(got, "id='fence'") {

@@ -152,11 +152,12 @@ func (t *Thing) cancelRequest(_ context.Context, s *stanza.Stanza) (stanza.Paylo
 // readable is what of a request somebody may have: of all nodes, if it names none.
 func (t *Thing) readable(ctx context.Context, caller jid.JID, q *sensordata.Request) ([]part, error) {
 	var parts []part
+	shown := &showing{Tokens: q.Tokens}
 	for _, b := range t.all() {
 		if !q.WantsNode(t.told(b.NodeID)) && !slices.ContainsFunc(q.Nodes, b.isMeant) {
 			continue
 		}
-		if g := t.mayBy(ctx, question{caller, toRead, b.NodeID, q.Names}, q.Tokens); !g.isNone() {
+		if g := t.mayBy(ctx, question{caller, toRead, b.NodeID, q.Names}, shown); !g.isNone() {
 			parts = append(parts, part{b, g})
 		}
 	}

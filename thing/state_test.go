@@ -193,6 +193,67 @@ func TestStateBounded(t *testing.T) {
 	})
 }
 
+// What Report has kept is in the file, also when that was written anew just then.
+func TestReportedIsKept(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		l.config.State, l.config.Keep = t.TempDir(), 10
+		x, err := thing.New(l.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, anew := 0, 0
+		for i := range 1200 {
+			report(t, x, i)
+			data, err := os.ReadFile(filepath.Join(l.config.State, "readings"))
+			if err != nil || !strings.Contains(string(data), fmt.Sprintf(`"v":%d,`, i)) {
+				t.Fatalf("reading %d is not in the file, %v", i, err)
+			}
+			if len(data) < size {
+				anew++
+			}
+			size = len(data)
+		}
+		if anew == 0 {
+			t.Error("the file was never written anew")
+		}
+	})
+}
+
+// A reading for which the client had no room before the end is in the file still when the others are told, and that was written anew.
+func TestLeftIsKept(t *testing.T) {
+	const reported = 60
+	for room := reported - 1; room <= reported+1; room++ {
+		t.Run(fmt.Sprint(room), func(t *testing.T) {
+			folder := t.TempDir()
+			told := 0
+			inLab(t, func(t *testing.T, l *lab) {
+				l.config.State = folder
+				l.config.Client.QueueStanzas = room
+				p := l.start(t)
+				p.Ack()
+				p.Rest = true
+				for i := range reported {
+					report(t, l.thing, i)
+				}
+				synctest.Wait()
+				l.cancel()
+				synctest.Wait() // the client has all that it takes, and waits for the server
+				p.Rest = false
+				for s, err := p.Read(); err == nil; s, err = p.Read() {
+					told += strings.Count(s, "<body>n ")
+				}
+				p.Drop()
+				<-l.done
+			})
+			data, err := os.ReadFile(filepath.Join(folder, "readings"))
+			void := strings.Count(string(data), "\n- ")
+			if kept := strings.Count(string(data), "\n+ ") - void; err != nil || told == 0 || told+kept != reported {
+				t.Errorf("%d are told and %d are in the file, %v:\n%s", told, kept, err, data)
+			}
+		})
+	}
+}
+
 // What a folder has is for its owner alone; a folder that cannot be is an error at once.
 func TestStateRefused(t *testing.T) {
 	inLab(t, func(t *testing.T, l *lab) {

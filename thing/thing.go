@@ -185,14 +185,16 @@ func (t *Thing) all() []*body {
 }
 
 // meant are the nodes that an address may mean. XEP-0323 §5.9, XEP-0325 §5.7
-func (t *Thing) meant(id NodeID) (list []*body) {
-	all := t.all()
+func (t *Thing) meant(id NodeID) (list []*body) { return meantOf(t.all(), id, t.told(NodeID{})) }
+
+// meantOf is meant among all nodes; own is what readers are told that the thing itself is.
+func meantOf(all []*body, id, own NodeID) (list []*body) {
 	for _, b := range all {
 		if b.isMeant(id) {
 			list = append(list, b)
 		}
 	}
-	if len(list) == 0 && t.told(NodeID{}).Is(id) {
+	if len(list) == 0 && own.Is(id) {
 		list = all[:1]
 	}
 	return list
@@ -223,6 +225,9 @@ func (t *Thing) Run(ctx context.Context) error {
 	t.running.Store(true)
 	t.wakeTelling()
 	t.wake(&t.measuring, t.measure)
+	if t.publisher.isFormer() { // since before it was started
+		t.background(t.unpublishGiven)
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -298,12 +303,13 @@ func (t *Thing) calmDown() {
 
 // takeReading takes one, and tells it.
 func (t *Thing) takeReading(ctx context.Context, b *body) {
+	owner := t.ring.ownerNumber() // before it measures: that may take long
 	fields, err := b.measure(ctx)
 	switch {
 	case err != nil:
 		t.log.Error("reading failed", "node", b.ID, "err", err)
 	case len(fields) > 0:
-		if err := t.report(b.NodeID, fields); err != nil {
+		if err := t.report(b.NodeID, fields, owner); err != nil {
 			t.log.Error("reading not told", "node", b.ID, "err", err)
 		}
 	}

@@ -3,9 +3,12 @@
 package thing_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stonechat-im/stonechat/thing"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
@@ -84,9 +87,28 @@ func TestTokens(t *testing.T) {
 			}
 		}
 
-		// Where the service is silent, no token helps, and it is let be.
+		// Of any number of them it passes on a few.
+		many := "t1"
+		for i := range 99 {
+			many += fmt.Sprint(" t", i+2)
+		}
+		reads("deviceToken='" + many + "'")
+		id := p.Expect("<iq to='things.example.org' id='([^']+)' type='get'><canRead .*")[1]
+		for token, want := range map[string]string{"t1": "<iq to='" + stranger + "/x' .*<tokenChallenge .*", "t17": "<iq to='things.example.org' id='c' .*<forbidden .*"} {
+			p.Say("<iq from='things.example.org' id='c' type='get'><tokenChallenge xmlns='urn:xmpp:iot:provisioning' token='%s'>QUJD</tokenChallenge></iq>", token)
+			p.Expect(want)
+		}
+		p.Say("<iq from='things.example.org' id='%s' type='result'><canReadResponse xmlns='urn:xmpp:iot:provisioning' jid='%s' result='false'/></iq>", id, stranger)
+		answered("service-unavailable")
+
+		// Where the service says nothing about tokens, it is asked without; where it is silent then no token helps, and it is let be.
+		p.Say("<iq from='things.example.org' id='c' type='set'><clearCache xmlns='urn:xmpp:iot:provisioning'/></iq>")
+		p.Expect("<iq to='things.example.org' id='c' type='result'><clearCacheResponse .*")
 		reads(shown)
-		p.Expect("<iq to='things.example.org' id='([^']+)' type='get'><canRead .*")
+		p.Expect("<iq to='things.example.org' id='([^']+)' type='get'><canRead .*serviceToken.*")
+		if s := p.Expect("<iq to='things.example.org' id='([^']+)' type='get'>(<canRead .*)")[2]; strings.Contains(s, "Token") {
+			t.Error(s)
+		}
 		answered("service-unavailable")
 		reads(shown)
 		answered("service-unavailable")
@@ -98,5 +120,65 @@ func TestTokens(t *testing.T) {
 		if l.thing.Tokens() == nil || l.thing.Owner() != jid.MustParse(owner) {
 			t.Error("a thing without")
 		}
+	})
+}
+
+// Who shows a token and does not prove it has the service say nothing: that closes the thing to nobody else, and holds up nobody who shows
+// none.
+func TestTokensNotProven(t *testing.T) {
+	const paris = "paris@example.net"
+	reads := func(from, tokens, rest string) string {
+		return "<iq from='" + from + "/x' id='q' type='get'><req xmlns='urn:xmpp:iot:sensordata' seqnr='1' momentary='true' " + tokens + ">" + rest + "<field name='power'/></req></iq>"
+	}
+	inLab(t, func(t *testing.T, l *lab) {
+		home(l)
+		l.config.Nodes = []thing.Node{node("a", "", "A"), node("b", "", "B"), node("c", "", "C")}
+		p := l.start(t)
+		inHome(p)
+		begun := time.Now()
+		within := func(most time.Duration, what string) {
+			t.Helper()
+			if d := time.Since(begun); d > most {
+				t.Errorf("%s after %s", what, d)
+			}
+		}
+		says := func(id, who, result string) {
+			p.Say("<iq from='things.example.org' id='%s' type='result'><canReadResponse xmlns='urn:xmpp:iot:provisioning' jid='%s' result='%s'/></iq>", id, who, result)
+		}
+		const asks = "<iq to='things.example.org' id='([^']+)' type='get'><canRead xmlns='urn:xmpp:iot:provisioning' jid='"
+		p.Say("%s", reads(stranger, "deviceToken='d'", ""))
+		p.Expect(asks + stranger + "' deviceToken='d'>.*")
+		p.Say("<iq from='things.example.org' id='c' type='get'><tokenChallenge xmlns='urn:xmpp:iot:provisioning' token='d'>QUJD</tokenChallenge></iq>")
+		p.Expect("<iq to='" + stranger + "/x' id='([^']+)' type='get'><tokenChallenge .*") // who says nothing
+
+		// Meanwhile somebody else is served, at once.
+		p.Say("%s", reads(paris, "", ""))
+		for range 4 {
+			says(p.Expect(asks + paris + "'>.*")[1], paris, "true")
+		}
+		p.Expect("<iq to='" + paris + "/x' .*<accepted .*")
+		p.Expect("<message to='" + paris + "/x' .*name='power'.*")
+		within(time.Second, "another reads")
+
+		// He himself is judged without it, of all nodes, and the service is not taken to be silent.
+		for range 4 {
+			says(p.Expect(asks + stranger + "'>.*")[1], stranger, "false")
+		}
+		p.Expect("<iq to='" + stranger + "/x' .*service-unavailable.*")
+		within(6*time.Second, "he is refused")
+		p.Say("%s", reads("romeo@example.org", "", "<node nodeId='a'/>"))
+		says(p.Expect(asks + "romeo@example.org'>.*")[1], "romeo@example.org", "true")
+		p.Expect("<iq to='romeo@example.org/x' .*<accepted .*")
+		p.Expect("<message to='romeo@example.org/x' .*")
+
+		// So many of his wait, and no more.
+		again := reads(stranger, "deviceToken='e'", "<node nodeId='a'/>")
+		p.Say("%s", again)
+		p.Expect(asks + stranger + "' deviceToken='e'>.*")
+		for range 5 {
+			p.Say("%s", again)
+		}
+		p.Expect("<iq to='" + stranger + "/x' .*resource-constraint.*")
+		go func() { _ = p.End() }()
 	})
 }

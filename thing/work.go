@@ -9,6 +9,7 @@ import (
 
 	"github.com/stonechat-im/stonechat/client"
 	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/provisioning"
 	"github.com/stonechat-im/stonechat/xmpp/stanza"
 	"github.com/stonechat-im/stonechat/xmpp/xmlstream"
 )
@@ -16,18 +17,48 @@ import (
 // How to read this file: what runs beside the reading of the stream. errands are what others want, in turn; a task is what is done
 // whenever there is something to do.
 
-// maxErrands is how much of what others want may wait.
-const maxErrands = 100
+const (
+	maxErrands = 100 // that wait, in each line
+	maxShowing = 4   // that wait in the line of those with tokens, of one account
+)
 
 // errands are what others than the owner want, one after the other: the service is asked about them first, and while it
-// thinks the owner is heard all the same.
+// thinks the owner is heard all the same. Who shows tokens is asked to prove them meanwhile, and may take his time: what comes with
+// tokens has a line of its own, so that he holds up nobody who shows none. In that they come one after the other too: the service,
+// when it doubts a token, does not say whose showing of it.
 type errands struct {
 	mu    sync.Mutex
-	queue []func(context.Context)
+	plain line
+	shown line // what came with tokens
+	over  bool // nothing is begun any more
+	work  sync.WaitGroup
+}
+
+// line is errands in turn.
+type line struct {
+	queue []errand
 	busy  bool
 	calm  chan struct{} // closed when it is not busy any more
-	over  bool          // nothing is begun any more
-	work  sync.WaitGroup
+}
+
+type errand struct {
+	from jid.JID // bare
+	do   func(context.Context)
+}
+
+// add has f done in its turn, and reports whether there is room. The caller holds mu.
+func (l *line) add(from jid.JID, most int, f func(context.Context)) bool {
+	his := 0
+	for i := range l.queue {
+		if l.queue[i].from == from {
+			his++
+		}
+	}
+	if len(l.queue) >= maxErrands || his >= most {
+		return false
+	}
+	l.queue = append(l.queue, errand{from.Clone(), f})
+	return true
 }
 
 // background runs f on a goroutine that Run waits for, unless it is ending, and reports whether it does.
@@ -52,16 +83,19 @@ func (t *Thing) do(ctx context.Context, s *stanza.Stanza, f func(context.Context
 		return true
 	}
 	e := &t.errands
+	l, most := &e.plain, maxErrands
+	if shownBy(s) != (provisioning.Tokens{}) {
+		l, most = &e.shown, maxShowing
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.queue) >= maxErrands {
+	if !l.add(s.From.Bare(), most, f) {
 		t.log.Warn("too much is wanted at once", "from", s.From.String())
 		return false
 	}
-	e.queue = append(e.queue, f)
-	if !e.busy {
-		if e.busy = e.start(t.run); e.busy {
-			e.calm = make(chan struct{})
+	if !l.busy {
+		if l.busy = e.start(func() { t.run(l) }); l.busy {
+			l.calm = make(chan struct{})
 		}
 	}
 	return true
@@ -69,34 +103,36 @@ func (t *Thing) do(ctx context.Context, s *stanza.Stanza, f func(context.Context
 
 // idle waits until nothing waits.
 func (e *errands) idle(ctx context.Context) error {
-	e.mu.Lock()
-	busy, calm := e.busy, e.calm
-	e.mu.Unlock()
-	if !busy {
-		return nil
+	for _, l := range []*line{&e.plain, &e.shown} {
+		e.mu.Lock()
+		busy, calm := l.busy, l.calm
+		e.mu.Unlock()
+		if !busy {
+			continue
+		}
+		select {
+		case <-calm:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	select {
-	case <-calm:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return nil
 }
 
-// run does what waits.
-func (t *Thing) run() {
+// run does what waits in a line.
+func (t *Thing) run(l *line) {
 	e := &t.errands
 	for {
 		e.mu.Lock()
-		if len(e.queue) == 0 || t.life.Err() != nil {
-			e.queue, e.busy = nil, false
-			close(e.calm)
+		if len(l.queue) == 0 || t.life.Err() != nil {
+			l.queue, l.busy = nil, false
+			close(l.calm)
 			e.mu.Unlock()
 			return
 		}
-		f := e.queue[0]
-		e.queue[0] = nil
-		e.queue = e.queue[1:]
+		f := l.queue[0].do
+		l.queue[0] = errand{}
+		l.queue = l.queue[1:]
 		e.mu.Unlock()
 		f(t.life)
 	}

@@ -12,6 +12,9 @@
 // asks others in its turn passes it on (Pass). Show it to whom that may be allowed, and use its key for nothing else.
 //
 // XEP-0324 (partial, 0.5.1): the holder's side of tokens (§3.1.3, §6.2), for RSA keys
+//
+// How to read this file: Get gets a token; Show and Pass note whom one is sent to (note); challenged answers whom it was sent to, by the
+// key or by asking whom it has come from (prove).
 package tokens
 
 import (
@@ -30,8 +33,10 @@ import (
 )
 
 const (
-	maxShown  = 1000             // that are remembered
-	maxAtOnce = 4                // challenges that are worked on: to prove takes a processor some milliseconds
+	maxShown  = 1000             // of our own, that are remembered; more are not
+	maxPassed = 500              // of others' that are remembered; then the oldest goes
+	maxAtOnce = 4                // challenges that are worked on: to prove takes a processor some milliseconds; and as many that wait for one other
+	maxOthers = 16               // for whom challenges wait
 	passTime  = 20 * time.Second // for whoever a token came from to prove it
 )
 
@@ -42,7 +47,7 @@ type Tokens struct {
 	mu    sync.Mutex
 	keys  map[string]crypto.Decrypter // by token
 	shown map[showing]origin
-	busy  int
+	busy  map[jid.JID]int // challenges by the bare address of who is asked, zero for ourselves
 }
 
 // showing is that a token was shown to somebody.
@@ -58,7 +63,7 @@ type origin struct {
 
 // New makes a client answer those who want a token proven. A client has one Tokens; make it before the client connects.
 func New(c *client.Client) *Tokens {
-	x := &Tokens{client: c, keys: make(map[string]crypto.Decrypter), shown: make(map[showing]origin)}
+	x := &Tokens{client: c, keys: make(map[string]crypto.Decrypter), shown: make(map[showing]origin), busy: make(map[jid.JID]int)}
 	c.HandleIQ(stanza.Get, (*provisioning.TokenChallenge)(nil).XMLName(), x.challenged)
 	return x
 }
@@ -111,17 +116,34 @@ func (x *Tokens) note(token string, to, from jid.JID) {
 	now := time.Now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.shown) >= maxShown {
-		for s, o := range x.shown {
-			if !now.Before(o.until) {
-				delete(x.shown, s)
+	key := showing{token, to.Bare()}
+	if _, again := x.shown[key]; again || x.makeRoom(from, now) {
+		x.shown[key] = origin{from, now.Add(provisioning.ChallengeTime)}
+	}
+}
+
+// makeRoom reports whether one more showing is remembered. Others, who may show us any number of what are no tokens, take no room from our
+// own, nor from who comes after them. The caller holds mu.
+func (x *Tokens) makeRoom(from jid.JID, now time.Time) bool {
+	var oldest showing
+	passed := 0
+	for s, o := range x.shown {
+		switch {
+		case !now.Before(o.until):
+			delete(x.shown, s)
+		case !o.from.IsZero():
+			if passed++; passed == 1 || o.until.Before(x.shown[oldest].until) {
+				oldest = s
 			}
 		}
 	}
-	key := showing{token, to.Bare()}
-	if _, again := x.shown[key]; again || len(x.shown) < maxShown {
-		x.shown[key] = origin{from, now.Add(provisioning.ChallengeTime)}
+	if from.IsZero() {
+		return len(x.shown)-passed < maxShown
 	}
+	if passed >= maxPassed {
+		delete(x.shown, oldest)
+	}
+	return true
 }
 
 // challenged proves a token to whom it was shown, and to nobody else. XEP-0324 §3.1.3
@@ -139,14 +161,18 @@ func (x *Tokens) challenged(_ context.Context, s *stanza.Stanza) (stanza.Payload
 		e := stanza.Forbidden.Err("that token was not sent to you just now")
 		e.Type = stanza.Cancel
 		return nil, e
-	case x.busy >= maxAtOnce:
+	}
+	by := of.from.Bare()
+	if x.isBusy(by) {
 		return nil, stanza.ResourceConstraint.Err("")
 	}
-	x.busy++
+	x.busy[by]++
 	go func() {
 		p, err := x.prove(&ask, of.from, key)
 		x.mu.Lock()
-		x.busy--
+		if x.busy[by]--; x.busy[by] == 0 {
+			delete(x.busy, by)
+		}
 		x.mu.Unlock()
 		if err != nil {
 			x.client.Answer(s, nil, err)
@@ -155,6 +181,15 @@ func (x *Tokens) challenged(_ context.Context, s *stanza.Stanza) (stanza.Payload
 		x.client.Answer(s, p, nil)
 	}()
 	return nil, client.ErrLater
+}
+
+// isBusy reports whether somebody, or for the zero JID we, have as much to prove as may be. The caller holds mu.
+func (x *Tokens) isBusy(by jid.JID) bool {
+	others := len(x.busy)
+	if x.busy[jid.JID{}] > 0 {
+		others--
+	}
+	return x.busy[by] >= maxAtOnce || !by.IsZero() && x.busy[by] == 0 && others >= maxOthers
 }
 
 // prove answers a challenge by the key, or by whoever a token has come from.

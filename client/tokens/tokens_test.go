@@ -242,3 +242,53 @@ func TestPass(t *testing.T) {
 		want("forbidden")
 	})
 }
+
+// What others show takes no room from what a client shows of its own, nor does the silence of one keep those of another from being proven.
+func TestPassMany(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		l.holds("t0ken")
+		secret, encrypted, err := provisioning.NewChallenge(&l.key.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lamp, things := jid.MustParse("lamp@example.org"), jid.MustParse("things.example.org")
+		silent, reader := jid.MustParse("silent@example.org/r"), jid.MustParse("reader@example.org/r")
+		for i := range 1500 {
+			l.held.Pass(fmt.Sprint("junk", i), silent, things)
+			<-time.After(time.Millisecond)
+		}
+		l.held.Pass("t", reader, things)
+		l.held.Show("t0ken", lamp)
+		ask := func(from, token string) {
+			l.Say("<iq from='%s' id='c' type='get'><tokenChallenge xmlns='urn:xmpp:iot:provisioning' token='%s'>%s</tokenChallenge></iq>", from, token, b64(encrypted))
+		}
+		for i := 1499; i > 1495; i-- {
+			ask("things.example.org", fmt.Sprint("junk", i))
+			l.Expect("<iq to='silent@example.org/r' .*<tokenChallenge .*")
+		}
+		ask("things.example.org", "junk1495")
+		l.Expect("<iq to='things.example.org' .*id='c'.*resource-constraint.*")
+		ask("things.example.org", "t")
+		id := l.Expect("<iq to='reader@example.org/r' id='([^']+)' type='get'><tokenChallenge .*")[1]
+		l.Say("<iq from='reader@example.org/r' id='%s' type='result'><tokenChallengeResponse xmlns='urn:xmpp:iot:provisioning'>REVG</tokenChallengeResponse></iq>", id)
+		l.Expect("<iq to='things.example.org' .*>REVG<.*")
+		ask("lamp@example.org", "t0ken")
+		l.Expect("<iq to='lamp@example.org' .*" + regexp.QuoteMeta(b64(secret)) + ".*")
+		ask("things.example.org", "junk0") // the oldest is gone
+		l.Expect("<iq to='things.example.org' .*id='c'.*forbidden.*")
+
+		// So many are waited for, and no more; whoever is there proves his own all the same.
+		for i := range 20 {
+			from := jid.MustParse(fmt.Sprintf("silent%d@example.org/r", i))
+			l.held.Pass(fmt.Sprint("of", i), from, things)
+			ask("things.example.org", fmt.Sprint("of", i))
+			if i < 15 {
+				l.Expect("<iq to='" + from.String() + "' .*<tokenChallenge .*")
+				continue
+			}
+			l.Expect("<iq to='things.example.org' .*id='c'.*resource-constraint.*")
+		}
+		ask("lamp@example.org", "t0ken")
+		l.Expect("<iq to='lamp@example.org' .*" + regexp.QuoteMeta(b64(secret)) + ".*")
+	})
+}
