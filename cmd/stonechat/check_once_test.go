@@ -116,7 +116,7 @@ func TestCheckSaysOnce(t *testing.T) {
 // Ports at which nobody answers are said one by one: each may have a firewall of its own.
 func TestCheckClosedPorts(t *testing.T) {
 	_, zone := reachable(t, nil)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := net.Listen("tcp", net.JoinHostPort(ownHost(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,14 +125,15 @@ func TestCheckClosedPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	zone.Set("closed.d.test. 60 IN A " + ownHost())
 	for _, key := range []string{"client_tls", "server"} {
 		zone.Remove(ways()[key], "SRV")
-		zone.Set(ways()[key] + ". 60 IN SRV 0 0 " + port + " xmpp.d.test.")
+		zone.Set(ways()[key] + ". 60 IN SRV 0 0 " + port + " closed.d.test.")
 	}
 	k := newCheckup(zone)
 	k.domain(t.Context(), "d.test")
 	k.found = slices.DeleteFunc(k.found, func(f found) bool { return f.Level != wrong })
-	k.finds(t, "closed", "error client port xmpp.d.test:"+port+" cannot be reached", "error server port xmpp.d.test:"+port+" cannot be reached")
+	k.finds(t, "closed", "error client port closed.d.test:"+port+" cannot be reached", "error server port closed.d.test:"+port+" cannot be reached")
 }
 
 // ways are the keys of the listeners of clients and servers, and the names of their SRV records.

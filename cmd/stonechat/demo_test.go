@@ -22,8 +22,23 @@ func ownHost() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"
 	}
-	pid := os.Getpid()
-	return fmt.Sprintf("127.77.%d.%d", pid>>8&0xff, pid&0xff|1)
+	return hostOf(os.Getpid())
+}
+
+// hostOf has no two processes have one address: they have 22 bits.
+func hostOf(pid int) string {
+	return fmt.Sprintf("127.%d.%d.%d", 64|pid>>16&63, pid>>8&255, pid&255)
+}
+
+func TestOwnHost(t *testing.T) {
+	seen := make(map[string]int)
+	for _, pid := range []int{2, 3, 254, 255, 256, 2 + 1<<8, 2 + 1<<16, 3 + 1<<16, 1<<22 - 1, 1<<22 - 2, 1<<21 + 2} {
+		host := hostOf(pid)
+		if other, taken := seen[host]; taken || net.ParseIP(host) == nil {
+			t.Errorf("%d and %d have %s", other, pid, host)
+		}
+		seen[host] = pid
+	}
 }
 
 // Where its ports are taken the demo takes others, both of them.

@@ -266,22 +266,11 @@ func (m *Module) strangers(ctx context.Context, thing, next jid.JID) ([]jid.JID,
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	stay := map[jid.JID]bool{next: true, thing: true}
-	for f := (store.ThingFilter{Account: thing}); ; {
-		page, err := m.store.ListThings(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 {
-			break
-		}
-		for i := range page {
-			f.After = page[i].Row
-			if page[i].ThingNode != (store.ThingNode{}) {
-				stay[page[i].Owner] = true
-			}
-		}
+	stay, err := m.behind(ctx, thing)
+	if err != nil {
+		return nil, err
 	}
+	stay[next], stay[thing] = true, true
 	list = slices.DeleteFunc(list, func(j jid.JID) bool { return stay[j] })
 	for len(list) > store.MaxCallOps/4 {
 		p, err := m.roster.Part(ctx, thing, list[0])
@@ -294,6 +283,23 @@ func (m *Module) strangers(ctx context.Context, thing, next jid.JID) ([]jid.JID,
 		list = list[1:]
 	}
 	return list, nil
+}
+
+// behind are the owners of what is behind an account.
+func (m *Module) behind(ctx context.Context, thing jid.JID) (map[jid.JID]bool, error) {
+	all := make(map[jid.JID]bool)
+	for f := (store.ThingFilter{Account: thing}); ; {
+		page, err := m.store.ListThings(ctx, f)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		for i := range page {
+			f.After = page[i].Row
+			if page[i].ThingNode != (store.ThingNode{}) {
+				all[page[i].Owner] = true
+			}
+		}
+	}
 }
 
 // recheck ends subscriptions to what the thing publishes, where a rule was what let them be, or is against them now. Some of what it

@@ -246,11 +246,24 @@ func (m *Module) count(h *server.Host) {
 func (m *Module) Run(ctx context.Context) error {
 	expire := time.NewTicker(expireEvery)
 	defer expire.Stop()
+	var reviewed jid.JID
+	review := make(chan struct{}, 1)
+	awake(review)
 	for {
 		select {
 		case <-ctx.Done():
-			m.writeRefusals(context.WithoutCancel(ctx))
-			return ctx.Err()
+			ctx := context.WithoutCancel(ctx)
+			m.writeRefusals(ctx)
+			_, _, moved := m.asking.take()
+			m.regroupAll(ctx, moved)
+			return context.Canceled
+		case <-review: // a slice at a time, between all else
+			var err error
+			if reviewed, err = m.review(ctx, reviewed); err != nil && ctx.Err() == nil {
+				m.log.Error("it was not looked at who sees things by groups that he has left", "err", err)
+			} else if !reviewed.IsZero() {
+				awake(review)
+			}
 		case <-m.refusals.wake:
 			m.writeRefusals(ctx)
 		case <-m.asking.wake:

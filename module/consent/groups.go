@@ -3,7 +3,7 @@
 package consent
 
 // How to read this file: a rule for a group of the owner's gives a contact what it gives by where that stands in his roster. regrouped
-// hears of it; regroup ends what rests on it, as a change of the rule itself would.
+// hears of it; regroup ends what rests on it, as a change of the rule itself would; review finds what was not ended before a crash.
 
 import (
 	"context"
@@ -28,21 +28,43 @@ func (m *Module) regrouped(u *server.User, was, is store.RosterItem) {
 	awake(m.asking.wake)
 }
 
-// moves has it looked at what follows from a move, out of these groups.
-func (x *asking) moves(of move, was []string) {
+// mostMoves of one contact are told apart until they are looked at. Beyond, it may have been in any group.
+const mostMoves = 8
+
+// moves has it looked at what follows from moves, out of these groups.
+func (x *asking) moves(of move, was ...[]string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.moved == nil {
-		x.moved = make(map[move][]string)
+		x.moved = make(map[move][][]string)
 	}
-	if _, waits := x.moved[of]; !waits { // else those that were looked at last
-		x.moved[of] = was
+	all := append(x.moved[of], was...)
+	x.moved[of] = all[:min(len(all), mostMoves)]
+}
+
+// differs reports whether it may have come or gone with those moves whether the contact is in a group.
+func differs(group string, was [][]string, is []string) bool {
+	in := slices.Contains(is, group)
+	return len(was) == mostMoves || slices.ContainsFunc(was, func(groups []string) bool { return slices.Contains(groups, group) != in })
+}
+
+// regroupAll does what follows from moves. What fails is tried again.
+func (m *Module) regroupAll(ctx context.Context, moved map[move][][]string) {
+	for of, was := range moved {
+		err := m.regroup(ctx, of, was)
+		if err == nil {
+			continue
+		}
+		m.asking.moves(of, was...)
+		if ctx.Err() == nil {
+			m.log.Error("what a contact had by a group is not ended everywhere, and is tried again", "jid", of.owner.String(), "peer", of.contact.String(), "err", err)
+		}
 	}
 }
 
 // regroup has the owner's things that have rules for the groups which a contact has left, or come into, forget what they remember, and
 // ends its subscriptions that rested on one.
-func (m *Module) regroup(ctx context.Context, of move, was []string) error {
+func (m *Module) regroup(ctx context.Context, of move, was [][]string) error {
 	is, err := m.groups(ctx, of.owner, of.contact)
 	if err != nil {
 		return err
@@ -59,13 +81,13 @@ func (m *Module) regroup(ctx context.Context, of move, was []string) error {
 		for i := range page {
 			r := &page[i]
 			after = r.Number
-			if r.Subject.Kind == store.SubjectGroup && slices.Contains(was, r.Subject.Name) != slices.Contains(is, r.Subject.Name) {
+			if r.Subject.Kind == store.SubjectGroup && differs(r.Subject.Name, was, is) {
 				things[r.Thing.JID] = true
 			}
 		}
 	}
 	for thing := range things {
-		if err := m.regroupAt(ctx, thing, of, was, is); err != nil {
+		if err := m.regroupAt(ctx, thing, of); err != nil {
 			return err
 		}
 	}
@@ -73,7 +95,7 @@ func (m *Module) regroup(ctx context.Context, of move, was []string) error {
 }
 
 // regroupAt is regroup for one thing.
-func (m *Module) regroupAt(ctx context.Context, thing jid.JID, of move, was, is []string) error {
+func (m *Module) regroupAt(ctx context.Context, thing jid.JID, of move) error {
 	mu := m.work(thing)
 	mu.Lock()
 	defer mu.Unlock()
@@ -85,20 +107,47 @@ func (m *Module) regroupAt(ctx context.Context, thing jid.JID, of move, was, is 
 	if err != nil && !errors.Is(err, store.ErrNotFound) { // where only what is behind it is anybody's it is nobody's
 		return err
 	}
-	befriends := func(groups []string) bool {
-		st := standing{caller: of.contact, owners: owners{{}: {owner: owner}}, rules: rules}
-		for _, g := range groups {
-			st.groups = append(st.groups, membership{of.owner, g})
+	ends := false
+	if owner == of.owner {
+		it, err := m.store.RosterItem(ctx, thing, of.contact)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
 		}
-		return st.decide(store.ThingNode{}, store.RightFriend, nil).Verdict == All
+		if ends, err = m.overstays(ctx, thing, owner, it, rules); err != nil {
+			return err
+		}
 	}
-	ends := befriends(was) && !befriends(is)
+	return m.unsettle(ctx, thing, of.contact, ends)
+}
+
+// overstays reports whether a contact sees a thing's presence, and nothing lets him any more: no rule, and nothing that he owns there.
+func (m *Module) overstays(ctx context.Context, thing, owner jid.JID, it store.RosterItem, rules []store.Rule) (bool, error) {
+	if it.Subscription&store.SubscriptionFrom == 0 || it.Contact == thing || m.ours(it.Contact) {
+		return false, nil
+	}
+	groups, err := m.groups(ctx, owner, it.Contact)
+	if err != nil {
+		return false, err
+	}
+	st := standing{caller: it.Contact, owners: owners{{}: {owner: owner}}, rules: rules}
+	for _, g := range groups {
+		st.groups = append(st.groups, membership{owner, g})
+	}
+	if st.decide(store.ThingNode{}, store.RightFriend, nil).Verdict == All {
+		return false, nil
+	}
+	behind, err := m.behind(ctx, thing)
+	return err == nil && !behind[it.Contact], err
+}
+
+// unsettle has a thing forget what it remembers of a contact, and ends that the contact sees it where that ends. The caller has work(thing).
+func (m *Module) unsettle(ctx context.Context, thing, contact jid.JID, ends bool) (err error) {
 	outdate := store.Outdate{Thing: thing}
 	var p *store.Pending
 	if ends {
-		p, err = m.roster.Part(ctx, thing, of.contact, outdate)
+		p, err = m.roster.Part(ctx, thing, contact, outdate)
 	} else {
-		p, err = m.store.Commit(outdate), nil
+		p = m.store.Commit(outdate)
 	}
 	if err == nil {
 		err = p.Wait(ctx)
@@ -112,10 +161,65 @@ func (m *Module) regroupAt(ctx context.Context, thing jid.JID, of move, was, is 
 	m.known.forget(thing)
 	m.asking.refresh(thing)
 	if ends {
-		m.part(thing, []jid.JID{of.contact})
+		m.part(thing, []jid.JID{contact})
 	}
 	if m.nodes == nil {
 		return nil
 	}
-	return m.nodes.Recheck(ctx, thing, of.contact)
+	return m.nodes.Recheck(ctx, thing, contact)
+}
+
+// reviewSlice is how many things are looked at at a time.
+const reviewSlice = 100
+
+// review looks, once after each start, whether somebody still sees a thing by a group that he has left: a server that was killed did not come
+// to end that. It looks at some of the things behind after, and returns the last of them, zero when there are no more.
+func (m *Module) review(ctx context.Context, after jid.JID) (last jid.JID, err error) {
+	page, err := m.store.ThingAccounts(ctx, after, reviewSlice)
+	if err != nil || len(page) == 0 {
+		return jid.JID{}, err
+	}
+	for _, thing := range page {
+		if err := m.reviewAt(ctx, thing); err != nil && ctx.Err() == nil {
+			m.log.Error("it was not looked at who sees a thing by a group that he has left", "jid", thing.String(), "err", err)
+		}
+	}
+	return page[len(page)-1], nil
+}
+
+// reviewAt is review for one thing.
+func (m *Module) reviewAt(ctx context.Context, thing jid.JID) error {
+	mu := m.work(thing)
+	mu.Lock()
+	defer mu.Unlock()
+	rules, _, err := m.store.ThingRules(ctx, thing)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(rules, func(r store.Rule) bool {
+		return r.Subject.Kind == store.SubjectGroup && r.Right == store.RightFriend && r.Allow
+	}) {
+		return nil
+	}
+	owner, _, err := m.things.Thing(ctx, thing, store.ThingNode{})
+	if errors.Is(err, store.ErrNotFound) || err == nil && !m.server.Serves(owner.Domain()) { // who has no roster here has no groups
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	contacts, err := m.store.Roster(ctx, thing)
+	if err != nil {
+		return err
+	}
+	for _, it := range contacts.Items {
+		ends, err := m.overstays(ctx, thing, owner, it, rules)
+		if err == nil && ends {
+			err = m.unsettle(ctx, thing, it.Contact, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -96,7 +96,7 @@ func (m *Module) later(t *server.Turn, u *server.User, s *stanza.Stanza, asked b
 	w, _, err := m.wants(t, u, s) // of the copy, which is what reduce changes
 	var st *standing
 	if err == nil {
-		var open []string
+		var open []proof
 		st, err = m.load(context.Background(), u.JID, w.looked(), s.From.Bare())
 		if err == nil {
 			open, err = m.vouch(context.Background(), u.JID, st, w)

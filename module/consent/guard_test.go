@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,8 @@ type bed struct {
 	changed  func(jid.JID)
 	handlers []server.IQHandler
 	keys     keys
+	mu       sync.Mutex
+	parted   []string // things and their contacts
 }
 
 func (b *bed) Thing(_ context.Context, thing jid.JID, _ store.ThingNode) (jid.JID, string, error) {
@@ -76,7 +79,10 @@ func (contacts) OnChange(func(*server.User, store.RosterItem, store.RosterItem))
 func (contacts) Update(*server.User, jid.JID, func(*store.RosterItem) bool) (*store.Pending, error) {
 	return store.Resolved(nil), nil
 }
-func (c contacts) Part(_ context.Context, _, _ jid.JID, ops ...store.Op) (*store.Pending, error) {
+func (c contacts) Part(_ context.Context, thing, contact jid.JID, ops ...store.Op) (*store.Pending, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parted = append(c.parted, thing.String()+" "+contact.String())
 	return c.Disk.Commit(ops...), nil
 }
 
@@ -108,6 +114,7 @@ func newBed(t testing.TB, c Config, accounts ...string) *bed {
 	t.Helper()
 	b := new(bed)
 	b.Server = servertest.Start(t, servertest.Options{Modules: func() []server.Module {
+		b.handlers = nil
 		b.m = New(c, b, b, contacts{b}, b)
 		b.m.Learning(b)
 		b.m.Naming(&b.keys)

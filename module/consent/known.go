@@ -266,47 +266,49 @@ func (m *Module) load(ctx context.Context, thing jid.JID, nodes []store.ThingNod
 	if s, ok := m.known.get(thing, nodes, caller); ok {
 		return s, nil
 	}
+	return readWithin(ctx, m, thing, func(ctx context.Context) (*standing, error) { return m.recall(ctx, thing, nodes, caller) })
+}
+
+// tryAgain is how long after a stall nothing is read of things of one shard.
+const tryAgain = time.Second
+
+// readWithin reads what is needed to decide about a thing, within modules.consent.read_within. The error is what its caller is told. What
+// read has changed when it took too long is nobody's: it goes on by itself.
+func readWithin[T any](ctx context.Context, m *Module, thing jid.JID, read func(context.Context) (T, error)) (x T, err error) {
 	until := &m.stalled[shard(thing)]
 	if time.Now().UnixNano() < until.Load() {
 		m.metrics.failed.Inc()
-		return nil, unread()
+		return x, unread()
 	}
-	s, err := m.recallWithin(ctx, time.Duration(m.config.Load().ReadWithin), thing, nodes, caller)
+	type result struct {
+		x   T
+		err error
+	}
+	within, cancel := context.WithTimeoutCause(ctx, time.Duration(m.config.Load().ReadWithin), errSlow)
+	defer cancel()
+	done := make(chan result, 1)
+	go func() {
+		x, err := read(within)
+		done <- result{x, err}
+	}()
+	select {
+	case r := <-done:
+		x, err = r.x, r.err
+	case <-within.Done():
+		err = context.Cause(within)
+	}
 	if err == nil {
-		return s, nil
+		return x, nil
 	}
 	if errors.Is(err, errSlow) {
 		until.Store(time.Now().Add(tryAgain).UnixNano())
 	}
 	m.metrics.failed.Inc()
 	if !errors.Is(err, store.ErrClosed) { // else the server ends
-		m.log.Error("a thing's rules were not read, and what was wanted of it is refused", "jid", thing.String(), "err", err)
+		m.log.Error("a thing's rules, or a token, were not read, and what was wanted of it is refused", "jid", thing.String(), "err", err)
 	}
-	return nil, unread()
-}
-
-// tryAgain is how long after a stall nothing is read of things of one shard.
-const tryAgain = time.Second
-
-// recallWithin is recall for who does not wait longer.
-func (m *Module) recallWithin(ctx context.Context, d time.Duration, thing jid.JID, nodes []store.ThingNode, caller jid.JID) (*standing, error) {
-	type recalled struct {
-		s   *standing
-		err error
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, d, errSlow)
-	defer cancel()
-	done := make(chan recalled, 1)
-	go func() {
-		s, err := m.recall(ctx, thing, nodes, caller)
-		done <- recalled{s, err}
-	}()
-	select {
-	case r := <-done:
-		return r.s, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("consent: rules of %s: %w", thing, context.Cause(ctx))
-	}
+	var none T
+	return none, unread()
 }
 
 var errSlow = errors.New("the store has not answered in time (modules.consent.read_within)")

@@ -190,9 +190,12 @@ func (m *Module) drains(se *server.Session, s *stanza.Stanza) (had bool, err err
 	if st.person {
 		return false, nil
 	}
-	if _, err := m.vouch(context.Background(), u.JID, st, w); err != nil {
+	list, err := m.lookUp(context.Background(), m.named(st, w), st.caller, u.JID)
+	if err != nil {
+		m.metrics.failed.Inc()
 		return false, fmt.Errorf("consent: a token that was shown to %s: %w", u.JID, err)
 	}
+	vouched(st, w, list)
 	d, ok := m.weigh(s, w, st)
 	if !ok {
 		_ = m.refuse(t, u.JID, s, w, st, d)

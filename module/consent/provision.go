@@ -70,13 +70,13 @@ func (m *Module) granted(t *server.Turn, q *server.Query, caller jid.JID, w *wan
 	if len(open) == 0 {
 		return answer(g), err
 	}
-	done := new(store.Pending)
-	m.challenge(t, showing{open, caller, thing, q.From, q.To}, func(*server.Turn) {
-		go func() { // it may wait
+	done, asked := new(store.Pending), q.Retain()
+	challenge(t, open, q.From, q.To, func(t *server.Turn) {
+		t.OffLoop(nil, asked, func(*server.Turn, *stanza.Stanza) {
 			w.unproven = false
 			g, _, err = m.grant(thing, caller, w, true)
 			done.Resolve(nil)
-		}()
+		})
 	})
 	return q.After(t, done, func(*server.Turn) (stanza.Payload, error) { return answer(g), err })
 }
@@ -92,7 +92,7 @@ func scoped(way string, right store.Right, of *provisioning.Scope) *want {
 
 // grant is what the caller may of what is wanted of the thing that asks. Unless who has shown a token was asked for a proof already, it
 // is not decided while that would count: open are the tokens that are to be proven.
-func (m *Module) grant(thing, caller jid.JID, w *want, asked bool) (g provisioning.Grant, open []string, err error) {
+func (m *Module) grant(thing, caller jid.JID, w *want, asked bool) (g provisioning.Grant, open []proof, err error) {
 	none := provisioning.Grant{}
 	if !m.things.Known(thing) || caller.IsZero() {
 		return none, nil, nil

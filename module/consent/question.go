@@ -27,7 +27,7 @@ type asking struct {
 	mu     sync.Mutex
 	list   []store.Question // without number and owner
 	stale  map[jid.JID]struct{}
-	moved  map[move][]string   // in which groups the contact was before
+	moved  map[move][][]string // in which groups the contact was before, of each change since it was looked at; no more than mostMoves
 	recent map[about]moments   // so that not every refusal reads the store
 	spoken map[about]time.Time // that had words which want to control nothing
 	wake   chan struct{}
@@ -119,7 +119,7 @@ func (x *asking) refresh(thing jid.JID) {
 	awake(x.wake)
 }
 
-func (x *asking) take() (list []store.Question, stale map[jid.JID]struct{}, moved map[move][]string) {
+func (x *asking) take() (list []store.Question, stale map[jid.JID]struct{}, moved map[move][][]string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	list, stale, moved = x.list, x.stale, x.moved
@@ -158,12 +158,7 @@ func (m *Module) ask(thing jid.JID, w *want, st *standing, subscribe bool) {
 // askAll does what waits.
 func (m *Module) askAll(ctx context.Context) {
 	list, stale, moved := m.asking.take()
-	for of, was := range moved {
-		if err := m.regroup(ctx, of, was); err != nil && ctx.Err() == nil {
-			m.log.Error("what a contact had by a group is not ended everywhere, and is tried again", "jid", of.owner.String(), "peer", of.contact.String(), "err", err)
-			m.asking.moves(of, was)
-		}
-	}
+	m.regroupAll(ctx, moved)
 	for thing := range stale {
 		m.clear(ctx, thing)
 	}

@@ -3,7 +3,7 @@
 package consent
 
 // How to read this file: tokens that came with what somebody wants count where a rule of the thing's owner names them (named) and he
-// may use them (vouch); prove finds that out where it is not known. A token gives what its rules allow; it takes nothing, since who
+// may use them (vouch); challenge finds that out where it is not known. A token gives what its rules allow; it takes nothing, since who
 // shows none has none. XEP-0324 §3.1.3, §3.1.5
 
 import (
@@ -22,10 +22,12 @@ import (
 // Tokens is what this module needs of module keytokens: see there.
 type Tokens interface {
 	About(ctx context.Context, token string) (account jid.JID, name string, err error)
-	Held(ctx context.Context, token string, who, thing jid.JID) (held, open bool, err error)
+	Held(ctx context.Context, token string, who, thing jid.JID) (held bool, prove func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)), err error)
 	Admits(t *server.Turn, u *server.User, s *stanza.Stanza) bool
-	Challenge(token string, who, thing jid.JID) func(t *server.Turn, shower, as jid.JID, f func(*server.Turn))
 }
+
+// proof finds out whether a token counts. It does not wait: see Tokens.Held.
+type proof = func(t *server.Turn, shower, as jid.JID, f func(*server.Turn))
 
 // Naming sets, before Init, who knows tokens. Without, no rule names one, and none counts.
 func (m *Module) Naming(t Tokens) { m.tokens = t }
@@ -55,37 +57,57 @@ func (m *Module) named(st *standing, w *want) (list []string) {
 	return list
 }
 
-// vouch has those tokens that count for the caller be his in st, and returns those about which he would have to be asked. It may wait.
-func (m *Module) vouch(ctx context.Context, thing jid.JID, st *standing, w *want) (open []string, err error) {
-	for _, token := range m.named(st, w) {
-		held, unproven, err := m.tokens.Held(ctx, token, st.caller, thing)
-		switch {
-		case err != nil:
-			m.metrics.failed.Inc()
-			m.log.Error("a token was not looked up, and what was wanted of a thing is refused", "jid", thing.String(), "err", err)
-			return nil, unread()
-		case held:
-			st.tokens = append(st.tokens, token)
-		case unproven:
-			open = append(open, token)
+// looked is a token that was looked up: whether it counts, and how that may be found out.
+type looked struct {
+	token string
+	held  bool
+	prove proof
+}
+
+// lookUp looks tokens up that somebody shows a thing.
+func (m *Module) lookUp(ctx context.Context, tokens []string, who, thing jid.JID) ([]looked, error) {
+	list := make([]looked, len(tokens))
+	for i, token := range tokens {
+		held, prove, err := m.tokens.Held(ctx, token, who, thing)
+		if err != nil {
+			return nil, err
 		}
-		w.unproven = w.unproven || !held
+		list[i] = looked{token, held, prove}
 	}
-	return open, nil
+	return list, nil
 }
 
-// showing is that somebody shows tokens.
-type showing struct {
-	tokens        []string
-	caller, thing jid.JID // bare: for whom they are to count, and where
-	from, to      jid.JID // full: where they came from, and the address that they were sent to
+// vouch has those tokens that count for the caller be his in st, and returns the proofs of those about which he would have to be asked.
+// It waits no longer than modules.consent.read_within.
+func (m *Module) vouch(ctx context.Context, thing jid.JID, st *standing, w *want) (open []proof, err error) {
+	tokens := m.named(st, w)
+	if len(tokens) == 0 {
+		return nil, nil
+	}
+	list, err := readWithin(ctx, m, thing, func(ctx context.Context) ([]looked, error) { return m.lookUp(ctx, tokens, st.caller, thing) })
+	return vouched(st, w, list), err
 }
 
-// challenge has each of the tokens proven, and calls f once when that is over. f must not wait.
-func (m *Module) challenge(t *server.Turn, s showing, f func(*server.Turn)) {
-	left := &count{n: len(s.tokens)}
-	for _, token := range s.tokens {
-		m.tokens.Challenge(token, s.caller, s.thing)(t, s.from, s.to, func(t *server.Turn) {
+// vouched is vouch where they were looked up.
+func vouched(st *standing, w *want, list []looked) (open []proof) {
+	for _, x := range list {
+		switch {
+		case x.held:
+			st.tokens = append(st.tokens, x.token)
+		case x.prove != nil:
+			open = append(open, x.prove)
+		}
+		w.unproven = w.unproven || !x.held
+	}
+	return open
+}
+
+// challenge has each of the tokens proven by from, where they came from, which sent them to that address; and calls f once when that is
+// over. f must not wait.
+func challenge(t *server.Turn, open []proof, from, to jid.JID, f func(*server.Turn)) {
+	left := &count{n: len(open)}
+	for _, prove := range open {
+		prove(t, from, to, func(t *server.Turn) {
 			if left.down() {
 				f(t)
 			}
@@ -95,9 +117,9 @@ func (m *Module) challenge(t *server.Turn, s showing, f func(*server.Turn)) {
 
 // prove holds s, a request to a thing, until its sender has proven that he may use the tokens, or has not; then it is decided about as
 // if it came now. He is asked in the thing's name: he proves a token to that alone to which he has sent it (XEP-0324 §6.2).
-func (m *Module) prove(t *server.Turn, s *stanza.Stanza, tokens []string) {
+func (m *Module) prove(t *server.Turn, s *stanza.Stanza, open []proof) {
 	s = s.Retain()
-	m.challenge(t, showing{tokens, s.From.Bare(), s.To.Bare(), s.From, s.To}, func(t *server.Turn) {
+	challenge(t, open, s.From, s.To, func(t *server.Turn) {
 		m.proven.Set(t, s)
 		t.Route(s)
 		m.proven.Set(t, nil)

@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -26,6 +29,7 @@ type keys struct {
 	asked  []string
 	proves bool                  // whoever is asked passes
 	hold   *[]func(*server.Turn) // where it is set, answers wait here
+	reads  func()                // is called by Held, where it is set
 }
 
 func (k *keys) About(_ context.Context, token string) (jid.JID, string, error) {
@@ -39,20 +43,21 @@ func (k *keys) About(_ context.Context, token string) (jid.JID, string, error) {
 	return jid.MustParse(name + "@d"), "Key\n" + token, nil
 }
 
-func (k *keys) Held(ctx context.Context, token string, who, thing jid.JID) (held, open bool, err error) {
+func (k *keys) Held(ctx context.Context, token string, who, thing jid.JID) (held bool, prove proof, err error) {
+	if k.reads != nil {
+		k.reads()
+	}
 	account, _, err := k.About(ctx, token)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return false, false, nil
+		return false, nil, nil
 	case err != nil:
-		return false, false, err
+		return false, nil, err
 	}
-	held = account == who || k.proven[token+" "+who.String()+" "+thing.String()]
-	return held, !held, nil
-}
-
-func (k *keys) Challenge(token string, who, thing jid.JID) func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)) {
-	return func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)) {
+	if account == who || k.proven[token+" "+who.String()+" "+thing.String()] {
+		return true, nil, nil
+	}
+	return false, func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)) {
 		k.asked = append(k.asked, fmt.Sprintf("%s: %s of %s by %s", token, shower, who, as))
 		if k.proves {
 			if k.proven == nil {
@@ -65,7 +70,7 @@ func (k *keys) Challenge(token string, who, thing jid.JID) func(t *server.Turn, 
 			return
 		}
 		f(t)
-	}
+	}, nil
 }
 
 func (k *keys) Admits(*server.Turn, *server.User, *stanza.Stanza) bool { return k.admits }
@@ -268,6 +273,75 @@ func TestCanByToken(t *testing.T) {
 		thing.Gets("id='1' & result='true'")
 		b.keys.down = true
 		asks("canRead", own, "type='error'")
+	})
+}
+
+// Tokens that cannot be looked up in time are refused as rules are, and hold nobody up.
+func TestTokensStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t, usual(), "thing@d", "owner@d", "reader@d", "nurse@d")
+		reader, nurse, thing := b.Client("reader@d/r"), b.Client("nurse@d/n"), b.Client("thing@d/x")
+		b.token("reader-1", store.RightRead)
+		stalls := make(chan struct{})
+		release := sync.OnceFunc(func() { close(stalls) })
+		defer release()
+		b.keys.reads = func() { <-stalls }
+		const refused = "type='wait' & internal-server-error & cannot be looked up"
+		reader.Try(fmt.Sprintf(reads, own))
+		<-time.After(time.Duration(usual().ReadWithin))
+		reader.Gets(refused)
+		nurse.Try(fmt.Sprintf(reads, own)) // at once: it was tried just now
+		nurse.Gets(refused)
+		<-time.After(tryAgain)
+		thing.Try("<iq to='d' type='get' id='1'><canRead xmlns='urn:xmpp:iot:provisioning' jid='reader@d' " + own + "/></iq>")
+		<-time.After(time.Duration(usual().ReadWithin))
+		thing.Gets(refused)
+		if got := b.Metric("stonechat_consent_failed_total"); got != "3" {
+			t.Errorf("failed: %s", got)
+		}
+		release()
+		<-time.After(tryAgain)
+		reader.Send(fmt.Sprintf(reads, own))
+		thing.Gets("<req ")
+		reader.Gets()
+	})
+}
+
+// However many proofs end at one time, no more of what hangs on them is decided at once than the server lets wait.
+func TestProofsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const all, most = 100, 64
+		b := newBed(t, usual(), "thing@d", "owner@d", "reader@d")
+		thing := b.Client("thing@d/x")
+		b.token("holder-1", store.RightControl, "on")
+		var waiting []func(*server.Turn)
+		b.keys.hold, b.keys.proves = &waiting, true
+		for i := range all {
+			thing.Send(fmt.Sprintf("<iq to='d' type='get' id='%d'><canControl xmlns='urn:xmpp:iot:provisioning' jid='reader@d' %s/></iq>", i, foreign))
+			b.keys.proven = nil
+		}
+		thing.Gets()
+		if len(waiting) != all {
+			t.Fatalf("%d questions", len(waiting))
+		}
+		var now, peak atomic.Int32
+		slow := make(chan struct{})
+		b.keys.reads = func() {
+			for n, p := now.Add(1), peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+			}
+			<-slow
+			now.Add(-1)
+		}
+		for _, f := range waiting {
+			turn := b.NewTurn()
+			f(turn)
+			turn.End()
+		}
+		synctest.Wait()
+		close(slow)
+		if got := len(thing.Got()); got != all || peak.Load() > most {
+			t.Errorf("%d answers, %d looked up at once", got, peak.Load())
+		}
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 // offer is a token that is given to who answers the challenge.
 type offer struct {
 	from   jid.JID // full: who has asked
+	by     asker
 	secret []byte
 	token  store.KeyToken // without text and account
 	until  time.Time
@@ -41,7 +42,7 @@ func (m *Module) getToken(t *server.Turn, q *server.Query) (stanza.Payload, erro
 	if _, err := q.Decode(&ask); err != nil {
 		return nil, err
 	}
-	if !m.server.Serves(q.From.Domain()) || q.From.IsDomain() || !q.From.IsFull() {
+	if !m.server.Serves(q.From.Domain()) || q.From.IsDomain() || !q.From.IsFull() || m.guest(q.From) {
 		return nil, stanza.NotAllowed.Err("tokens are given to accounts of this server")
 	}
 	certificate, key, err := provisioning.KeyOf(ask.Certificate)
@@ -66,7 +67,7 @@ func (m *Module) getToken(t *server.Turn, q *server.Query) (stanza.Payload, erro
 	if err != nil {
 		return nil, stanza.BadRequest.Err("nothing can be encrypted for that key")
 	}
-	o := &offer{from: q.From.Clone(), secret: secret, until: t.Now.Add(offerTime)}
+	o := &offer{from: q.From.Clone(), by: m.asker(q.From), secret: secret, until: t.Now.Add(offerTime)}
 	o.token = store.KeyToken{Key: public, Name: printable(certificate.Subject.CommonName), Created: t.Now, Expires: expires}
 	seq, ok := m.put(o, t.Now)
 	if !ok {
@@ -79,14 +80,13 @@ func (m *Module) getToken(t *server.Turn, q *server.Query) (stanza.Payload, erro
 func (m *Module) put(o *offer, now time.Time) (seq int32, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	who := o.from.Bare()
 	for n, x := range m.offers { // those of his that are over make room
-		if x.from.Bare() == who && !now.Before(x.until) {
+		if x.by == o.by && !now.Before(x.until) {
 			delete(m.offers, n)
-			m.answered(who)
+			m.answered(x.by)
 		}
 	}
-	if !m.challenging(who) {
+	if !m.challenging(o.by) {
 		return 0, false
 	}
 	for taken := true; taken; _, taken = m.offers[m.last] {
@@ -105,7 +105,7 @@ func (m *Module) take(from jid.JID, seq int32, now time.Time) *offer {
 		return nil
 	}
 	delete(m.offers, seq)
-	m.answered(from.Bare())
+	m.answered(o.by)
 	if !now.Before(o.until) {
 		m.metrics.challenges.WithLabelValues("silent").Inc()
 		return nil
@@ -151,7 +151,7 @@ func (m *Module) give(ctx context.Context, account jid.JID, x store.KeyToken) (s
 	}
 	err = m.store.Commit(store.SetKeyToken{Token: x, Most: max(m.config.Load().PerAccount, 1)}).Wait(ctx)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // a guest, or gone meanwhile
+	case errors.Is(err, store.ErrNotFound): // gone meanwhile
 		return "", stanza.NotAllowed.Err("tokens are given to accounts of this server")
 	case errors.Is(err, store.ErrTooLarge):
 		m.metrics.full.Inc()

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -45,17 +46,18 @@ type Config struct {
 	// certificate is shown again.
 	Expire config.Duration `yaml:"expire" default:"8760h" none:"no" live:"yes"`
 	// Challenges that are not answered yet, of all accounts together; for each a request may wait in memory. Beyond, no token is given,
-	// and none of another's counts.
+	// and none of another's counts. The addresses of one other domain have a quarter of them, and so have all guests of one of ours.
 	Challenges int `yaml:"challenges" default:"1000" live:"yes"`
 	// ChallengesPerAccount are those of them that one account, or address elsewhere, may have.
 	ChallengesPerAccount int `yaml:"challenges_per_account" default:"10" live:"yes"`
-	// Wait is how long whoever has shown another's token has for his proof. What he wants waits as long.
+	// Wait is how long whoever has shown another's token has for his proof. What he wants waits as long. If he does not prove it he is not
+	// asked again, for the same thing, until as much time has passed; until then the token does not count.
 	Wait config.Duration `yaml:"wait" default:"30s" none:"no" live:"yes"`
 	// Proof is how long such a proof counts, for the same address at the same thing.
 	Proof config.Duration `yaml:"proof" default:"1m" none:"no" live:"yes"`
 	// Shown is how many addresses one session may send tokens to in a minute. What it sends to more is not proven, should one of them ask.
 	Shown int `yaml:"shown" default:"100" live:"yes"`
-	// Proofs that are remembered. Beyond, whoever shows another's token is refused.
+	// Proofs that are remembered, and as many that failed. Beyond, whoever shows another's token is refused.
 	Proofs int `yaml:"proofs" default:"10000" live:"yes"`
 }
 
@@ -78,7 +80,9 @@ type Module struct {
 	offers map[int32]*offer    // that are not answered
 	open   int                 // challenges: those of offers, and those of whoever has shown a token
 	by     map[jid.JID]int     // of whom, bare
+	crowds map[string]int      // of domains where anybody has any number of addresses
 	proofs map[proof]time.Time // until when they count
+	failed map[proof]time.Time // until when nobody is asked for them again
 
 	metrics struct {
 		given, removed, full metrics.Counter
@@ -90,7 +94,8 @@ type Module struct {
 func New(c Config, s Service) *Module {
 	m := &Module{
 		service: s, last: rand.Int32N(1 << 30), // an answer to what another server has asked is none of ours
-		offers: make(map[int32]*offer), by: make(map[jid.JID]int), proofs: make(map[proof]time.Time),
+		offers: make(map[int32]*offer), by: make(map[jid.JID]int), crowds: make(map[string]int),
+		proofs: make(map[proof]time.Time), failed: make(map[proof]time.Time),
 	}
 	m.config.Store(&c)
 	return m
@@ -151,50 +156,84 @@ func (m *Module) sweep(now time.Time) {
 	for seq, o := range m.offers {
 		if !now.Before(o.until) {
 			delete(m.offers, seq)
-			m.answered(o.from.Bare())
+			m.answered(o.by)
 			m.metrics.challenges.WithLabelValues("silent").Inc()
 		}
 	}
-	for p, until := range m.proofs {
-		if !now.Before(until) {
-			delete(m.proofs, p)
-		}
-	}
+	past(m.proofs, now)
+	past(m.failed, now)
+}
+
+// past forgets those of which the time is over.
+func past(list map[proof]time.Time, now time.Time) {
+	maps.DeleteFunc(list, func(_ proof, until time.Time) bool { return !now.Before(until) })
 }
 
 // forget forgets what an account that is gone has proven: another of its name has not.
 func (m *Module) forget(account jid.JID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for p := range m.proofs {
-		if p.who == account || p.thing == account {
-			delete(m.proofs, p)
-		}
+	for _, list := range []map[proof]time.Time{m.proofs, m.failed} {
+		maps.DeleteFunc(list, func(p proof, _ time.Time) bool { return p.who == account || p.thing == account })
 	}
 	for seq, o := range m.offers {
 		if o.from.Bare() == account {
 			delete(m.offers, seq)
-			m.answered(account)
+			m.answered(o.by)
 		}
 	}
 }
 
+// asker is by whom a challenge is counted.
+type asker struct {
+	who   jid.JID // bare
+	crowd string  // the domain whose addresses count together, too; "" for none
+}
+
+// asker is by whom those of an address are counted. Of other domains, and of guests, anybody may have any number of addresses.
+func (m *Module) asker(who jid.JID) asker {
+	a := asker{who: who.Bare().Clone()}
+	if m.guest(who) || !m.server.Hosts(who.Domain()) {
+		a.crowd = a.who.Domain()
+	}
+	return a
+}
+
+// guest reports whether an address is that of somebody without an account.
+func (m *Module) guest(who jid.JID) bool {
+	u, release, ok := m.server.Lookup(who)
+	if !ok {
+		return false
+	}
+	defer release()
+	return u.Guest()
+}
+
 // challenging counts a challenge, if there may be one more. The caller holds mu.
-func (m *Module) challenging(who jid.JID) bool {
+func (m *Module) challenging(by asker) bool {
 	c := m.config.Load()
-	if m.open >= c.Challenges || m.by[who] >= c.ChallengesPerAccount {
+	if m.open >= c.Challenges || m.by[by.who] >= c.ChallengesPerAccount || by.crowd != "" && m.crowds[by.crowd] >= max(c.Challenges/4, 1) {
 		m.metrics.full.Inc()
 		return false
 	}
 	m.open++
-	m.by[who.Clone()]++
+	m.by[by.who]++
+	if by.crowd != "" {
+		m.crowds[by.crowd]++
+	}
 	return true
 }
 
 // answered is challenging undone.
-func (m *Module) answered(who jid.JID) {
+func (m *Module) answered(by asker) {
 	m.open--
-	if m.by[who]--; m.by[who] <= 0 {
-		delete(m.by, who)
+	if m.by[by.who]--; m.by[by.who] <= 0 {
+		delete(m.by, by.who)
+	}
+	if by.crowd == "" {
+		return
+	}
+	if m.crowds[by.crowd]--; m.crowds[by.crowd] <= 0 {
+		delete(m.crowds, by.crowd)
 	}
 }

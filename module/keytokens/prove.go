@@ -2,7 +2,7 @@
 
 package keytokens
 
-// How to read this file: Held says whether a token counts for somebody at a thing, by what is known; Challenge finds out. A challenge
+// How to read this file: Held says whether a token counts for somebody at a thing, by what is known, and how to find out. A challenge
 // goes to whoever has shown the token, who answers it himself or asks the one that he has it from.
 
 import (
@@ -47,50 +47,47 @@ func (m *Module) find(ctx context.Context, token string) (store.KeyToken, error)
 }
 
 // Held reports whether a token counts for who, the bare address of whoever has shown it, at a thing: it was given to him, or he has
-// proven just now that he acts for its key there. Where it does not, open says that Challenge may find out. It may wait for the store.
-func (m *Module) Held(ctx context.Context, token string, who, thing jid.JID) (held, open bool, err error) {
+// proven just now that he acts for its key there. Where it does not, and it may be found out, prove does that: it asks shower, the full
+// address that the token came from; as is the address that the token was sent to. f is called once, in some turn, when Held knows more,
+// or nothing more will come; it must not wait. Held may wait for the store, prove does not.
+func (m *Module) Held(ctx context.Context, token string, who, thing jid.JID) (held bool, prove func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)), err error) {
 	x, err := m.find(ctx, token)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return false, false, nil
+		return false, nil, nil
 	case err != nil:
-		return false, false, fmt.Errorf("keytokens: a token that %s has shown: %w", who, err)
+		return false, nil, fmt.Errorf("keytokens: a token that %s has shown: %w", who, err)
 	case x.Account == who:
-		return true, false, nil
+		return true, nil, nil
 	}
+	of := proof{token, who.Clone(), thing.Clone()}
+	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	held = time.Now().Before(m.proofs[proof{token, who, thing}])
-	return held, !held, nil
+	if now.Before(m.proofs[of]) {
+		return true, nil, nil
+	}
+	if now.Before(m.failed[of]) {
+		return false, nil, nil
+	}
+	return false, func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)) {
+		m.challenge(t, of, x.Key, shower, as, f)
+	}, nil
 }
 
-// Challenge has it proven that the key of a token is his who shows it for who at a thing: the function that it returns asks shower, the
-// full address that the token came from; as is the address that the token was sent to. f is called once, in some turn, when Held knows
-// more, or nothing more will come; it must not wait. The function itself may wait for the store.
-func (m *Module) Challenge(token string, who, thing jid.JID) func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)) {
-	return func(t *server.Turn, shower, as jid.JID, f func(*server.Turn)) {
-		m.challenge(t, proof{token, who.Clone(), thing.Clone()}, shower, as, f)
-	}
-}
-
-func (m *Module) challenge(t *server.Turn, of proof, shower, as jid.JID, f func(*server.Turn)) {
-	x, err := m.find(context.Background(), of.token)
-	var key *rsa.PublicKey
-	if err == nil {
-		key, err = parse(x.Key)
-	}
+// challenge asks for a proof by the public key der.
+func (m *Module) challenge(t *server.Turn, of proof, der []byte, shower, as jid.JID, f func(*server.Turn)) {
+	key, err := parse(der)
 	var secret, challenge []byte
 	if err == nil {
 		secret, challenge, err = provisioning.NewChallenge(key)
 	}
 	if err != nil {
-		if !errors.Is(err, store.ErrNotFound) {
-			m.log.Error("a token that was shown cannot be proven", "from", shower.String(), "err", err)
-		}
+		m.log.Error("a token that was shown cannot be proven", "from", shower.String(), "err", err)
 		f(t)
 		return
 	}
-	by := shower.Bare().Clone()
+	by := m.asker(shower)
 	m.mu.Lock()
 	ok := m.challenging(by)
 	m.mu.Unlock()
@@ -105,9 +102,7 @@ func (m *Module) challenge(t *server.Turn, of proof, shower, as jid.JID, f func(
 		m.metrics.challenges.WithLabelValues(result).Inc()
 		m.mu.Lock()
 		m.answered(by)
-		if result == "proven" {
-			m.remember(of)
-		}
+		m.remember(of, result == "proven")
 		m.mu.Unlock()
 		f(t)
 	})
@@ -136,19 +131,23 @@ func judge(answer *stanza.Stanza, secret []byte) string {
 	return "proven"
 }
 
-// remember lets a proof count, if there is room for it. The caller holds mu.
-func (m *Module) remember(p proof) {
+// remember lets a proof count, if there is room for it, or has nobody asked again for one that has failed: what the guard has asked for
+// the thing, which has had the request without it, does not ask for once more. The caller holds mu.
+func (m *Module) remember(p proof, proven bool) {
 	c, now := m.config.Load(), time.Now()
-	if len(m.proofs) >= c.Proofs {
-		for old, until := range m.proofs {
-			if !now.Before(until) {
-				delete(m.proofs, old)
-			}
-		}
+	list, d := m.failed, c.Wait
+	if proven {
+		list, d = m.proofs, c.Proof
+		delete(m.failed, p)
 	}
-	if len(m.proofs) >= c.Proofs {
-		m.metrics.full.Inc()
+	if len(list) >= c.Proofs {
+		past(list, now)
+	}
+	if len(list) >= c.Proofs {
+		if proven {
+			m.metrics.full.Inc()
+		}
 		return
 	}
-	m.proofs[p] = now.Add(time.Duration(c.Proof))
+	list[p] = now.Add(time.Duration(d))
 }
