@@ -73,9 +73,9 @@ func (d *disk) ItemsOver(ctx context.Context, name store.NodeName, ids []string,
 	return d.Store.ItemsOver(ctx, name, ids, keep)
 }
 
-func (d *disk) NodesOwned(ctx context.Context, at, who jid.JID) (int, error) {
+func (d *disk) NodesMade(ctx context.Context, at, who jid.JID) (int, error) {
 	d.reads.Add(1)
-	return d.Store.NodesOwned(ctx, at, who)
+	return d.Store.NodesMade(ctx, at, who)
 }
 
 func (d *disk) Commit(ops ...store.Op) *store.Pending {

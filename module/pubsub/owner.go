@@ -125,7 +125,7 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 			return nil, err
 		}
 		if !may {
-			return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "you own as many nodes as one may"))
+			return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "you have made as many nodes as one may"))
 		}
 	}
 	if size.nodes.Add(1) > int64(most) {

@@ -45,7 +45,8 @@ type Config struct {
 	Create Creators `yaml:"create" default:"accounts" live:"yes"`
 	// Nodes of the service of one domain. One more is refused with resource-constraint.
 	Nodes int `yaml:"nodes" default:"100000" live:"yes"`
-	// NodesPerOwner is how many nodes that it has made one address may own at the service, and how many an account may have itself.
+	// NodesPerOwner is how many nodes that one address has made there may be at the service, whoever owns them now, and how many an
+	// account may have itself.
 	// One more is refused with resource-constraint.
 	NodesPerOwner int `yaml:"nodes_per_owner" default:"1000" live:"yes"`
 	// BytesPerOwner is how much all nodes that one address has made may keep at the service, and how much those of an account: their items,
