@@ -55,7 +55,14 @@ type world struct {
 type disk struct {
 	store.Store
 	full  atomic.Bool
-	reads atomic.Int64 // of items, and of how many nodes somebody owns
+	reads atomic.Int64 // of items, and of how many nodes somebody has made
+
+	counts atomic.Int64 // of what addresses have
+}
+
+func (d *disk) NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions int, err error) {
+	d.counts.Add(1)
+	return d.Store.NodeCount(ctx, at)
 }
 
 func (d *disk) Items(ctx context.Context, name store.NodeName, q store.ItemQuery) ([]store.Item, error) {

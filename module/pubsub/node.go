@@ -307,6 +307,10 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 			made--
 		}
 	}
+	var size *size
+	if made != 0 {
+		size = m.sizes.at(n.name.JID)
+	}
 	p := m.store.Commit(ops...)
 	n.mu.Lock()
 	n.pending = p
@@ -314,7 +318,7 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 	p.OnDone(func(err error) {
 		if made != 0 {
 			m.names.forget(n.name.JID)
-			m.sizes.changed(n.name.JID, made, err == nil)
+			size.changed(made, err == nil)
 		}
 		if made > 0 {
 			m.names.stored(n.name)
