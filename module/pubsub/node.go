@@ -124,8 +124,8 @@ func (t *table) let(n *node) {
 	t.evict(time.Time{})
 }
 
-// evict keeps the number of idle nodes, and throws out those that have been idle since before until; a node that still sends or commits
-// stays until it is looked at again.
+// evict keeps the number of idle nodes, and throws out those that have been idle since before until, unless what they have is nowhere
+// else; a node that still sends or commits stays until it is looked at again.
 func (t *table) evict(until time.Time) {
 	over := t.idle.Len() - t.m.config.Load().CachedNodes
 	for e := t.idle.Back(); e != nil; over-- {
@@ -133,7 +133,7 @@ func (t *table) evict(until time.Time) {
 		if over <= 0 && !n.since.Before(until) {
 			return
 		}
-		if n.settled() {
+		if n.settled() && (over > 0 || !n.onlyHere()) {
 			t.idle.Remove(e)
 			n.idle, n.dropped = nil, true
 			delete(t.by, n.name)
@@ -165,6 +165,13 @@ func (t *table) drop(n *node) {
 		s.gone.Store(true)
 	}
 	n.mu.Unlock()
+}
+
+// onlyHere reports whether the last item is in memory alone, because the node keeps none.
+func (n *node) onlyHere() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.exists && !n.config.Persist && n.last != nil
 }
 
 // settled reports whether nothing is under way.

@@ -67,9 +67,10 @@ type Config struct {
 	ItemBytes int `yaml:"item_bytes" default:"196608" live:"yes"`
 	// Page is how many items, nodes or subscriptions one answer holds at most; the rest is asked for by pages (XEP-0059).
 	Page int `yaml:"page" default:"200" live:"yes"`
-	// CachedNodes are held in memory when nobody is using them.
+	// CachedNodes are held in memory when nobody is using them. One more, and that which was used longest ago is not, nor is the last item
+	// of one that keeps no items (pubsub#persist_items): who subscribes or comes after that is not sent it.
 	CachedNodes int `yaml:"cached_nodes" default:"20000" live:"yes"`
-	// CachedFor is how long they are, at most, and expire_every longer.
+	// CachedFor is how long they are, at most, and expire_every longer; those that have a last item and keep none, for longer than that.
 	CachedFor time.Duration `yaml:"cached_for" default:"10m" live:"yes"`
 	// CachedAccounts are those of which the names of their nodes are held in memory, to know what their contacts
 	// are to be told when they come.
