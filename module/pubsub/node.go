@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -26,6 +27,7 @@ import (
 // node is one in memory, or the knowledge that there is none of the name.
 type node struct {
 	name store.NodeName
+	at   unique.Handle[jid.JID] // of name.JID: as long as one has it, all nodes there have it in the same memory
 
 	refs    int           // of table.mu
 	idle    *list.Element // of table.mu; in the list of those without refs
@@ -89,8 +91,9 @@ func (t *table) hold(name store.NodeName) *node {
 	defer t.mu.Unlock()
 	n := t.by[name]
 	if n == nil {
-		name = store.NodeName{JID: shared(name.JID), Node: strings.Clone(name.Node)} // which were part of a request
-		n = &node{name: name}
+		at := unique.Make(name.JID)
+		name = store.NodeName{JID: at.Value(), Node: strings.Clone(name.Node)} // which were part of a request
+		n = &node{name: name, at: at}
 		t.by[name] = n
 	}
 	t.use(n)
