@@ -58,14 +58,9 @@ func (t *Turn) As(account jid.JID, s *stanza.Stanza, f func(t *Turn, u *User, s 
 	})
 }
 
-// Each calls f for every account that has sessions, at some time.
-func (s *Server) Each(f func(u *User)) {
-	s.users.each(func(u *User) {
-		if u.Online() {
-			f(u)
-		}
-	})
-}
+// Each calls f for every account that is in use, at some time: those that have sessions, and those that somebody deals with. f may
+// find that one is not in use any more.
+func (s *Server) Each(f func(u *User)) { s.users.each(f) }
 
 // Present reports whether a place of that name is attached and has somebody to talk to.
 func (s *Server) Present(place string) bool {

@@ -22,8 +22,9 @@ type Pubsub interface {
 	NodeNames(ctx context.Context, at []jid.JID) ([]NodeName, error)
 	// NodeCount returns how many nodes an address has and how many subscriptions these have.
 	NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions int, err error)
-	// NodesOwned returns how many nodes of an address the account or other bare address who has made and owns.
-	NodesOwned(ctx context.Context, at, who jid.JID) (int, error)
+	// NodesMade returns how many nodes of an address the account or other bare address who has made, whoever owns them now. Those that
+	// have moved are none, nor are those of a deleted account of that name.
+	NodesMade(ctx context.Context, at, who jid.JID) (int, error)
 	// NodeBytes returns how many bytes all nodes of one maker have: Node.Bytes and Item.Bytes of each.
 	NodeBytes(ctx context.Context, of NodeMaker) (int64, error)
 	// PurgesOffline reports whether there is any node with PurgeOffline.

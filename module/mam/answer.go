@@ -122,8 +122,7 @@ func (m *Module) settle(ctx context.Context, t *server.Turn) error {
 			m.batches.Set(t, nil)
 		}
 	}
-	m.handOver()
-	if err := m.fence.wait(ctx); err != nil {
+	if err := m.fence.wait(ctx, m.handOver); err != nil {
 		return err
 	}
 	if m.queued.Load() == 0 {

@@ -68,8 +68,9 @@ func (f *fence) awaited() bool {
 	return len(f.waiters) > 0
 }
 
-// wait returns when every batch that has begun before is committed.
-func (f *fence) wait(ctx context.Context) error {
+// wait returns when every batch that has begun before is committed. handOver is called when it is known that somebody waits: what is
+// gathered after that waits for nothing.
+func (f *fence) wait(ctx context.Context, handOver func()) error {
 	f.mu.Lock()
 	upTo := f.now
 	f.now++
@@ -80,6 +81,7 @@ func (f *fence) wait(ctx context.Context) error {
 	w := waiter{upTo, make(chan struct{})}
 	f.waiters = append(f.waiters, w)
 	f.mu.Unlock()
+	handOver()
 	select {
 	case <-w.ready:
 		return nil

@@ -46,7 +46,7 @@ func (m *Module) hand(now time.Time, rows []entry, period int) {
 		g.bytes += len(rows[i].bytes)
 		m.queued.Add(rows[i].size())
 	}
-	wait := g.last.Add(gatherFor).Sub(now)
+	wait := min(g.last.Add(gatherFor).Sub(now), gatherFor) // now is when the turn began: others may have handed over since
 	if wait <= 0 || g.over || len(g.rows) >= maxRows || g.bytes >= maxBytes || m.fence.awaited() {
 		m.release(now)
 		return

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stonechat-im/stonechat/store"
+	"github.com/stonechat-im/stonechat/xmpp/jid"
+	"github.com/stonechat-im/stonechat/xmpp/stanza"
 )
 
 // commits counts those of the store.
@@ -111,4 +113,48 @@ func TestGatheredAtTheEnd(t *testing.T) {
 			t.Errorf("%d rows, %v", len(rows), err)
 		}
 	})
+}
+
+// Nobody waits longer than that, however long ago his turn began.
+func TestGathersNoLonger(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, usual(), "a b")
+		x := b.online("a/1")
+		b.online("b/1")
+		time.Sleep(time.Second)
+		x.Send(chat("b@d", "first"))
+		made := commits(b)
+		turn := b.NewTurn()
+		turn.Now = turn.Now.Add(-3 * time.Second) // it has waited for the store
+		s := stanza.New(stanza.Message, stanza.Chat, account("b"))
+		s.From = jid.MustParse("somebody@elsewhere")
+		s.Add(stanza.Body("late"))
+		turn.Route(s)
+		turn.End()
+		synctest.Wait()
+		if n := made(); n != 0 {
+			t.Fatalf("%d commits before their time", n)
+		}
+		time.Sleep(gatherFor)
+		synctest.Wait()
+		if n := made(); n != 1 {
+			t.Errorf("%d commits in their time", n)
+		}
+	})
+}
+
+// Who waits is known to wait before what was gathered is handed over: what comes in between is not gathered.
+func TestWaitsFirst(t *testing.T) {
+	f := new(fence)
+	period, handed := f.enter(), false
+	err := f.wait(t.Context(), func() {
+		handed = true
+		if !f.awaited() {
+			t.Error("nobody is known to wait")
+		}
+		f.leave(period)
+	})
+	if err != nil || !handed {
+		t.Error(err, handed)
+	}
 }

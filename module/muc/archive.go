@@ -139,6 +139,8 @@ func (r *room) takeBack(t *server.Turn, s *stanza.Stanza) error {
 	if _, err := s.Decode(&x); err != nil {
 		return err
 	}
+	r.change.Lock() // or a moderator's tombstone could come between what is looked at and what is put in its place
+	defer r.change.Unlock()
 	found, err := r.said(x.ID)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ type shelf struct {
 	said    map[store.ArchiveName][]mam.Message
 	authors []jid.JID
 	full    bool
+	looking func() // is called, unless nil, when somebody looks for a message
 }
 
 func (a *shelf) Add(t *server.Turn, name store.ArchiveName, with jid.JID, s *stanza.Stanza) (string, *store.Pending) {
@@ -56,6 +57,9 @@ func (a *shelf) Last(_ context.Context, name store.ArchiveName, _ time.Time, mos
 }
 
 func (a *shelf) Find(_ context.Context, name store.ArchiveName, id string) (mam.Message, error) {
+	if a.looking != nil {
+		a.looking()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, x := range a.said[name] {
@@ -209,6 +213,35 @@ func TestArchive(t *testing.T) {
 		boss.must("set", cave, "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>")
 		if got := a.text(); got != "" {
 			t.Errorf("left of a room that is over: %s", got)
+		}
+	})
+}
+
+// Nothing comes between what is looked at and what is put in its place: of an author and a moderator who take the same message back at
+// one time, one sees what the other has done.
+func TestOneTakesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a := new(shelf)
+		b := newBenchWith(t, usual(), a, "boss page")
+		boss, page := b.bind("boss/r"), b.bind("page/r")
+		boss.room(cave, "boss", fieldPersistent, "1")
+		page.Send(enter(cave, "page"))
+		for range 2 {
+			page.Send("<message type='groupchat' to='cave@rooms.d' id='m'><body>hi</body></message>")
+		}
+		r := b.m.table.all()[0]
+		looked := 0
+		a.looking = func() {
+			looked++
+			if r.change.TryLock() {
+				r.change.Unlock()
+				t.Error("another might change it")
+			}
+		}
+		page.Send("<message type='groupchat' to='cave@rooms.d' id='r'><retract xmlns='urn:xmpp:message-retract:1' id='id1'/></message>")
+		boss.must("set", cave, strings.Replace(moderate, "id1", "id2", 1))
+		if looked != 2 {
+			t.Errorf("looked %d times", looked)
 		}
 	})
 }

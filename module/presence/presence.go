@@ -135,6 +135,9 @@ func (m *Module) sent(t *server.Turn, s *stanza.Stanza) error {
 	return nil
 }
 
+// mostProbes is about how many things wait to be told to a session that comes.
+const mostProbes = 1000
+
 // many contacts take longer to tell than others on the loop should wait.
 const many = 100
 
@@ -281,18 +284,22 @@ func (m *Module) welcome(t *server.Turn, se *server.Session) {
 		}
 		return
 	}
-	// Who sees thousands of things is told of them at the pace at which its client reads: more waits than may, at once.
+	// Who sees thousands of things is told of them at the pace at which its client reads: more waits than may, at once. A copy is of
+	// several where there are many, since limits.fanout_copies bounds what waits.
+	per := 1 + len(seen)/mostProbes
 	box := new(server.Outbox)
 	box.Pace(se)
 	apart := m.server.NewTurn() // nothing that the client sends waits for it
 	defer apart.End()
-	box.Add(apart, len(seen), func(i int) *stanza.Stanza {
+	box.Add(apart, (len(seen)+per-1)/per, func(i int) *stanza.Stanza {
 		if !se.Presence().Available {
 			return nil
 		}
 		t := m.server.NewTurn()
 		defer t.End()
-		m.probe(t, u, seen[i], se)
+		for _, contact := range seen[i*per : min((i+1)*per, len(seen))] {
+			m.probe(t, u, contact, se)
+		}
 		return nil
 	})
 	box.Run(apart)

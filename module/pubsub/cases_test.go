@@ -224,6 +224,10 @@ func TestTooMuchByID(t *testing.T) {
 			ask += fmt.Sprintf("<item id='%d'/>", i)
 		}
 		w.want(w.get(juliet, "<items node='a'>"+ask+"</items>"), "modify not-acceptable")
+		fits := strings.TrimSuffix(ask, "<item id='6'/>") // with the last of them the page is full, and nothing that is there is behind it
+		if got := w.get(juliet, "<items node='a'>"+fits+"<item id='none'/></items>"); strings.Count(got, "<item ") != 6 {
+			t.Errorf("%d items of all that fit: %.100s", strings.Count(got, "<item "), got)
+		}
 		if got := w.get(juliet, "<items node='a'><item id='0'/><item id='6'/><item id='none'/></items>"); strings.Count(got, "<item ") != 2 {
 			t.Errorf("%d items", strings.Count(got, "<item "))
 		}

@@ -98,10 +98,25 @@ func (r *request) byID(n *node, c *pubsub.Config, wanted []pubsub.Item, answer *
 			answer.Items = append(answer.Items, n.item(c, &list[i]))
 		}
 	}
-	if size >= store.MaxPageBytes && len(list) < len(wanted) { // the store has stopped there
-		return stanza.NotAcceptable.Err("what is asked for is too much at once")
+	if size < store.MaxPageBytes {
+		return nil // what is not there is left out. §6.5.9.12
 	}
-	return nil // what is not there is left out. §6.5.9.12
+	more, err := r.store.Items(r.ctx, n.name, store.ItemQuery{IDs: behind(q.IDs, list), Bare: true}) // the store has stopped there
+	if err == nil && len(more) > 0 {
+		err = stanza.NotAcceptable.Err("what is asked for is too much at once")
+	}
+	return err
+}
+
+// behind are the ids behind that of the last item, of those that a list was read by.
+func behind(ids []string, list []store.Item) []string {
+	for len(ids) > 0 && len(list) > 0 {
+		if ids[0] == list[0].ID {
+			list = list[1:]
+		}
+		ids = ids[1:]
+	}
+	return ids
 }
 
 // pageOf reads a page of items, in the order of their publication, and says where it is in the whole. set is nil where

@@ -55,7 +55,34 @@ type world struct {
 type disk struct {
 	store.Store
 	full  atomic.Bool
-	reads atomic.Int64 // of items, and of how many nodes somebody owns
+	reads atomic.Int64 // of items, and of how many nodes somebody has made
+
+	counts atomic.Int64 // of what addresses have
+
+	held  atomic.Pointer[chan struct{}] // what the next commit waits for
+	asked func()                        // is called, unless nil, before it is read how much somebody's nodes keep
+}
+
+// hold has the next commit wait, until the function that it returns is called and returns.
+func (d *disk) hold() (stored func()) {
+	gate := make(chan struct{})
+	d.held.Store(&gate)
+	return func() {
+		gate <- struct{}{}
+		<-gate
+	}
+}
+
+func (d *disk) NodeBytes(ctx context.Context, of store.NodeMaker) (int64, error) {
+	if d.asked != nil {
+		d.asked()
+	}
+	return d.Store.NodeBytes(ctx, of)
+}
+
+func (d *disk) NodeCount(ctx context.Context, at jid.JID) (nodes, subscriptions int, err error) {
+	d.counts.Add(1)
+	return d.Store.NodeCount(ctx, at)
 }
 
 func (d *disk) Items(ctx context.Context, name store.NodeName, q store.ItemQuery) ([]store.Item, error) {
@@ -73,9 +100,9 @@ func (d *disk) ItemsOver(ctx context.Context, name store.NodeName, ids []string,
 	return d.Store.ItemsOver(ctx, name, ids, keep)
 }
 
-func (d *disk) NodesOwned(ctx context.Context, at, who jid.JID) (int, error) {
+func (d *disk) NodesMade(ctx context.Context, at, who jid.JID) (int, error) {
 	d.reads.Add(1)
-	return d.Store.NodesOwned(ctx, at, who)
+	return d.Store.NodesMade(ctx, at, who)
 }
 
 func (d *disk) Commit(ops ...store.Op) *store.Pending {
@@ -83,6 +110,19 @@ func (d *disk) Commit(ops ...store.Op) *store.Pending {
 		p := new(store.Pending)
 		d.Store.Commit().OnDone(func(error) { p.Resolve(store.ErrNoSpace) })
 		return p
+	}
+	if len(ops) > 0 {
+		if gate := d.held.Swap(nil); gate != nil {
+			p := new(store.Pending)
+			go func() {
+				<-*gate
+				d.Store.Commit(ops...).OnDone(func(err error) {
+					p.Resolve(err)
+					close(*gate)
+				})
+			}()
+			return p
+		}
 	}
 	return d.Store.Commit(ops...)
 }

@@ -63,20 +63,20 @@ func (k *kept) use(x store.NodeMaker) (w *weight, done func()) {
 	}
 }
 
-// ask has most read by f. w.asking is held.
-func (k *kept) ask(w *weight, f func() (int64, error)) error {
+// ask has most read by f. unsure is what may be in it twice, having been stored since. w.asking is held.
+func (k *kept) ask(w *weight, f func() (int64, error)) (unsure int64, err error) {
 	k.mu.Lock()
 	w.known = false // nobody is charged meanwhile
 	onWay := w.onWay
 	k.mu.Unlock()
 	sum, err := f()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	k.mu.Lock()
 	w.known, w.most = true, sum+onWay // what was stored since counts twice, until somebody asks again
 	k.mu.Unlock()
-	return nil
+	return onWay, nil
 }
 
 // charge is bytes for which a maker was charged.
@@ -99,6 +99,13 @@ func (c charge) fits(most int64) bool {
 	}
 	w.most, w.onWay = w.most+c.bytes, w.onWay+c.bytes
 	return true
+}
+
+// fitsBut reports whether there would be room if so much was counted twice.
+func (c charge) fitsBut(unsure, most int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return unsure > 0 && c.of(c.maker).most-unsure+c.bytes <= most
 }
 
 // settled says what became of it: stored, it counts in the store.
@@ -183,11 +190,24 @@ func (r *request) pay(c charge, going func() (int64, error)) error {
 	if c.fits(most) { // somebody else has asked
 		return nil
 	}
-	if err := c.ask(w, func() (int64, error) { return r.store.NodeBytes(r.ctx, c.maker) }); err != nil {
+	ask := func() (int64, error) { return r.store.NodeBytes(r.ctx, c.maker) }
+	unsure, err := c.ask(w, ask)
+	if err != nil {
 		return err
 	}
 	if c.fits(most) {
 		return nil
+	}
+	if c.fitsBut(unsure, most) {
+		if err := r.store.Commit().Wait(r.ctx); err != nil { // behind what was on its way
+			return err
+		}
+		if _, err := c.ask(w, ask); err != nil {
+			return err
+		}
+		if c.fits(most) {
+			return nil
+		}
 	}
 	gone, err := going()
 	switch {

@@ -211,9 +211,6 @@ func (r *request) changeAffiliations(n *node, next map[jid.JID]store.Affiliation
 	c := n.config
 	for _, j := range sortedJIDs(next) {
 		a := next[j]
-		if owns, owned := a == store.AffiliationOwner, n.affiliations[j] == store.AffiliationOwner; owns != owned && j == n.creator && n.orphan == 0 && n.name.JID.IsDomain() {
-			r.owned.change(holding{n.name.JID, j}, map[bool]int{true: 1, false: -1}[owns])
-		}
 		if a == store.AffiliationNone {
 			delete(n.affiliations, j)
 		} else {

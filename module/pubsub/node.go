@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/stonechat-im/stonechat/server"
 	"github.com/stonechat-im/stonechat/store"
@@ -26,6 +27,7 @@ import (
 // node is one in memory, or the knowledge that there is none of the name.
 type node struct {
 	name store.NodeName
+	at   unique.Handle[jid.JID] // of name.JID: as long as one has it, all nodes there have it in the same memory
 
 	refs    int           // of table.mu
 	idle    *list.Element // of table.mu; in the list of those without refs
@@ -89,8 +91,9 @@ func (t *table) hold(name store.NodeName) *node {
 	defer t.mu.Unlock()
 	n := t.by[name]
 	if n == nil {
-		name = store.NodeName{JID: shared(name.JID), Node: strings.Clone(name.Node)} // which were part of a request
-		n = &node{name: name}
+		at := unique.Make(name.JID)
+		name = store.NodeName{JID: at.Value(), Node: strings.Clone(name.Node)} // which were part of a request
+		n = &node{name: name, at: at}
 		t.by[name] = n
 	}
 	t.use(n)
@@ -124,8 +127,8 @@ func (t *table) let(n *node) {
 	t.evict(time.Time{})
 }
 
-// evict keeps the number of idle nodes, and throws out those that have been idle since before until; a node that still sends or commits
-// stays until it is looked at again.
+// evict keeps the number of idle nodes, and throws out those that have been idle since before until, unless what they have is nowhere
+// else; a node that still sends or commits stays until it is looked at again.
 func (t *table) evict(until time.Time) {
 	over := t.idle.Len() - t.m.config.Load().CachedNodes
 	for e := t.idle.Back(); e != nil; over-- {
@@ -133,7 +136,7 @@ func (t *table) evict(until time.Time) {
 		if over <= 0 && !n.since.Before(until) {
 			return
 		}
-		if n.settled() {
+		if n.settled() && (over > 0 || !n.onlyHere()) {
 			t.idle.Remove(e)
 			n.idle, n.dropped = nil, true
 			delete(t.by, n.name)
@@ -165,6 +168,13 @@ func (t *table) drop(n *node) {
 		s.gone.Store(true)
 	}
 	n.mu.Unlock()
+}
+
+// onlyHere reports whether the last item is in memory alone, because the node keeps none.
+func (n *node) onlyHere() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.exists && !n.config.Persist && n.last != nil
 }
 
 // settled reports whether nothing is under way.
@@ -307,6 +317,10 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 			made--
 		}
 	}
+	var size *size
+	if made != 0 {
+		size = m.sizes.at(n.name.JID)
+	}
 	p := m.store.Commit(ops...)
 	n.mu.Lock()
 	n.pending = p
@@ -314,7 +328,7 @@ func (m *Module) commit(n *node, then func(t *server.Turn), ops ...store.Op) *st
 	p.OnDone(func(err error) {
 		if made != 0 {
 			m.names.forget(n.name.JID)
-			m.sizes.changed(n.name.JID, made, err == nil)
+			size.changed(made, err == nil)
 		}
 		if made > 0 {
 			m.names.stored(n.name)

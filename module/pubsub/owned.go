@@ -9,12 +9,12 @@ import (
 	"github.com/stonechat-im/stonechat/xmpp/jid"
 )
 
-// holding is an address and the service at which it owns nodes.
+// holding is an address and the service at which it has made nodes.
 type holding struct{ at, who jid.JID }
 
-// owned is how many nodes of services addresses own that they have made, for modules.pubsub.nodes_per_owner: counted by the store
-// the first time that one makes a node, and kept since then. What could not be stored may have been counted: then all are counted
-// anew. Of whom others make an owner that does not count, or they could keep him from making nodes.
+// owned is how many nodes of services addresses have made, for modules.pubsub.nodes_per_owner: counted by the store the first time
+// that one makes a node, and kept since then. What could not be stored may have been counted: then all are counted anew. Who owns
+// them does not matter: whom others make an owner could be kept from making nodes, and who gives his away could make any number.
 type owned struct {
 	mu sync.Mutex
 	by map[holding]*tally
@@ -59,7 +59,7 @@ func (o *owned) forgetAll() {
 	o.mu.Unlock()
 }
 
-// mayOwnMore counts one node more of an owner at a service, if there may be. It may wait.
+// mayOwnMore counts one node more that somebody makes at a service, if there may be. It may wait.
 func (m *Module) mayOwnMore(ctx context.Context, x holding, most int) (bool, error) {
 	t := m.owned.of(x)
 	t.mu.Lock()
@@ -68,7 +68,7 @@ func (m *Module) mayOwnMore(ctx context.Context, x holding, most int) (bool, err
 		if err := m.store.Commit().Wait(ctx); err != nil { // what is made and not yet stored counts
 			return false, err
 		}
-		n, err := m.store.NodesOwned(ctx, x.at, x.who)
+		n, err := m.store.NodesMade(ctx, x.at, x.who)
 		if err != nil {
 			return false, err
 		}
@@ -81,9 +81,9 @@ func (m *Module) mayOwnMore(ctx context.Context, x holding, most int) (bool, err
 	return true, nil
 }
 
-// disowned counts that a node's creator owns it no more. n.mu is held.
+// disowned counts that a node ends, or was not made. n.mu is held.
 func (m *Module) disowned(n *node) {
-	if n.name.JID.IsDomain() && n.maker() {
+	if n.name.JID.IsDomain() && n.orphan == 0 {
 		m.owned.change(holding{n.name.JID, n.creator}, -1)
 	}
 }

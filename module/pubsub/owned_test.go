@@ -34,23 +34,24 @@ func TestOwned(t *testing.T) {
 		if n := w.store.reads.Load(); n > 0 {
 			t.Errorf("%d reads", n)
 		}
-		// Whom others make an owner may make as many nodes as before; who is no owner any more has room for another.
+		// Whom others make an owner may make as many nodes as before; who gives his away may make no more for that.
 		affiliate(romeo, "a", juliet, "owner")
 		affiliate(romeo, "b", juliet, "owner")
 		for _, node := range []string{"e", "f", "j"} {
 			w.must(create(juliet, node))
 		}
 		w.want(create(juliet, "g"), full)
-		affiliate(juliet, "a", romeo, "publisher")
-		w.must(create(romeo, "d"))
-		w.want(create(romeo, "g"), full)
-		affiliate(juliet, "a", romeo, "owner")
-		w.want(w.own(romeo, "set", "<delete node='d'/>"), "")
-		w.want(create(romeo, "g"), full)
-		affiliate(juliet, "a", romeo, "none")
+		for _, what := range []string{"publisher", "owner", "none"} {
+			affiliate(juliet, "a", romeo, what)
+			w.want(create(romeo, "d"), full)
+		}
+		w.want(w.own(juliet, "set", "<delete node='a'/>"), "") // who ends one that he was given makes room for its maker
+		w.want(create(juliet, "g"), full)
 		w.must(create(romeo, "d"))
 		w.want(w.own(romeo, "set", "<delete node='b'/>"), "")
-		w.want(create(juliet, "g"), full)
+		w.must(create(romeo, "b"))
+		w.want(create(romeo, "g"), full)
+		w.want(w.own(romeo, "set", "<delete node='b'/>"), "")
 		// What could not be stored does not count.
 		w.want(w.own(romeo, "set", "<delete node='c'/>"), "")
 		w.store.full.Store(true)

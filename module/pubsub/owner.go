@@ -112,10 +112,6 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 		return nil, stanza.NotAcceptable.Err("the name of the node is too long")
 	}
 	limits := r.config.Load()
-	size, err := r.sizeOf(r.ctx, r.at)
-	if err != nil {
-		return nil, err
-	}
 	most := limits.Nodes
 	if !r.at.IsDomain() {
 		most = limits.NodesPerOwner
@@ -125,12 +121,17 @@ func (r *request) make(n *node, c *pubsub.Config, owner jid.JID) ([]store.Op, er
 			return nil, err
 		}
 		if !may {
-			return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "you own as many nodes as one may"))
+			return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "you have made as many nodes as one may"))
 		}
 	}
-	if size.nodes.Add(1) > int64(most) {
-		size.nodes.Add(-1)
+	may, err := r.mayHaveMore(r.ctx, r.at, nodesOf, most)
+	if err != nil || !may {
 		r.owned.change(holding{r.at, owner}, -1)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !may {
 		return nil, r.limited(pubsub.Err(stanza.ResourceConstraint, pubsub.MaxNodesExceeded, "there are as many nodes as there may be"))
 	}
 	n.mu.Lock()
@@ -319,6 +320,9 @@ func (r *request) end(n *node, moved string) *store.Pending {
 
 // countSubscriptions counts those to nodes of the address.
 func (r *request) countSubscriptions(n int) {
+	if n == 0 {
+		return
+	}
 	if size, err := r.sizeOf(r.ctx, r.at); err == nil {
 		size.subscriptions.Add(int64(n))
 	}

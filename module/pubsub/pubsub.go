@@ -45,7 +45,8 @@ type Config struct {
 	Create Creators `yaml:"create" default:"accounts" live:"yes"`
 	// Nodes of the service of one domain. One more is refused with resource-constraint.
 	Nodes int `yaml:"nodes" default:"100000" live:"yes"`
-	// NodesPerOwner is how many nodes that it has made one address may own at the service, and how many an account may have itself.
+	// NodesPerOwner is how many nodes that one address has made there may be at the service, whoever owns them now, and how many an
+	// account may have itself.
 	// One more is refused with resource-constraint.
 	NodesPerOwner int `yaml:"nodes_per_owner" default:"1000" live:"yes"`
 	// BytesPerOwner is how much all nodes that one address has made may keep at the service, and how much those of an account: their items,
@@ -66,9 +67,10 @@ type Config struct {
 	ItemBytes int `yaml:"item_bytes" default:"196608" live:"yes"`
 	// Page is how many items, nodes or subscriptions one answer holds at most; the rest is asked for by pages (XEP-0059).
 	Page int `yaml:"page" default:"200" live:"yes"`
-	// CachedNodes are held in memory when nobody is using them.
+	// CachedNodes are held in memory when nobody is using them. One more, and that which was used longest ago is not, nor is the last item
+	// of one that keeps no items (pubsub#persist_items): who subscribes or comes after that is not sent it.
 	CachedNodes int `yaml:"cached_nodes" default:"20000" live:"yes"`
-	// CachedFor is how long they are, at most, and expire_every longer.
+	// CachedFor is how long they are, at most, and expire_every longer; those that have a last item and keep none, for longer than that.
 	CachedFor time.Duration `yaml:"cached_for" default:"10m" live:"yes"`
 	// CachedAccounts are those of which the names of their nodes are held in memory, to know what their contacts
 	// are to be told when they come.
@@ -204,7 +206,6 @@ func (m *Module) Reload(next server.Module) {
 func (m *Module) Init(h *server.Host) error {
 	m.server, m.store, m.log = h.Server, h.Store, h.Log
 	m.nodes.init(m)
-	m.sizes.of = make(map[jid.JID]*size)
 	m.lastID.Store(uint64(time.Now().UnixNano()))
 	m.metrics.notifications = h.Metrics.Counter("stonechat_pubsub_notifications_total", "Notifications sent to subscribers of nodes.")
 	m.metrics.items = h.Metrics.Counter("stonechat_pubsub_items_total", "Items published.")
@@ -245,7 +246,7 @@ const expireSlice = 100
 // deleted forgets what an account was to nodes. The store has done so.
 func (m *Module) deleted(_ *server.Turn, u *server.User) {
 	m.deletions.Add(1) // who reads a node now reads it again
-	m.sizes.forgetAll()
+	m.sizes.forget(u.JID)
 	m.owned.forgetAll() // the account owns nothing any more, and its name may be somebody's again
 	m.names.forget(u.JID)
 	for _, n := range m.nodes.all() {
@@ -264,56 +265,3 @@ func (m *Module) deleted(_ *server.Turn, u *server.User) {
 		n.mu.Unlock()
 	}
 }
-
-// size counts what an address has, for its bounds.
-type size struct{ nodes, subscriptions atomic.Int64 }
-
-type sizes struct {
-	mu sync.Mutex
-	of map[jid.JID]*size
-}
-
-// forgetAll is for when an account goes, and what it had with it, wherever that was.
-func (s *sizes) forgetAll() {
-	s.mu.Lock()
-	clear(s.of)
-	s.mu.Unlock()
-}
-
-// changed says that nodes were made, or deleted where made is negative, or that this could not be stored.
-func (s *sizes) changed(at jid.JID, made int64, stored bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.of[at]
-	if x == nil {
-		return
-	}
-	if stored == (made < 0) { // what was made has been counted before, what is deleted has not
-		x.nodes.Add(min(made, -made))
-	}
-}
-
-// sizeOf is the count of an address, read at first. Accounts that nobody has counted are not kept for ever: when there
-// are many, all are counted anew.
-func (m *Module) sizeOf(ctx context.Context, at jid.JID) (*size, error) {
-	s := &m.sizes
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.of[at]; x != nil {
-		return x, nil
-	}
-	nodes, subscriptions, err := m.store.NodeCount(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	x := new(size)
-	x.nodes.Store(int64(nodes))
-	x.subscriptions.Store(int64(subscriptions))
-	if len(s.of) > maxSizes {
-		clear(s.of)
-	}
-	s.of[at] = x
-	return x, nil
-}
-
-const maxSizes = 100_000

@@ -230,3 +230,28 @@ func TestNodesRest(t *testing.T) {
 		}
 	})
 }
+
+// TestLastStays: the last item of a node that keeps none is there as long as there is room in memory.
+func TestLastStays(t *testing.T) {
+	c := defaults()
+	c.CachedFor, c.CachedNodes = 10*time.Minute, 1
+	bubble(t, c, nil, func(w *world) {
+		const loaded = "stonechat_pubsub_nodes_loaded"
+		w.node("door", "pubsub#persist_items", "0")
+		w.must(w.set(romeo, publish("door", "open")))
+		<-time.After(time.Hour)
+		if n := w.metric(loaded); n != "1" {
+			t.Errorf("%s nodes are loaded", n)
+		}
+		w.want(w.get(juliet, "<items node='door'/>"), "<pubsub xmlns='http://jabber.org/protocol/pubsub'>"+items("door", "open")+"</pubsub>")
+		w.must(w.set(juliet, subscribe("door", bare(juliet))))
+		w.hears(bare(juliet), items("door", "open"))
+		for _, node := range []string{"a", "b"} {
+			w.node(node)
+			w.must(w.set(romeo, publish(node, "a")))
+		}
+		if n := w.metric(loaded); n != "1" {
+			t.Errorf("%s nodes are loaded, of one that may be", n)
+		}
+	})
+}

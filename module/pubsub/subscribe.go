@@ -91,15 +91,11 @@ func (r *request) roomFor(n *node) error {
 	if held >= limits.SubscriptionsPerNode {
 		return r.tooMany()
 	}
-	size, err := r.sizeOf(r.ctx, r.at)
-	if err != nil {
-		return err
+	may, err := r.mayHaveMore(r.ctx, r.at, subscriptionsOf, limits.Subscriptions)
+	if err == nil && !may {
+		err = r.tooMany()
 	}
-	if size.subscriptions.Add(1) > int64(limits.Subscriptions) {
-		size.subscriptions.Add(-1)
-		return r.tooMany()
-	}
-	return nil
+	return err
 }
 
 func (m *Module) tooMany() error {

@@ -18,7 +18,8 @@ import (
 // goes through each time: they are as small as can be.
 type subscription struct {
 	jid     jid.JID
-	given   *given // nil: no options were
+	shared  unique.Handle[jid.JID] // of jid: as long as a node has it, all have it in the same memory
+	given   *given                 // nil: no options were
 	pending bool
 	gone    atomic.Bool                  // it has ended
 	heir    atomic.Pointer[subscription] // what has taken its place, whose end is its own
@@ -72,7 +73,8 @@ func parseOptions(b []byte) (pubsub.SubscribeOptions, error) {
 
 // put makes or replaces a subscription. n.mu is held.
 func (n *node) put(s *subscription) {
-	s.jid = shared(s.jid)
+	s.shared = unique.Make(s.jid)
+	s.jid = s.shared.Value()
 	if old := n.subscriptions[s.jid]; old != nil {
 		old.heir.Store(s)
 	} else if s.jid.IsFull() {
@@ -84,9 +86,6 @@ func (n *node) put(s *subscription) {
 	n.subscriptions[s.jid] = s
 	n.list = nil
 }
-
-// shared is j in memory that all nodes share who know of it.
-func shared(j jid.JID) jid.JID { return unique.Make(j).Value() }
 
 // remove ends a subscription. n.mu is held.
 func (n *node) remove(j jid.JID) *subscription {

@@ -25,7 +25,7 @@ type book struct {
 	commits sync.Mutex // held for a moment, also within mu
 	stored  int64      // the version that is committed; guarded by commits
 	pending int32      // commits under way; guarded by commits
-	failed  bool       // one of them failed: what is in items is not what is stored; guarded by commits
+	failed  bool       // one of them failed, or see distrust: what is in items is not what is stored; guarded by commits
 }
 
 func newBook(kept store.Roster) *book {
@@ -123,6 +123,13 @@ func (b *book) end(version int64, err error) (again bool) {
 		b.stored = max(b.stored, version)
 	}
 	return b.failed && b.pending == 0
+}
+
+// distrust says that the book must be read again.
+func (b *book) distrust() {
+	b.commits.Lock()
+	b.failed = true
+	b.commits.Unlock()
 }
 
 // state reports whether changes are under way, and whether one has failed since the book was read.

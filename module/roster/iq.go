@@ -97,7 +97,7 @@ func (m *Module) set(t *server.Turn, q *server.Query) (stanza.Payload, error) {
 		return m.remove(t, q, b, contact)
 	}
 	sub, gained := subscribed(q, contact, &ask), false
-	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
+	p, err := m.update(q.User, b, contact, told, func(it *store.RosterItem) bool {
 		it.Hidden = false
 		it.Name, it.Groups = item.Name, item.Groups
 		if sub != 0 {
@@ -127,7 +127,7 @@ func (m *Module) remove(t *server.Turn, q *server.Query, b *book, contact jid.JI
 	b.asking.Lock()
 	defer b.asking.Unlock()
 	var was store.RosterItem
-	p, err := m.update(q.User, b, contact, true, func(it *store.RosterItem) bool {
+	p, err := m.update(q.User, b, contact, told, func(it *store.RosterItem) bool {
 		was = *it
 		*it = store.RosterItem{Contact: contact, Hidden: true}
 		return !was.Hidden
@@ -161,25 +161,35 @@ func cancel(t *server.Turn, account jid.JID, it store.RosterItem) {
 }
 
 // deleted cancels the subscriptions of an account that is gone (XEP-0077 §3.2). It is in nobody's groups any more, and approved by
-// nobody: who gets its address later must not have what that allowed. In rosters that are not in use that ended when it was deleted.
+// nobody: who gets its address later must not have what that allowed. In rosters that are not in use that ended when it was deleted;
+// one that is being read is read again (deletions).
 func (m *Module) deleted(t *server.Turn, u *server.User) {
+	m.deletions.Add(1)
 	for _, it := range m.Each(u) {
 		cancel(t, u.JID, it)
 	}
-	m.server.Each(func(other *server.User) {
-		b := m.books.Of(other)
-		if b == nil || other == u {
-			return
-		}
-		_, err := m.update(other, b, u.JID, false, func(it *store.RosterItem) bool {
-			had := len(it.Groups) > 0 || it.Approved
-			it.Groups, it.Approved = nil, false
-			return had
-		})
-		if err != nil {
-			m.log.Error("a deleted account is somebody to others still", "jid", other.JID.String(), "peer", u.JID.String(), "err", err)
-		}
+	m.server.Each(func(other *server.User) { m.parted(other.JID, u.JID) })
+}
+
+// parted takes an account that is gone out of the groups of another that is in use, and what that has approved back.
+func (m *Module) parted(account, gone jid.JID) {
+	u, release, ok := m.server.Lookup(account)
+	if !ok {
+		return
+	}
+	defer release()
+	b := m.books.Of(u)
+	if b == nil || account == gone {
+		return
+	}
+	_, err := m.update(u, b, gone, ended, func(it *store.RosterItem) bool {
+		had := len(it.Groups) > 0 || it.Approved
+		it.Groups, it.Approved = nil, false
+		return had
 	})
+	if err != nil {
+		m.log.Error("a deleted account is somebody to others still", "jid", account.String(), "peer", gone.String(), "err", err)
+	}
 }
 
 func subscription(typ stanza.Type, from, to jid.JID) *stanza.Stanza {

@@ -62,6 +62,8 @@ type Module struct {
 	lost   func(t *server.Turn, account, contact jid.JID)
 	change func(u *server.User, was, is store.RosterItem)
 
+	deletions atomic.Int64 // of accounts
+
 	managers Managers
 	gained   func(t *server.Turn, u *server.User, contact jid.JID)
 }
@@ -128,11 +130,17 @@ func (m *Module) book(ctx context.Context, u *server.User) (*book, error) {
 	if b := m.books.Of(u); b != nil {
 		return b, nil
 	}
+	deletions := m.deletions.Load()
 	kept, err := m.store.Roster(ctx, u.JID)
 	if err != nil {
 		return nil, fmt.Errorf("roster of %s: %w", u.JID, err)
 	}
-	return m.books.SetOnce(u, newBook(kept)), nil
+	b := m.books.SetOnce(u, newBook(kept))
+	if m.deletions.Load() == deletions {
+		return b, nil
+	}
+	b.distrust() // somebody in it may be nobody now
+	return b, m.restore(u, b)
 }
 
 // Ready reports whether the account's contacts are at hand, so that Item, Each and Update need
@@ -215,7 +223,7 @@ func (m *Module) Update(u *server.User, contact jid.JID, change func(*store.Rost
 	if err != nil {
 		return nil, err
 	}
-	return m.update(u, b, contact, false, change)
+	return m.update(u, b, contact, quiet, change)
 }
 
 // full says that a bound is reached.
@@ -224,9 +232,17 @@ func (m *Module) full(key, text string) error {
 	return stanza.ResourceConstraint.Err(text)
 }
 
-// update is Update for a book at hand. With told set sessions hear of it even if they see no
-// difference.
-func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, change func(*store.RosterItem) bool) (*store.Pending, error) {
+// manner is what is special about a change.
+type manner uint8
+
+const (
+	quiet manner = iota // nothing
+	told                // sessions hear of it even if they see no difference
+	ended               // the contact's account is gone: what was between the two has ended in the store
+)
+
+// update is Update for a book at hand.
+func (m *Module) update(u *server.User, b *book, contact jid.JID, how manner, change func(*store.RosterItem) bool) (*store.Pending, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.item(contact)
@@ -247,7 +263,11 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 		return nil, m.full("requests", "too many requests wait for an answer")
 	}
 	it.Version = b.next(time.Now())
-	var op store.Op = store.SetRosterItem{User: u.JID, Item: it}
+	row := it
+	if how == ended { // in memory until the stanzas that say so have come: clients are told by them
+		row.Subscription, row.Ask, row.In, row.Related = store.SubscriptionNone, false, nil, false
+	}
+	var op store.Op = store.SetRosterItem{User: u.JID, Item: row}
 	if gone {
 		op = store.DeleteRosterItem{User: u.JID, Contact: contact, Version: it.Version}
 	}
@@ -256,7 +276,7 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 	b.begin()
 	p := u.Commit(op)
 	p.OnDone(func(err error) {
-		if err == nil && (told || !looksLike(was, it)) {
+		if err == nil && (how == told || !looksLike(was, it)) {
 			m.push(u, it)
 		}
 		if err == nil && m.change != nil {
@@ -269,7 +289,7 @@ func (m *Module) update(u *server.User, b *book, contact jid.JID, told bool, cha
 	return p, nil
 }
 
-// restore makes a book what is stored, after a commit that failed. Who asks waits meanwhile.
+// restore makes a book what is stored, after a commit that failed, or where it was read too early. Who asks waits meanwhile.
 func (m *Module) restore(u *server.User, b *book) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -195,12 +195,11 @@ func (s *Store) PurgesOffline(ctx context.Context) (found bool, err error) {
 	return found, err
 }
 
-// NodesOwned implements [store.Pubsub].
-func (s *Store) NodesOwned(ctx context.Context, at, who jid.JID) (n int, err error) {
-	err = s.read(ctx, "number of nodes that "+who.String()+" owns", func(c *conn) error {
-		_, err := c.row(`SELECT count(*) FROM pubsub_affiliation x JOIN pubsub_node n ON n.id = x.node
-			WHERE x.who = `+addressID+` AND x.affiliation = ? AND n.owner = `+addressID+` AND n.creator = ? AND n.orphan = 0`,
-			[]any{who.String(), int(store.AffiliationOwner), at.String(), who.String()}, &n)
+// NodesMade implements [store.Pubsub].
+func (s *Store) NodesMade(ctx context.Context, at, who jid.JID) (n int, err error) {
+	err = s.read(ctx, "number of nodes that "+who.String()+" has made", func(c *conn) error {
+		_, err := c.row(`SELECT count(*) FROM pubsub_node WHERE creator = ? AND owner = `+addressID+` AND orphan = 0 AND moved = ''`,
+			[]any{who.String(), at.String()}, &n)
 		return err
 	})
 	return n, err

@@ -202,8 +202,12 @@ func testMembers(t *testing.T, e Engine) {
 	if nodes, subs, err := s.NodeCount(t.Context(), nodeName("").JID); nodes != 3 || subs != 4 || err != nil {
 		t.Errorf("%d nodes and %d subscriptions (%v), want 3 and 4", nodes, subs, err)
 	}
-	if n := must[int](t)(s.NodesOwned(t.Context(), nodeName("").JID, user("juliet"))); n != 3 {
-		t.Errorf("owns %d nodes, want 3", n)
+	if n := must[int](t)(s.NodesMade(t.Context(), nodeName("").JID, user("juliet"))); n != 3 {
+		t.Errorf("has made %d nodes, want 3", n)
+	}
+	commit(t, s, store.SetAffiliation{Name: nodeName("b"), NodeAffiliation: store.NodeAffiliation{JID: user("juliet")}})
+	if n := must[int](t)(s.NodesMade(t.Context(), nodeName("").JID, user("juliet"))); n != 3 {
+		t.Errorf("has made %d nodes, of which she owns two, want 3", n)
 	}
 	find := func(q store.NodeQuery) (got string) {
 		q.At = nodeName("").JID
@@ -215,7 +219,7 @@ func testMembers(t *testing.T, e Engine) {
 		}
 		return got
 	}
-	commit(t, s, store.SetAffiliation{Name: nodeName("b"), NodeAffiliation: store.NodeAffiliation{JID: user("juliet")}}, publish("c", 1, 5))
+	commit(t, s, publish("c", 1, 5))
 	for _, c := range []struct {
 		q    store.NodeQuery
 		want string
