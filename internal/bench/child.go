@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -40,6 +41,11 @@ func startChild(self []string, arg string) (*child, error) {
 		return nil, fmt.Errorf("bench: starting %s: %w", arg, err)
 	}
 	return &child{cmd: cmd, stdin: stdin, out: out}, nil
+}
+
+// endWith has the child killed when ctx ends, so that nobody waits for what it was told to do.
+func (c *child) endWith(ctx context.Context) {
+	context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() }) // it may have ended by itself
 }
 
 // stop ends the child, if there is one, by closing its input.

@@ -75,6 +75,7 @@ func (r *Run) Robots(ctx context.Context, targets []Target, o RobotsOptions) (*R
 		if c.worker, err = startChild(r.Self, "worker"); err != nil {
 			return nil, err
 		}
+		c.worker.endWith(ctx)
 		open = append(open, c)
 		_, err = c.order(thingsOrder{Part: partRobots, Options: ThingsOptions{Things: o.Robots, Owners: 1, Every: o.Every}, First: o.First, Count: o.Robots})
 		if err == nil {

@@ -109,16 +109,11 @@ type estate struct {
 
 func (w *estate) round(ctx context.Context) (Sample, error) {
 	w.sample = Sample{}
-	stop := context.AfterFunc(ctx, func() {
-		for _, c := range w.all() {
-			_ = c.cmd.Process.Kill() // it may have ended by itself
-		}
-	})
 	err := w.settleIn(ctx)
 	if err == nil {
 		err = w.measure(ctx)
 	}
-	if !stop() {
+	if ctx.Err() != nil {
 		err = errors.Join(err, context.Cause(ctx))
 	}
 	ended := w.close()
@@ -148,13 +143,13 @@ func (w *estate) settleIn(ctx context.Context) (err error) {
 	if w.before, err = w.run.warmed(ctx, w.target, Session{}, 0, w.o.Things); err != nil {
 		return err
 	}
-	if w.owners, err = w.enlist(partOwners, w.o.Things, w.o.Owners); err != nil {
+	if w.owners, err = w.enlist(ctx, partOwners, w.o.Things, w.o.Owners); err != nil {
 		return err
 	}
 	workers := (w.o.Things + perThings - 1) / perThings
 	for i := range workers {
 		from, to := w.o.Things*i/workers, w.o.Things*(i+1)/workers
-		c, err := w.enlist(partThings, from, to-from)
+		c, err := w.enlist(ctx, partThings, from, to-from)
 		if err != nil {
 			return err
 		}
@@ -196,11 +191,12 @@ func (w *estate) settleIn(ctx context.Context) (err error) {
 func (w *estate) calm() time.Duration { return min(w.o.Every, 10*time.Second) }
 
 // enlist starts a process for a part of the estate.
-func (w *estate) enlist(part string, first, count int) (*child, error) {
+func (w *estate) enlist(ctx context.Context, part string, first, count int) (*child, error) {
 	c, err := startChild(w.run.Self, "worker")
 	if err != nil {
 		return nil, err
 	}
+	c.endWith(ctx)
 	if _, err := c.order(order{Do: "things", Target: *w.target, Things: &thingsOrder{Part: part, Options: w.o, First: first, Count: count}}); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
